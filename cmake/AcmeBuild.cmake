@@ -1,0 +1,67 @@
+# Compiler settings and the two helpers every folder uses.
+include_guard()
+find_package(PkgConfig REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson)
+pkg_check_modules(UUID REQUIRED IMPORTED_TARGET uuid)
+pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(LIBEVENT REQUIRED IMPORTED_TARGET libevent_core libevent_openssl libevent_pthreads)
+pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
+pkg_check_modules(UNBOUND REQUIRED IMPORTED_TARGET libunbound)
+pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
+
+set(ACME_SANITIZE "" CACHE STRING "value for -fsanitize=, e.g. address,undefined or thread")
+option(ACME_COVERAGE "instrument for gcov" OFF)
+option(ACME_LIBFUZZER "build the libFuzzer programs (clang)" OFF)
+
+add_library(acme_flags INTERFACE)
+target_compile_options(acme_flags INTERFACE
+    -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual
+    -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wno-gnu-zero-variadic-macro-arguments
+    -fstack-protector-strong -fcf-protection -fno-strict-aliasing)
+target_compile_definitions(acme_flags INTERFACE _GNU_SOURCE ACME_VERSION="${PROJECT_VERSION}")
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(acme_flags INTERFACE -fstack-clash-protection -ftrivial-auto-var-init=zero)
+    # GNU variadic comma: pedantic has no flag of its own for it in gcc 12
+    target_compile_options(acme_flags INTERFACE -Wno-pedantic)
+endif()
+target_link_options(acme_flags INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
+if(ACME_SANITIZE)
+    target_compile_options(acme_flags INTERFACE -fsanitize=${ACME_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(acme_flags INTERFACE -fsanitize=${ACME_SANITIZE})
+elseif(CMAKE_BUILD_TYPE MATCHES "Release|RelWithDebInfo")
+    target_compile_definitions(acme_flags INTERFACE _FORTIFY_SOURCE=3)
+endif()
+if(ACME_COVERAGE)
+    target_compile_options(acme_flags INTERFACE --coverage)
+    target_link_options(acme_flags INTERFACE --coverage)
+endif()
+
+# acme_library(<folder> SOURCES ... USES <folders> LINK <external targets>)
+# A static library of one folder. Headers are included as "<folder>/x.h": each folder's includes are reachable only
+# through a directory of links made for it, so that a folder that is not in USES does not compile.
+function(acme_library name)
+    cmake_parse_arguments(ARG "" "" "SOURCES;USES;LINK" ${ARGN})
+    add_library(acme_${name} STATIC ${ARG_SOURCES})
+    set(view "${CMAKE_BINARY_DIR}/include/${name}")
+    file(MAKE_DIRECTORY "${view}")
+    file(CREATE_LINK "${PROJECT_SOURCE_DIR}/${name}" "${view}/${name}" SYMBOLIC)
+    target_include_directories(acme_${name} PUBLIC "${view}")
+    target_link_libraries(acme_${name} PUBLIC acme_flags Threads::Threads ${ARG_LINK})
+    foreach(used IN LISTS ARG_USES)
+        target_link_libraries(acme_${name} PUBLIC acme_${used})
+    endforeach()
+endfunction()
+
+# acme_unit_test(<name> SOURCES ... USES <folders>): a cmocka program run by ctest as unit.<name>.
+function(acme_unit_test name)
+    cmake_parse_arguments(ARG "" "" "SOURCES;USES;LINK" ${ARGN})
+    add_executable(unit_${name} ${ARG_SOURCES})
+    target_link_libraries(unit_${name} PRIVATE acme_flags PkgConfig::CMOCKA ${ARG_LINK})
+    foreach(used IN LISTS ARG_USES)
+        target_link_libraries(unit_${name} PRIVATE acme_${used})
+    endforeach()
+    add_test(NAME unit.${name} COMMAND unit_${name})
+    set_tests_properties(unit.${name} PROPERTIES LABELS unit TIMEOUT 120)
+endfunction()
