@@ -1,0 +1,122 @@
+#include "certs/chain.h"
+
+#include "certs/ossl.h"
+#include "certs/pem.h"
+
+#include <openssl/err.h>
+#include <string.h>
+
+static bool has_spki(const X509 *cert, const uint8_t sha256[ACME_SHA256_SIZE])
+{
+    unsigned char *der = NULL;
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);
+    if (len <= 0)
+        return false;
+    int good = EVP_Digest(der, (size_t)len, digest, NULL, EVP_sha256(), NULL);
+    OPENSSL_free(der);
+    return good == 1 && memcmp(digest, sha256, ACME_SHA256_SIZE) == 0;
+}
+
+/* A pool that also holds an earlier certificate of the same key: the latest one is meant. */
+static X509 *find_leaf(const struct acme_cert_list *pool, const uint8_t sha256[ACME_SHA256_SIZE])
+{
+    X509 *leaf = NULL;
+    for (size_t i = 0; i < pool->count; i++) {
+        X509 *cert = pool->certs[i];
+        if (X509_check_ca(cert) != 0 || !has_spki(cert, sha256))
+            continue;
+        if (leaf == NULL || ASN1_TIME_compare(X509_get0_notBefore(cert), X509_get0_notBefore(leaf)) > 0)
+            leaf = cert;
+    }
+    return leaf;
+}
+
+/* By names and key identifiers first (cheap), then by the signature. */
+static bool is_issuer(X509 *issuer, X509 *subject)
+{
+    if (X509_check_ca(issuer) == 0 || X509_check_issued(issuer, subject) != X509_V_OK)
+        return false;
+    EVP_PKEY *key = X509_get0_pubkey(issuer);
+    return key != NULL && X509_verify(subject, key) == 1;
+}
+
+static bool is_root(X509 *cert)
+{
+    return X509_get_extension_flags(cert) & EXFLAG_SS ? is_issuer(cert, cert) : false;
+}
+
+static bool contains(const struct acme_cert_list *list, const X509 *cert)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->certs[i] == cert)
+            return true;
+    return false;
+}
+
+/* Several may fit (a root and its cross-certificate): a root ends the chain soonest, else the longest-lived.
+ */
+static bool better_issuer(X509 *one, X509 *other)
+{
+    bool one_root = is_root(one);
+    if (one_root != is_root(other))
+        return one_root;
+    return ASN1_TIME_compare(X509_get0_notAfter(one), X509_get0_notAfter(other)) > 0;
+}
+
+/* The issuer of the chain's last certificate; *ret_loop when the only one is in the chain already. */
+static X509 *find_issuer(const struct acme_cert_list *pool, const struct acme_cert_list *chain,
+                         bool *ret_loop)
+{
+    X509 *top = chain->certs[chain->count - 1];
+    X509 *best = NULL;
+    bool loop = false;
+    for (size_t i = 0; i < pool->count; i++) {
+        X509 *candidate = pool->certs[i];
+        if (!is_issuer(candidate, top))
+            continue;
+        if (contains(chain, candidate))
+            loop = true;
+        else if (best == NULL || better_issuer(candidate, best))
+            best = candidate;
+    }
+    *ret_loop = best == NULL && loop;
+    return best;
+}
+
+static struct acme_err build(const struct acme_cert_list *pool, X509 *leaf, struct acme_cert_list *ret)
+{
+    struct acme_cert_list chain = {.certs = {leaf}, .count = 1};
+    while (chain.count < ACME_CHAIN_MAX_CERTS) {
+        bool loop = false;
+        X509 *issuer = find_issuer(pool, &chain, &loop);
+        ENSURE(!loop, ACME_E_FORMAT);
+        if (issuer == NULL || (chain.count > 1 && is_root(issuer)))
+            break;
+        chain.certs[chain.count++] = issuer;
+        if (is_root(issuer))
+            break;
+    }
+    ENSURE(chain.count > 1, ACME_E_FORMAT);
+    *ret = chain;
+    return acme_ok();
+}
+
+struct acme_err acme_chain_build(const struct acme_cert_list *pool,
+                                 const uint8_t spki_sha256[ACME_SHA256_SIZE], struct acme_cert_list *ret)
+{
+    X509 *leaf = find_leaf(pool, spki_sha256);
+    struct acme_err err = leaf == NULL ? acme_err(ACME_E_NOT_FOUND) : build(pool, leaf, ret);
+    ERR_clear_error();
+    return err;
+}
+
+char *acme_chain_pem(struct acme_arena *arena, const struct acme_cert_list *chain)
+{
+    ACME_CLEANUP_BUF struct acme_buf out;
+    acme_buf_init(&out, 1024 * 1024);
+    for (size_t i = 0; i < chain->count; i++)
+        acme_pem_append_cert(&out, chain->certs[i]);
+    const char *text = acme_buf_cstr(&out);
+    return text != NULL ? acme_arena_strdup(arena, text) : NULL;
+}

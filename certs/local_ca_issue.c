@@ -1,0 +1,180 @@
+#include "base/buf.h"
+#include "certs/cert_time.h"
+#include "certs/local_ca_priv.h"
+#include "certs/ossl.h"
+#include "certs/pem.h"
+
+#include <arpa/inet.h>
+#include <openssl/err.h>
+#include <openssl/rand.h>
+#include <string.h>
+
+enum { MAX_COMMON_NAME = 64, MAX_REPLY = 256 * 1024 };
+
+static struct acme_err set_serial(X509 *cert)
+{
+    unsigned char octets[ACME_CA_SERIAL_OCTETS];
+    ENSURE(RAND_bytes(octets, sizeof octets) == 1, ACME_E_CRYPTO);
+    OSSL_CLEANUP(BIGNUM) BIGNUM *number = BN_bin2bn(octets, sizeof octets, NULL);
+    ENSURE(number != NULL && !BN_is_zero(number), ACME_E_CRYPTO);
+    ENSURE(BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert)) != NULL, ACME_E_CRYPTO);
+    return acme_ok();
+}
+
+/* The leftmost 160 bits of the SHA-256 of the key (RFC 7093 section 2 method 1): no need for SHA-1. */
+static struct acme_err add_key_id(X509 *cert)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    OSSL_CLEANUP(ASN1_OCTET_STRING) ASN1_OCTET_STRING *id = ASN1_OCTET_STRING_new();
+    ENSURE(id != NULL && X509_pubkey_digest(cert, EVP_sha256(), digest, NULL) == 1 &&
+               ASN1_OCTET_STRING_set(id, digest, ACME_CA_KEY_ID_OCTETS) == 1 &&
+               X509_add1_ext_i2d(cert, NID_subject_key_identifier, id, 0, X509V3_ADD_APPEND) == 1,
+           ACME_E_CRYPTO);
+    return acme_ok();
+}
+
+struct acme_err acme_ca_template(EVP_PKEY *key, int64_t not_before_ms, int64_t not_after_ms, X509 **ret)
+{
+    OSSL_CLEANUP(X509) X509 *cert = X509_new();
+    ENSURE(cert != NULL && X509_set_version(cert, X509_VERSION_3) == 1, ACME_E_CRYPTO);
+    TRY(set_serial(cert));
+    ENSURE(ASN1_TIME_set(X509_getm_notBefore(cert), (time_t)(not_before_ms / 1000)) != NULL, ACME_E_CRYPTO);
+    ENSURE(ASN1_TIME_set(X509_getm_notAfter(cert), (time_t)(not_after_ms / 1000)) != NULL, ACME_E_CRYPTO);
+    ENSURE(X509_set_pubkey(cert, key) == 1, ACME_E_CRYPTO);
+    TRY(add_key_id(cert));
+    *ret = cert;
+    cert = NULL;
+    return acme_ok();
+}
+
+struct acme_err acme_ca_prepare(struct acme_local_ca *ca)
+{
+    X509V3_CTX context;
+    X509V3_set_ctx(&context, ca->intermediate, ca->intermediate, NULL, NULL, 0);
+    const ASN1_OCTET_STRING *key_id = X509_get0_subject_key_id(ca->intermediate);
+    ENSURE(key_id != NULL, ACME_E_FORMAT);
+    OSSL_CLEANUP(AUTHORITY_KEYID) AUTHORITY_KEYID *authority = AUTHORITY_KEYID_new();
+    ENSURE(authority != NULL, ACME_E_NOMEM);
+    authority->keyid = ASN1_OCTET_STRING_dup(key_id);
+    ENSURE(authority->keyid != NULL, ACME_E_NOMEM);
+    ca->authority_key_id = X509V3_EXT_i2d(NID_authority_key_identifier, 0, authority);
+    ca->basic_constraints = X509V3_EXT_conf_nid(NULL, &context, NID_basic_constraints, "critical,CA:FALSE");
+    ca->key_usage = X509V3_EXT_conf_nid(NULL, &context, NID_key_usage, "critical,digitalSignature");
+    ca->key_usage_rsa =
+        X509V3_EXT_conf_nid(NULL, &context, NID_key_usage, "critical,digitalSignature,keyEncipherment");
+    ca->extended_key_usage = X509V3_EXT_conf_nid(NULL, &context, NID_ext_key_usage, "serverAuth,clientAuth");
+    ca->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    ENSURE(ca->authority_key_id != NULL && ca->basic_constraints != NULL && ca->key_usage != NULL &&
+               ca->key_usage_rsa != NULL && ca->extended_key_usage != NULL && ca->sha256 != NULL,
+           ACME_E_CRYPTO);
+    TRY(acme_cert_time_ms(X509_get0_notBefore(ca->intermediate), &ca->not_before_ms));
+    TRY(acme_cert_time_ms(X509_get0_notAfter(ca->intermediate), &ca->not_after_ms));
+    ACME_CLEANUP_BUF struct acme_buf pem;
+    acme_buf_init(&pem, MAX_REPLY);
+    acme_pem_append_cert(&pem, ca->intermediate);
+    ca->intermediate_pem = acme_buf_steal(&pem);
+    ENSURE(ca->intermediate_pem != NULL, ACME_E_NOMEM);
+    return acme_ok();
+}
+
+static GENERAL_NAME *make_general_name(const struct acme_identifier *identifier)
+{
+    unsigned char raw[16];
+    const void *data = identifier->value;
+    size_t len = strlen(identifier->value);
+    bool ip = identifier->type == ACME_IDENTIFIER_IP;
+    if (ip) {
+        bool v6 = strchr(identifier->value, ':') != NULL;
+        if (inet_pton(v6 ? AF_INET6 : AF_INET, identifier->value, raw) != 1)
+            return NULL;
+        data = raw;
+        len = v6 ? 16 : 4;
+    }
+    GENERAL_NAME *name = GENERAL_NAME_new();
+    ASN1_STRING *value = ASN1_STRING_type_new(ip ? V_ASN1_OCTET_STRING : V_ASN1_IA5STRING);
+    if (name == NULL || value == NULL || ASN1_STRING_set(value, data, (int)len) != 1) {
+        GENERAL_NAME_free(name);
+        ASN1_STRING_free(value);
+        return NULL;
+    }
+    GENERAL_NAME_set0_value(name, ip ? GEN_IPADD : GEN_DNS, value);
+    return name;
+}
+
+static struct acme_err add_names(X509 *cert, const struct acme_identifier *names, size_t count, bool critical)
+{
+    OSSL_CLEANUP(GENERAL_NAMES) GENERAL_NAMES *list = sk_GENERAL_NAME_new_null();
+    ENSURE(list != NULL, ACME_E_NOMEM);
+    for (size_t i = 0; i < count; i++) {
+        GENERAL_NAME *name = make_general_name(&names[i]);
+        if (name == NULL || sk_GENERAL_NAME_push(list, name) <= 0) {
+            GENERAL_NAME_free(name);
+            return acme_err(ACME_E_CRYPTO);
+        }
+    }
+    ENSURE(X509_add1_ext_i2d(cert, NID_subject_alt_name, list, critical, X509V3_ADD_APPEND) == 1,
+           ACME_E_CRYPTO);
+    return acme_ok();
+}
+
+static const char *choose_common_name(const struct acme_identifier *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (names[i].type == ACME_IDENTIFIER_DNS && strlen(names[i].value) <= MAX_COMMON_NAME)
+            return names[i].value;
+    return NULL;
+}
+
+static struct acme_err fill_leaf(const struct acme_local_ca *ca, X509 *cert, EVP_PKEY *key,
+                                 const struct acme_identifier *names, size_t count)
+{
+    const char *common_name = choose_common_name(names, count);
+    if (common_name != NULL)
+        ENSURE(X509_NAME_add_entry_by_NID(X509_get_subject_name(cert), NID_commonName, MBSTRING_ASC,
+                                          (const unsigned char *)common_name, -1, -1, 0) == 1,
+               ACME_E_CRYPTO);
+    ENSURE(X509_set_issuer_name(cert, X509_get_subject_name(ca->intermediate)) == 1, ACME_E_CRYPTO);
+    /* Only RSA keys can take part in key transport. */
+    X509_EXTENSION *usage = EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA ? ca->key_usage_rsa : ca->key_usage;
+    ENSURE(X509_add_ext(cert, ca->authority_key_id, -1) == 1 &&
+               X509_add_ext(cert, ca->basic_constraints, -1) == 1 && X509_add_ext(cert, usage, -1) == 1 &&
+               X509_add_ext(cert, ca->extended_key_usage, -1) == 1,
+           ACME_E_CRYPTO);
+    return add_names(cert, names, count,
+                     common_name == NULL); /* critical without a subject: RFC 5280 4.2.1.6 */
+}
+
+static struct acme_err issue(const struct acme_local_ca *ca, struct acme_arena *arena, EVP_PKEY *key,
+                             const struct acme_identifier *names, size_t count, int64_t not_before_ms,
+                             int64_t not_after_ms, char **ret_pem)
+{
+    if (not_before_ms < ca->not_before_ms)
+        not_before_ms = ca->not_before_ms;
+    if (not_after_ms > ca->not_after_ms)
+        not_after_ms = ca->not_after_ms;
+    ENSURE(not_before_ms < not_after_ms, ACME_E_STATE);
+    OSSL_CLEANUP(X509) X509 *cert = NULL;
+    TRY(acme_ca_template(key, not_before_ms, not_after_ms, &cert));
+    TRY(fill_leaf(ca, cert, key, names, count));
+    ENSURE(X509_sign(cert, ca->key, ca->sha256) > 0, ACME_E_CRYPTO);
+    ACME_CLEANUP_BUF struct acme_buf pem;
+    acme_buf_init(&pem, MAX_REPLY);
+    acme_pem_append_cert(&pem, cert);
+    acme_buf_str(&pem, ca->intermediate_pem);
+    const char *text = acme_buf_cstr(&pem);
+    ENSURE(text != NULL, ACME_E_NOMEM);
+    char *copy = acme_arena_strndup(arena, text, pem.len);
+    ENSURE(copy != NULL, ACME_E_NOMEM);
+    *ret_pem = copy;
+    return acme_ok();
+}
+
+struct acme_err acme_local_ca_issue(const struct acme_local_ca *ca, struct acme_arena *arena, EVP_PKEY *key,
+                                    const struct acme_identifier *names, size_t count, int64_t not_before_ms,
+                                    int64_t not_after_ms, char **ret_pem)
+{
+    struct acme_err err = issue(ca, arena, key, names, count, not_before_ms, not_after_ms, ret_pem);
+    if (acme_failed(err))
+        ERR_clear_error();
+    return err;
+}
