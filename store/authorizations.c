@@ -1,0 +1,165 @@
+/* Authorizations (RFC 8555 section 7.1.4) and what their fate means for orders. */
+#include "store/internal.h"
+
+static const char *const status_words[] = {
+    [ACME_AUTHZ_PENDING] = "pending", [ACME_AUTHZ_VALID] = "valid",
+    [ACME_AUTHZ_INVALID] = "invalid", [ACME_AUTHZ_DEACTIVATED] = "deactivated",
+    [ACME_AUTHZ_EXPIRED] = "expired", [ACME_AUTHZ_REVOKED] = "revoked",
+};
+enum { STATUS_COUNT = sizeof status_words / sizeof status_words[0] };
+
+static const char *const type_words[] = {[ACME_IDENTIFIER_DNS] = "dns", [ACME_IDENTIFIER_IP] = "ip"};
+_Static_assert(sizeof type_words / sizeof type_words[0] == ACME_IDENTIFIER_TYPE_COUNT, "a word per type");
+
+enum { CHALLENGE_COLUMN = 7 }; /* where the challenge begins in a joined row */
+
+/* One statement for the authorization and its challenges: they change together and must be seen together. */
+#define JOINED_COLUMNS                                                                                       \
+    "SELECT a.id, a.account_id, a.identifier_type, a.identifier_value, a.wildcard, a.status, a.expires_ms,"  \
+    " c.id, c.type, c.token, c.status, c.validated_ms, c.started_ms, c.error"                                \
+    " FROM authorizations a LEFT JOIN challenges c ON c.authz_id = a.id "
+
+static const char by_id[] = JOINED_COLUMNS "WHERE a.id = $1 ORDER BY c.position";
+static const char by_challenge[] =
+    JOINED_COLUMNS "WHERE a.id = (SELECT authz_id FROM challenges WHERE id = $1) ORDER BY c.position";
+
+static void authz_from_row(struct acme_db_stmt *stmt, struct acme_arena *arena, struct acme_authz *ret)
+{
+    *ret = (struct acme_authz){
+        .id = acme_db_text(stmt, arena, 0),
+        .account_id = acme_db_text(stmt, arena, 1),
+        .identifier.type =
+            (enum acme_identifier_type)acme_db_word(stmt, 2, type_words, ACME_IDENTIFIER_TYPE_COUNT),
+        .identifier.value = acme_db_text(stmt, arena, 3),
+        .wildcard = acme_db_int(stmt, 4) != 0,
+        .status = (enum acme_authz_status)acme_db_word(stmt, 5, status_words, STATUS_COUNT),
+        .expires_ms = acme_db_int(stmt, 6),
+    };
+}
+
+static struct acme_err load(struct acme_db *db, struct acme_arena *arena, const char *sql, const char *key,
+                            struct acme_authz *ret)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    struct acme_authz authz;
+    bool row = true;
+    TRY(acme_db_one(db, &stmt, sql, DB_TEXT(key)));
+    authz_from_row(stmt, arena, &authz);
+    while (row && !acme_db_is_null(stmt, CHALLENGE_COLUMN)) {
+        ENSURE(authz.challenge_count < ACME_MAX_CHALLENGES, ACME_E_IO);
+        acme_store_challenge_from_row(stmt, arena, CHALLENGE_COLUMN, authz.id,
+                                      &authz.challenges[authz.challenge_count++]);
+        TRY(acme_db_next(stmt, &row));
+    }
+    TRY(acme_db_row_check(stmt));
+    *ret = authz;
+    return acme_ok();
+}
+
+static struct acme_err read_authz(struct acme_store *store, struct acme_arena *arena, const char *sql,
+                                  const char *key, struct acme_authz *ret)
+{
+    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_err err = load(db, arena, sql, key, ret);
+    acme_readers_release(&store->readers, db);
+    return err;
+}
+
+struct acme_err acme_store_authz_get(struct acme_store *store, struct acme_arena *arena, const char *id,
+                                     struct acme_authz *ret)
+{
+    return read_authz(store, arena, by_id, id, ret);
+}
+
+struct acme_err acme_store_challenge_get(struct acme_store *store, struct acme_arena *arena,
+                                         const char *challenge_id, struct acme_authz *ret)
+{
+    return read_authz(store, arena, by_challenge, challenge_id, ret);
+}
+
+struct acme_err acme_store_authz_find_valid(struct acme_db *db, struct acme_arena *arena,
+                                            const struct acme_authz *authz, const char *account_id,
+                                            int64_t live_until_ms, const char **ret_id)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    bool row = false;
+    const char *id = NULL;
+    TRY(acme_db_query(db, &stmt,
+                      "SELECT id FROM authorizations WHERE account_id = $1 AND identifier_type = $2"
+                      " AND identifier_value = $3 AND wildcard = $4 AND expires_ms > $5 AND status = 'valid'"
+                      " ORDER BY expires_ms DESC LIMIT 1",
+                      DB_TEXT(account_id), DB_TEXT(type_words[authz->identifier.type]),
+                      DB_TEXT(authz->identifier.value), DB_INT(authz->wildcard), DB_INT(live_until_ms)));
+    TRY(acme_db_next(stmt, &row));
+    if (row)
+        id = acme_db_text(stmt, arena, 0);
+    TRY(acme_db_row_check(stmt));
+    *ret_id = id;
+    return acme_ok();
+}
+
+struct acme_err acme_store_authz_insert(struct acme_db *db, const struct acme_authz *authz,
+                                        const char *account_id)
+{
+    ENSURE(authz->challenge_count <= ACME_MAX_CHALLENGES, ACME_E_INTERNAL);
+    TRY(acme_db_run(db, NULL,
+                    "INSERT INTO authorizations (id, account_id, identifier_type, identifier_value, wildcard,"
+                    " status, expires_ms) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                    DB_TEXT(authz->id), DB_TEXT(account_id), DB_TEXT(type_words[authz->identifier.type]),
+                    DB_TEXT(authz->identifier.value), DB_INT(authz->wildcard),
+                    DB_TEXT(status_words[authz->status]), DB_INT(authz->expires_ms)));
+    for (size_t i = 0; i < authz->challenge_count; i++)
+        TRY(acme_store_challenge_insert(db, &authz->challenges[i], authz->id, i));
+    return acme_ok();
+}
+
+struct acme_err acme_store_authz_orders_ready(struct acme_db *db, const char *authz_id, int64_t now_ms)
+{
+    return acme_db_run(db, NULL,
+                       "UPDATE orders SET status = 'ready' WHERE status = 'pending'"
+                       " AND id IN (SELECT order_id FROM order_authorizations WHERE authz_id = $1)"
+                       " AND NOT EXISTS (SELECT 1 FROM order_authorizations oa"
+                       " JOIN authorizations a ON a.id = oa.authz_id WHERE oa.order_id = orders.id"
+                       " AND (a.status <> 'valid' OR a.expires_ms <= $2))",
+                       DB_TEXT(authz_id), DB_INT(now_ms));
+}
+
+struct acme_err acme_store_authz_orders_invalid(struct acme_db *db, const char *authz_id, const char *error)
+{
+    return acme_db_run(db, NULL,
+                       "UPDATE orders SET status = 'invalid', error = $1 WHERE status IN ('pending', 'ready')"
+                       " AND id IN (SELECT order_id FROM order_authorizations WHERE authz_id = $2)",
+                       DB_TEXT(error), DB_TEXT(authz_id));
+}
+
+struct deactivate {
+    const char *id;
+    const char *error;
+};
+
+static struct acme_err require_authz(struct acme_db *db, const char *id)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    return acme_db_one(db, &stmt, "SELECT 1 FROM authorizations WHERE id = $1", DB_TEXT(id));
+}
+
+static struct acme_err deactivate(struct acme_db *db, void *arg)
+{
+    const struct deactivate *request = arg;
+    int64_t changed = 0;
+    TRY(acme_db_run(db, &changed,
+                    "UPDATE authorizations SET status = 'deactivated'"
+                    " WHERE id = $1 AND status IN ('pending', 'valid')",
+                    DB_TEXT(request->id)));
+    if (changed == 0) {
+        TRY(require_authz(db, request->id));
+        return acme_err(ACME_E_STATE);
+    }
+    return acme_store_authz_orders_invalid(db, request->id, request->error);
+}
+
+struct acme_err acme_store_authz_deactivate(struct acme_store *store, const char *id, const char *error)
+{
+    struct deactivate request = {.id = id, .error = error};
+    return acme_writer_run(&store->writer, deactivate, &request);
+}

@@ -1,0 +1,86 @@
+/* Issued certificates. */
+#include "store/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct acme_err acme_store_certificate_insert(struct acme_db *db, const struct acme_certificate *certificate,
+                                              const char *issuance_id)
+{
+    return acme_db_run(
+        db, NULL,
+        "INSERT INTO certificates (id, issuance_id, account_id, issuer, serial_hex, aki_hex, sha256_hex,"
+        " not_before_ms, not_after_ms, created_ms, downloaded_ms, chain)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11)",
+        DB_TEXT(certificate->id), DB_TEXT(issuance_id), DB_TEXT(certificate->account_id),
+        DB_TEXT(certificate->issuer), DB_TEXT(certificate->serial_hex), DB_TEXT(certificate->aki_hex),
+        DB_TEXT(certificate->sha256_hex), DB_INT(certificate->not_before_ms),
+        DB_INT(certificate->not_after_ms), DB_INT(certificate->created_ms), DB_TEXT(certificate->chain));
+}
+
+static struct acme_err certificate_from_row(struct acme_db_stmt *stmt, struct acme_arena *arena,
+                                            struct acme_certificate *ret)
+{
+    struct acme_certificate certificate = {
+        .id = acme_db_text(stmt, arena, 0),
+        .issuance_id = acme_db_text(stmt, arena, 1),
+        .account_id = acme_db_text(stmt, arena, 2),
+        .issuer = acme_db_text(stmt, arena, 3),
+        .serial_hex = acme_db_text(stmt, arena, 4),
+        .aki_hex = acme_db_text(stmt, arena, 5),
+        .sha256_hex = acme_db_text(stmt, arena, 6),
+        .not_before_ms = acme_db_int(stmt, 7),
+        .not_after_ms = acme_db_int(stmt, 8),
+        .created_ms = acme_db_int(stmt, 9),
+        .downloaded_ms = acme_db_int(stmt, 10),
+        .chain = acme_db_text(stmt, arena, 11),
+    };
+    TRY(acme_db_row_check(stmt));
+    *ret = certificate;
+    return acme_ok();
+}
+
+static struct acme_err load(struct acme_db *db, struct acme_arena *arena, const char *id,
+                            struct acme_certificate *ret)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_one(
+        db, &stmt,
+        "SELECT id, issuance_id, account_id, issuer, serial_hex, aki_hex, sha256_hex, not_before_ms,"
+        " not_after_ms, created_ms, downloaded_ms, chain FROM certificates WHERE id = $1",
+        DB_TEXT(id)));
+    return certificate_from_row(stmt, arena, ret);
+}
+
+struct acme_err acme_store_certificate_get(struct acme_store *store, struct acme_arena *arena, const char *id,
+                                           struct acme_certificate *ret)
+{
+    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_err err = load(db, arena, id, ret);
+    acme_readers_release(&store->readers, db);
+    return err;
+}
+
+struct downloaded {
+    int64_t now_ms;
+    char id[];
+};
+
+static struct acme_err downloaded(struct acme_db *db, void *arg)
+{
+    const struct downloaded *note = arg;
+    return acme_db_run(db, NULL,
+                       "UPDATE certificates SET downloaded_ms = $1 WHERE id = $2 AND downloaded_ms = 0",
+                       DB_INT(note->now_ms), DB_TEXT(note->id));
+}
+
+void acme_store_certificate_downloaded(struct acme_store *store, const char *id, int64_t now_ms)
+{
+    size_t size = strlen(id) + 1;
+    struct downloaded *note = malloc(sizeof *note + size);
+    if (!note)
+        return;
+    note->now_ms = now_ms;
+    memcpy(note->id, id, size);
+    acme_writer_post(&store->writer, downloaded, note);
+}

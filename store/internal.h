@@ -1,0 +1,140 @@
+/* What the files of store/ share. */
+#ifndef ACME_STORE_INTERNAL_H
+#define ACME_STORE_INTERNAL_H
+
+#include "store/db.h"
+#include "store/store.h"
+
+#include <pthread.h>
+
+/* ---- writer.c ---- */
+
+/* One write: runs on the writer thread, inside a transaction shared with others; an error takes back what it
+ * did and nothing else. Results belong in `arg`: they count only once the caller has been told of the commit.
+ */
+typedef struct acme_err (*acme_write_function)(struct acme_db *db, void *arg);
+
+struct acme_write_op;
+
+struct acme_writer {
+    struct acme_db *db; /* only the writer thread uses it while that runs */
+    pthread_t thread;
+    bool running;
+    pthread_mutex_t lock; /* what follows */
+    pthread_cond_t wake;
+    struct acme_write_op *first;
+    struct acme_write_op **end;
+    size_t queued;
+    size_t waiting; /* of these, ops somebody waits for */
+    bool stopping;
+};
+
+/** acme_writer_start(writer, db): takes `db` in any case. Release: acme_writer_stop. Errors: IO. */
+struct acme_err acme_writer_start(struct acme_writer *writer, struct acme_db *db) ACME_MUST_USE;
+
+/** acme_writer_stop(writer): do what is queued, end the thread, close the connection. Also after a failed
+ * start. */
+void acme_writer_stop(struct acme_writer *writer);
+
+/** acme_writer_run(writer, function, arg): have the write done and committed. Errors: the function's; IO when
+ * the commit failed; BUSY when the queue is full (nothing happened). Thread: any. */
+struct acme_err acme_writer_run(struct acme_writer *writer, acme_write_function function,
+                                void *arg) ACME_MUST_USE;
+
+/** acme_writer_post(writer, function, arg): the same without waiting, best effort: dropped when the queue is
+ * full or the commit fails. Takes the malloc'd `arg`. May lie for a moment until other writes come along.
+ * Thread: any. */
+void acme_writer_post(struct acme_writer *writer, acme_write_function function, void *arg);
+
+/* ---- readers.c ---- */
+
+struct acme_readers {
+    struct acme_db **free; /* a stack: the most recently used connection has the warmest cache */
+    size_t free_count;
+    size_t count;
+    pthread_mutex_t lock;
+    pthread_cond_t returned;
+};
+
+/** acme_readers_open(readers, path, count): Release: acme_readers_close, also after a failure. */
+struct acme_err acme_readers_open(struct acme_readers *readers, const char *path, size_t count) ACME_MUST_USE;
+void acme_readers_close(struct acme_readers *readers);
+
+/** acme_readers_acquire(readers): a connection for this thread; waits for one. Give it back soon, with no
+ * statement running. */
+struct acme_db *acme_readers_acquire(struct acme_readers *readers);
+void acme_readers_release(struct acme_readers *readers, struct acme_db *db);
+
+/* ---- store.c ---- */
+
+struct acme_store {
+    int lock_fd;
+    struct acme_writer writer;
+    struct acme_readers readers;
+};
+
+/** acme_store_collect_ids(stmt, arena, ret_ids, ret_count): the first column of all rows. */
+struct acme_err acme_store_collect_ids(struct acme_db_stmt *stmt, struct acme_arena *arena,
+                                       const char ***ret_ids, size_t *ret_count) ACME_MUST_USE;
+
+/* ---- migrations.c ---- */
+
+/** acme_store_migrate(db, now_ms): bring the schema to this program's version in one transaction.
+ *  Errors: UNSUPPORTED when it is newer. */
+struct acme_err acme_store_migrate(struct acme_db *db, int64_t now_ms) ACME_MUST_USE;
+
+/* ---- parts of writes, for use inside an acme_write_function ---- */
+
+/** acme_store_job_insert(db, job, kind, subject_id, lease, now_ms): a new job in the hands of lease->owner.
+ */
+struct acme_err acme_store_job_insert(struct acme_db *db, const struct acme_job *job, enum acme_job_kind kind,
+                                      const char *subject_id, const struct acme_lease *lease,
+                                      int64_t now_ms) ACME_MUST_USE;
+
+/** acme_store_job_delete(db, job_id, owner, subject_id): a job is done. Errors: STATE when it is not the
+ * owner's. */
+struct acme_err acme_store_job_delete(struct acme_db *db, const char *job_id, const char *owner,
+                                      const char *subject_id) ACME_MUST_USE;
+
+/** acme_store_job_give_back(db, job_id, owner, state, run_at_ms, attempts): see acme_store_job_wait. */
+struct acme_err acme_store_job_give_back(struct acme_db *db, const char *job_id, const char *owner,
+                                         const char *state, int64_t run_at_ms, int attempts) ACME_MUST_USE;
+
+/** acme_store_order_load(db, arena, id, ret): see acme_store_order_get. */
+struct acme_err acme_store_order_load(struct acme_db *db, struct acme_arena *arena, const char *id,
+                                      struct acme_order *ret) ACME_MUST_USE;
+
+/** acme_store_authz_orders_ready(db, authz_id, now_ms): pending orders with this authorization that have only
+ * valid ones become ready. */
+struct acme_err acme_store_authz_orders_ready(struct acme_db *db, const char *authz_id,
+                                              int64_t now_ms) ACME_MUST_USE;
+
+/** acme_store_authz_orders_invalid(db, authz_id, error): pending and ready orders that need this
+ * authorization become invalid. */
+struct acme_err acme_store_authz_orders_invalid(struct acme_db *db, const char *authz_id,
+                                                const char *error) ACME_MUST_USE;
+
+/** acme_store_authz_find_valid(db, arena, authz, live_until_ms, ret_id): the account's valid authorization
+ * for the same identifier that lives longest, if beyond live_until_ms; NULL for none. */
+struct acme_err acme_store_authz_find_valid(struct acme_db *db, struct acme_arena *arena,
+                                            const struct acme_authz *authz, const char *account_id,
+                                            int64_t live_until_ms, const char **ret_id) ACME_MUST_USE;
+
+/** acme_store_authz_insert(db, authz, account_id): with its challenges. */
+struct acme_err acme_store_authz_insert(struct acme_db *db, const struct acme_authz *authz,
+                                        const char *account_id) ACME_MUST_USE;
+
+/** acme_store_challenge_insert(db, challenge, authz_id, position). */
+struct acme_err acme_store_challenge_insert(struct acme_db *db, const struct acme_challenge *challenge,
+                                            const char *authz_id, size_t position) ACME_MUST_USE;
+
+/** acme_store_challenge_from_row(stmt, arena, column, authz_id, ret): id, type, token, status, validated_ms,
+ * started_ms, error from `column` on. */
+void acme_store_challenge_from_row(struct acme_db_stmt *stmt, struct acme_arena *arena, int column,
+                                   const char *authz_id, struct acme_challenge *ret);
+
+/** acme_store_certificate_insert(db, certificate, issuance_id). */
+struct acme_err acme_store_certificate_insert(struct acme_db *db, const struct acme_certificate *certificate,
+                                              const char *issuance_id) ACME_MUST_USE;
+
+#endif

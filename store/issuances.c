@@ -1,0 +1,267 @@
+/* Issuances: how an accepted finalize becomes one certificate wanted from an issuer, shared by the orders
+ * that want the same, and how it ends for all of them at once. */
+#include "store/internal.h"
+
+#include <string.h>
+
+static const char *const status_words[] = {
+    [ACME_ISSUANCE_PENDING] = "pending",
+    [ACME_ISSUANCE_ISSUED] = "issued",
+    [ACME_ISSUANCE_FAILED] = "failed",
+};
+enum { STATUS_COUNT = sizeof status_words / sizeof status_words[0] };
+
+static struct acme_err issuance_from_row(struct acme_db_stmt *stmt, struct acme_arena *arena,
+                                         struct acme_issuance *ret)
+{
+    const char *identifiers = acme_db_text(stmt, arena, 10);
+    struct acme_issuance issuance = {
+        .id = acme_db_text(stmt, arena, 0),
+        .account_id = acme_db_text(stmt, arena, 1),
+        .order_id = acme_db_text(stmt, arena, 2),
+        .profile = acme_db_text(stmt, arena, 3),
+        .issuer = acme_db_text(stmt, arena, 4),
+        .status = (enum acme_issuance_status)acme_db_word(stmt, 5, status_words, STATUS_COUNT),
+        .names_digest = acme_db_text(stmt, arena, 6),
+        .spki_sha256 = acme_db_text(stmt, arena, 7),
+        .csr_sha256 = acme_db_text(stmt, arena, 8),
+        .csr = acme_db_blob(stmt, arena, 9),
+        .not_before_ms = acme_db_int(stmt, 11),
+        .not_after_ms = acme_db_int(stmt, 12),
+        .created_ms = acme_db_int(stmt, 13),
+        .deadline_ms = acme_db_int(stmt, 14),
+        .upstream_ref = acme_db_text(stmt, arena, 15),
+        .certificate_id = acme_db_text(stmt, arena, 16),
+        .error = acme_db_text(stmt, arena, 17),
+    };
+    TRY(acme_db_row_check(stmt));
+    TRY(acme_identifiers_from_json(arena, identifiers, &issuance.identifiers, &issuance.identifier_count));
+    *ret = issuance;
+    return acme_ok();
+}
+
+static struct acme_err load(struct acme_db *db, struct acme_arena *arena, const char *id,
+                            struct acme_issuance *ret)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_one(
+        db, &stmt,
+        "SELECT id, account_id, order_id, profile, issuer, status, names_digest, spki_sha256, csr_sha256,"
+        " csr, identifiers, not_before_ms, not_after_ms, created_ms, deadline_ms, upstream_ref,"
+        " certificate_id, error FROM issuances WHERE id = $1",
+        DB_TEXT(id)));
+    return issuance_from_row(stmt, arena, ret);
+}
+
+struct acme_err acme_store_issuance_get(struct acme_store *store, struct acme_arena *arena, const char *id,
+                                        struct acme_issuance *ret)
+{
+    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_err err = load(db, arena, id, ret);
+    acme_readers_release(&store->readers, db);
+    return err;
+}
+
+static struct acme_err list_orders(struct acme_db *db, struct acme_arena *arena, const char *issuance_id,
+                                   const char ***ret_ids, size_t *ret_count)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_query(db, &stmt, "SELECT id FROM orders WHERE issuance_id = $1 ORDER BY id",
+                      DB_TEXT(issuance_id)));
+    return acme_store_collect_ids(stmt, arena, ret_ids, ret_count);
+}
+
+struct acme_err acme_store_issuance_orders(struct acme_store *store, struct acme_arena *arena,
+                                           const char *issuance_id, const char ***ret_ids, size_t *ret_count)
+{
+    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_err err = list_orders(db, arena, issuance_id, ret_ids, ret_count);
+    acme_readers_release(&store->readers, db);
+    return err;
+}
+
+/* ---- finalize ---- */
+
+struct finalize {
+    struct acme_arena *arena;
+    const struct acme_issuance *issuance;
+    const char *identifiers_json;
+    const struct acme_job *job;
+    const struct acme_lease *lease;
+    int64_t now_ms;
+    int64_t adopt_since_ms;
+    struct acme_order order;
+    enum acme_finalize_outcome outcome;
+};
+
+/* What already exists for the same wish: *ret_id NULL for nothing; *ret_certificate_id set when it is issued.
+ */
+static struct acme_err find_existing(struct acme_db *db, const struct finalize *request, const char **ret_id,
+                                     const char **ret_certificate_id)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    const struct acme_issuance *wanted = request->issuance;
+    bool row = false;
+    TRY(acme_db_query(
+        db, &stmt,
+        "SELECT i.id, c.id FROM issuances i LEFT JOIN certificates c ON c.id = i.certificate_id"
+        " WHERE i.account_id = $1 AND i.names_digest = $2 AND i.spki_sha256 = $3 AND i.profile = $4"
+        " AND (i.status = 'pending' OR (i.status = 'issued' AND c.downloaded_ms = 0"
+        " AND c.created_ms >= $5 AND c.not_after_ms > $6))"
+        " ORDER BY i.created_ms DESC, i.id DESC LIMIT 1",
+        DB_TEXT(request->order.account_id), DB_TEXT(wanted->names_digest), DB_TEXT(wanted->spki_sha256),
+        DB_TEXT(request->order.profile), DB_INT(request->adopt_since_ms), DB_INT(request->now_ms)));
+    TRY(acme_db_next(stmt, &row));
+    *ret_id = row ? acme_db_text(stmt, request->arena, 0) : NULL;
+    *ret_certificate_id = row ? acme_db_text(stmt, request->arena, 1) : NULL;
+    return acme_db_row_check(stmt);
+}
+
+static struct acme_err insert_issuance(struct acme_db *db, const struct finalize *request)
+{
+    const struct acme_issuance *issuance = request->issuance;
+    return acme_db_run(
+        db, NULL,
+        "INSERT INTO issuances (id, account_id, order_id, profile, issuer, status, names_digest,"
+        " spki_sha256, csr_sha256, csr, identifiers, not_before_ms, not_after_ms, created_ms,"
+        " deadline_ms) VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+        DB_TEXT(issuance->id), DB_TEXT(request->order.account_id), DB_TEXT(request->order.id),
+        DB_TEXT(request->order.profile), DB_TEXT(issuance->issuer), DB_TEXT(issuance->names_digest),
+        DB_TEXT(issuance->spki_sha256), DB_TEXT(issuance->csr_sha256), DB_BLOB(issuance->csr),
+        DB_TEXT(request->identifiers_json), DB_INT(issuance->not_before_ms), DB_INT(issuance->not_after_ms),
+        DB_INT(issuance->created_ms), DB_INT(issuance->deadline_ms));
+}
+
+static struct acme_err update_order(struct acme_db *db, struct finalize *request, const char *issuance_id,
+                                    const char *certificate_id)
+{
+    struct acme_order *order = &request->order;
+    order->status = certificate_id ? ACME_ORDER_VALID : ACME_ORDER_PROCESSING;
+    order->finalized_ms = request->now_ms;
+    order->certificate_id = certificate_id;
+    order->csr_sha256 = acme_arena_strdup(request->arena, request->issuance->csr_sha256);
+    order->issuance_id = acme_arena_strdup(request->arena, issuance_id);
+    ENSURE(order->csr_sha256 && order->issuance_id, ACME_E_NOMEM);
+    return acme_db_run(db, NULL,
+                       "UPDATE orders SET status = $1, finalized_ms = $2, csr_sha256 = $3, issuance_id = $4,"
+                       " certificate_id = $5 WHERE id = $6",
+                       DB_TEXT(certificate_id ? "valid" : "processing"), DB_INT(order->finalized_ms),
+                       DB_TEXT(order->csr_sha256), DB_TEXT(order->issuance_id), DB_TEXT(certificate_id),
+                       DB_TEXT(order->id));
+}
+
+static struct acme_err accept(struct acme_db *db, struct finalize *request)
+{
+    const char *existing = NULL;
+    const char *certificate_id = NULL;
+    TRY(find_existing(db, request, &existing, &certificate_id));
+    if (existing) {
+        request->outcome = certificate_id ? ACME_FINALIZE_ADOPTED : ACME_FINALIZE_JOINED;
+        return update_order(db, request, existing, certificate_id);
+    }
+    request->outcome = ACME_FINALIZE_STARTED;
+    TRY(insert_issuance(db, request));
+    TRY(acme_store_job_insert(db, request->job, ACME_JOB_ISSUE, request->issuance->id, request->lease,
+                              request->now_ms));
+    return update_order(db, request, request->issuance->id, NULL);
+}
+
+static struct acme_err finalize(struct acme_db *db, void *arg)
+{
+    struct finalize *request = arg;
+    struct acme_order *order = &request->order;
+    TRY(acme_store_order_load(db, request->arena, request->issuance->order_id, order));
+    ENSURE(strcmp(order->account_id, request->issuance->account_id) == 0, ACME_E_NOT_FOUND);
+    if (order->status == ACME_ORDER_READY)
+        return accept(db, request);
+    ENSURE(order->csr_sha256 && strcmp(order->csr_sha256, request->issuance->csr_sha256) == 0, ACME_E_STATE);
+    request->outcome = ACME_FINALIZE_REPEATED;
+    return acme_ok();
+}
+
+struct acme_err acme_store_order_finalize(struct acme_store *store, struct acme_arena *arena,
+                                          const struct acme_issuance *issuance, const struct acme_job *job,
+                                          const struct acme_lease *lease, int64_t now_ms,
+                                          int64_t adopt_since_ms, struct acme_order *ret_order,
+                                          enum acme_finalize_outcome *ret_outcome)
+{
+    struct finalize request = {
+        .arena = arena,
+        .issuance = issuance,
+        .identifiers_json = acme_identifiers_json(arena, issuance->identifiers, issuance->identifier_count),
+        .job = job,
+        .lease = lease,
+        .now_ms = now_ms,
+        .adopt_since_ms = adopt_since_ms,
+    };
+    ENSURE(request.identifiers_json, ACME_E_NOMEM);
+    struct acme_err err = acme_writer_run(&store->writer, finalize, &request);
+    if (err.code == ACME_OK || err.code == ACME_E_STATE)
+        *ret_order = request.order;
+    if (err.code == ACME_OK)
+        *ret_outcome = request.outcome;
+    return err;
+}
+
+/* ---- the end ---- */
+
+struct end {
+    const char *issuance_id;
+    const char *job_id;
+    const char *owner;
+    const char *upstream_ref;
+    const struct acme_certificate *certificate;
+    const char *error;
+};
+
+static struct acme_err issued(struct acme_db *db, void *arg)
+{
+    const struct end *request = arg;
+    TRY(acme_store_job_delete(db, request->job_id, request->owner, request->issuance_id));
+    TRY(acme_store_certificate_insert(db, request->certificate, request->issuance_id));
+    TRY(acme_db_run(
+        db, NULL,
+        "UPDATE issuances SET status = 'issued', certificate_id = $1, upstream_ref = $2 WHERE id = $3",
+        DB_TEXT(request->certificate->id), DB_TEXT(request->upstream_ref), DB_TEXT(request->issuance_id)));
+    return acme_db_run(db, NULL,
+                       "UPDATE orders SET status = 'valid', certificate_id = $1"
+                       " WHERE issuance_id = $2 AND status = 'processing'",
+                       DB_TEXT(request->certificate->id), DB_TEXT(request->issuance_id));
+}
+
+struct acme_err acme_store_issuance_issued(struct acme_store *store, const char *issuance_id,
+                                           const char *job_id, const char *owner, const char *upstream_ref,
+                                           const struct acme_certificate *certificate)
+{
+    struct end request = {.issuance_id = issuance_id,
+                          .job_id = job_id,
+                          .owner = owner,
+                          .upstream_ref = upstream_ref,
+                          .certificate = certificate};
+    return acme_writer_run(&store->writer, issued, &request);
+}
+
+static struct acme_err failed(struct acme_db *db, void *arg)
+{
+    const struct end *request = arg;
+    TRY(acme_store_job_delete(db, request->job_id, request->owner, request->issuance_id));
+    TRY(acme_db_run(db, NULL,
+                    "UPDATE issuances SET status = 'failed', error = $1, upstream_ref = $2 WHERE id = $3",
+                    DB_TEXT(request->error), DB_TEXT(request->upstream_ref), DB_TEXT(request->issuance_id)));
+    return acme_db_run(db, NULL,
+                       "UPDATE orders SET status = 'invalid', error = $1"
+                       " WHERE issuance_id = $2 AND status = 'processing'",
+                       DB_TEXT(request->error), DB_TEXT(request->issuance_id));
+}
+
+struct acme_err acme_store_issuance_failed(struct acme_store *store, const char *issuance_id,
+                                           const char *job_id, const char *owner, const char *upstream_ref,
+                                           const char *error)
+{
+    struct end request = {.issuance_id = issuance_id,
+                          .job_id = job_id,
+                          .owner = owner,
+                          .upstream_ref = upstream_ref,
+                          .error = error};
+    return acme_writer_run(&store->writer, failed, &request);
+}

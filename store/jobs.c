@@ -1,0 +1,198 @@
+/* Durable jobs: who works on what, until when. The owner column is the fence: whoever is not in it changes
+ * nothing. */
+#include "store/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const kind_words[] = {[ACME_JOB_VALIDATE] = "validate", [ACME_JOB_ISSUE] = "issue"};
+_Static_assert(sizeof kind_words / sizeof kind_words[0] == ACME_JOB_KIND_COUNT, "a word per kind");
+
+enum { MAX_CLAIM = 256 };
+
+struct acme_err acme_store_job_insert(struct acme_db *db, const struct acme_job *job, enum acme_job_kind kind,
+                                      const char *subject_id, const struct acme_lease *lease, int64_t now_ms)
+{
+    return acme_db_run(db, NULL,
+                       "INSERT INTO jobs (id, kind, subject_id, queue, state, intent, attempts, run_at_ms,"
+                       " created_ms, owner, due_ms) VALUES ($1, $2, $3, $4, NULL, 0, 0, $5, $6, $7, $8)",
+                       DB_TEXT(job->id), DB_TEXT(kind_words[kind]), DB_TEXT(subject_id), DB_TEXT(job->queue),
+                       DB_INT(now_ms), DB_INT(job->created_ms), DB_TEXT(lease->owner),
+                       DB_INT(lease->until_ms));
+}
+
+struct acme_err acme_store_job_delete(struct acme_db *db, const char *job_id, const char *owner,
+                                      const char *subject_id)
+{
+    int64_t changed = 0;
+    TRY(acme_db_run(db, &changed, "DELETE FROM jobs WHERE id = $1 AND owner = $2 AND subject_id = $3",
+                    DB_TEXT(job_id), DB_TEXT(owner), DB_TEXT(subject_id)));
+    ENSURE(changed > 0, ACME_E_STATE);
+    return acme_ok();
+}
+
+struct acme_err acme_store_job_give_back(struct acme_db *db, const char *job_id, const char *owner,
+                                         const char *state, int64_t run_at_ms, int attempts)
+{
+    int64_t changed = 0;
+    TRY(acme_db_run(db, &changed,
+                    "UPDATE jobs SET owner = NULL, intent = 0, state = $1, run_at_ms = $2, due_ms = $2,"
+                    " attempts = $3 WHERE id = $4 AND owner = $5",
+                    DB_TEXT(state), DB_INT(run_at_ms), DB_INT(attempts), DB_TEXT(job_id), DB_TEXT(owner)));
+    ENSURE(changed > 0, ACME_E_STATE);
+    return acme_ok();
+}
+
+static struct acme_err recover(struct acme_db *db, void *arg)
+{
+    int64_t *count = arg;
+    return acme_db_run(db, count, "UPDATE jobs SET owner = NULL, due_ms = run_at_ms WHERE owner IS NOT NULL");
+}
+
+struct acme_err acme_store_jobs_recover(struct acme_store *store, size_t *ret_count)
+{
+    int64_t count = 0;
+    TRY(acme_writer_run(&store->writer, recover, &count));
+    *ret_count = (size_t)count;
+    return acme_ok();
+}
+
+struct claim {
+    struct acme_arena *arena;
+    const char *queue;
+    int64_t now_ms;
+    const struct acme_lease *lease;
+    size_t limit;
+    struct acme_job *jobs;
+    size_t count;
+};
+
+static void job_from_row(struct acme_db_stmt *stmt, struct acme_arena *arena, struct acme_job *ret)
+{
+    *ret = (struct acme_job){
+        .id = acme_db_text(stmt, arena, 0),
+        .kind = (enum acme_job_kind)acme_db_word(stmt, 1, kind_words, ACME_JOB_KIND_COUNT),
+        .subject_id = acme_db_text(stmt, arena, 2),
+        .queue = acme_db_text(stmt, arena, 3),
+        .state = acme_db_text(stmt, arena, 4),
+        .intent = acme_db_int(stmt, 5) != 0,
+        .attempts = (int)acme_db_int(stmt, 6),
+        .run_at_ms = acme_db_int(stmt, 7),
+        .created_ms = acme_db_int(stmt, 8),
+    };
+}
+
+static int older_first(const void *a, const void *b)
+{
+    const struct acme_job *left = a;
+    const struct acme_job *right = b;
+    if (left->run_at_ms != right->run_at_ms)
+        return left->run_at_ms < right->run_at_ms ? -1 : 1;
+    return strcmp(left->id, right->id);
+}
+
+static struct acme_err claim(struct acme_db *db, void *arg)
+{
+    struct claim *request = arg;
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    bool row = false;
+    TRY(acme_db_query(
+        db, &stmt,
+        "UPDATE jobs SET owner = $1, due_ms = $2 WHERE id IN (SELECT id FROM jobs"
+        " WHERE queue = $3 AND due_ms <= $4 ORDER BY due_ms, id LIMIT $5)"
+        " RETURNING id, kind, subject_id, queue, state, intent, attempts, run_at_ms, created_ms",
+        DB_TEXT(request->lease->owner), DB_INT(request->lease->until_ms), DB_TEXT(request->queue),
+        DB_INT(request->now_ms), DB_INT((int64_t)request->limit)));
+    for (;;) {
+        TRY(acme_db_next(stmt, &row));
+        if (!row)
+            break;
+        ENSURE(request->count < request->limit, ACME_E_INTERNAL);
+        job_from_row(stmt, request->arena, &request->jobs[request->count++]);
+    }
+    return acme_db_row_check(stmt);
+}
+
+struct acme_err acme_store_jobs_claim(struct acme_store *store, struct acme_arena *arena, const char *queue,
+                                      int64_t now_ms, const struct acme_lease *lease, size_t limit,
+                                      struct acme_job **ret, size_t *ret_count)
+{
+    struct claim request = {.arena = arena,
+                            .queue = queue,
+                            .now_ms = now_ms,
+                            .lease = lease,
+                            .limit = limit < MAX_CLAIM ? limit : MAX_CLAIM};
+    ENSURE(limit > 0, ACME_E_INTERNAL);
+    request.jobs = acme_arena_alloc(arena, request.limit * sizeof(struct acme_job));
+    ENSURE(request.jobs, ACME_E_NOMEM);
+    TRY(acme_writer_run(&store->writer, claim, &request));
+    qsort(request.jobs, request.count, sizeof(struct acme_job), older_first); /* RETURNING has no order */
+    *ret = request.jobs;
+    *ret_count = request.count;
+    return acme_ok();
+}
+
+static struct acme_err read_next(struct acme_db *db, const char *queue, int64_t *ret_ms)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_one(db, &stmt, "SELECT MIN(due_ms) FROM jobs WHERE queue = $1", DB_TEXT(queue)));
+    *ret_ms = acme_db_int(stmt, 0);
+    return acme_ok();
+}
+
+struct acme_err acme_store_jobs_next(struct acme_store *store, const char *queue, int64_t *ret_ms)
+{
+    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_err err = read_next(db, queue, ret_ms);
+    acme_readers_release(&store->readers, db);
+    return err;
+}
+
+struct save {
+    const char *job_id;
+    const struct acme_lease *lease;
+    const char *state;
+    bool intent;
+};
+
+static struct acme_err save(struct acme_db *db, void *arg)
+{
+    const struct save *request = arg;
+    int64_t changed = 0;
+    TRY(acme_db_run(db, &changed,
+                    "UPDATE jobs SET due_ms = $1, state = $2, intent = $3 WHERE id = $4 AND owner = $5",
+                    DB_INT(request->lease->until_ms), DB_TEXT(request->state), DB_INT(request->intent),
+                    DB_TEXT(request->job_id), DB_TEXT(request->lease->owner)));
+    ENSURE(changed > 0, ACME_E_STATE);
+    return acme_ok();
+}
+
+struct acme_err acme_store_job_save(struct acme_store *store, const char *job_id,
+                                    const struct acme_lease *lease, const char *state, bool intent)
+{
+    struct save request = {.job_id = job_id, .lease = lease, .state = state, .intent = intent};
+    return acme_writer_run(&store->writer, save, &request);
+}
+
+struct wait {
+    const char *job_id;
+    const char *owner;
+    const char *state;
+    int64_t run_at_ms;
+    int attempts;
+};
+
+static struct acme_err give_back(struct acme_db *db, void *arg)
+{
+    const struct wait *request = arg;
+    return acme_store_job_give_back(db, request->job_id, request->owner, request->state, request->run_at_ms,
+                                    request->attempts);
+}
+
+struct acme_err acme_store_job_wait(struct acme_store *store, const char *job_id, const char *owner,
+                                    const char *state, int64_t run_at_ms, int attempts)
+{
+    struct wait request = {
+        .job_id = job_id, .owner = owner, .state = state, .run_at_ms = run_at_ms, .attempts = attempts};
+    return acme_writer_run(&store->writer, give_back, &request);
+}

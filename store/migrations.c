@@ -1,0 +1,165 @@
+/* The schema, as numbered steps. A step that has been released is never changed; new ones are added at the
+ * end. */
+#include "store/internal.h"
+
+#include "base/log.h"
+
+/* Statuses are words, times milliseconds (0: absent), truth values 0 or 1. Ids are UUIDs in time order, so
+ * primary keys grow at their end. Partial indexes hold only the rows they are asked for: most authorizations
+ * are never reused, and an order has no issuance for most of its life. */
+static const char schema_1[] =
+    "CREATE TABLE accounts ("
+    " id TEXT NOT NULL PRIMARY KEY,"
+    " status TEXT NOT NULL,"
+    " thumbprint TEXT NOT NULL UNIQUE,"
+    " jwk TEXT NOT NULL,"
+    " contacts TEXT NOT NULL,"
+    " tos_agreed BIGINT NOT NULL,"
+    " created_ms BIGINT NOT NULL);"
+
+    "CREATE TABLE orders ("
+    " id TEXT NOT NULL PRIMARY KEY,"
+    " account_id TEXT NOT NULL REFERENCES accounts (id),"
+    " profile TEXT NOT NULL,"
+    " status TEXT NOT NULL,"
+    " identifiers TEXT NOT NULL,"
+    " not_before_ms BIGINT NOT NULL,"
+    " not_after_ms BIGINT NOT NULL,"
+    " expires_ms BIGINT NOT NULL,"
+    " created_ms BIGINT NOT NULL,"
+    " finalized_ms BIGINT NOT NULL,"
+    " csr_sha256 TEXT,"
+    " issuance_id TEXT,"
+    " certificate_id TEXT,"
+    " error TEXT);"
+    "CREATE INDEX orders_account ON orders (account_id, id);"
+    "CREATE INDEX orders_issuance ON orders (issuance_id) WHERE issuance_id IS NOT NULL;"
+
+    "CREATE TABLE authorizations ("
+    " id TEXT NOT NULL PRIMARY KEY,"
+    " account_id TEXT NOT NULL REFERENCES accounts (id),"
+    " identifier_type TEXT NOT NULL,"
+    " identifier_value TEXT NOT NULL,"
+    " wildcard BIGINT NOT NULL,"
+    " status TEXT NOT NULL,"
+    " expires_ms BIGINT NOT NULL);"
+    "CREATE INDEX authorizations_valid ON authorizations"
+    " (account_id, identifier_type, identifier_value, wildcard, expires_ms) WHERE status = 'valid';"
+
+    "CREATE TABLE order_authorizations ("
+    " order_id TEXT NOT NULL REFERENCES orders (id),"
+    " position BIGINT NOT NULL,"
+    " authz_id TEXT NOT NULL REFERENCES authorizations (id),"
+    " PRIMARY KEY (order_id, position));"
+    "CREATE INDEX order_authorizations_authz ON order_authorizations (authz_id);"
+
+    "CREATE TABLE challenges ("
+    " id TEXT NOT NULL PRIMARY KEY,"
+    " authz_id TEXT NOT NULL REFERENCES authorizations (id),"
+    " position BIGINT NOT NULL,"
+    " type TEXT NOT NULL,"
+    " token TEXT NOT NULL,"
+    " status TEXT NOT NULL,"
+    " validated_ms BIGINT NOT NULL,"
+    " started_ms BIGINT NOT NULL,"
+    " error TEXT);"
+    "CREATE UNIQUE INDEX challenges_authz ON challenges (authz_id, position);"
+
+    "CREATE TABLE issuances ("
+    " id TEXT NOT NULL PRIMARY KEY,"
+    " account_id TEXT NOT NULL REFERENCES accounts (id),"
+    " order_id TEXT NOT NULL REFERENCES orders (id),"
+    " profile TEXT NOT NULL,"
+    " issuer TEXT NOT NULL,"
+    " status TEXT NOT NULL,"
+    " names_digest TEXT NOT NULL,"
+    " spki_sha256 TEXT NOT NULL,"
+    " csr_sha256 TEXT NOT NULL,"
+    " csr BYTEA NOT NULL,"
+    " identifiers TEXT NOT NULL,"
+    " not_before_ms BIGINT NOT NULL,"
+    " not_after_ms BIGINT NOT NULL,"
+    " created_ms BIGINT NOT NULL,"
+    " deadline_ms BIGINT NOT NULL,"
+    " upstream_ref TEXT,"
+    " certificate_id TEXT,"
+    " error TEXT);"
+    "CREATE INDEX issuances_wanted ON issuances (account_id, names_digest, spki_sha256, profile);"
+
+    "CREATE TABLE certificates ("
+    " id TEXT NOT NULL PRIMARY KEY,"
+    " issuance_id TEXT NOT NULL REFERENCES issuances (id),"
+    " account_id TEXT NOT NULL REFERENCES accounts (id),"
+    " issuer TEXT NOT NULL,"
+    " serial_hex TEXT NOT NULL,"
+    " aki_hex TEXT,"
+    " sha256_hex TEXT NOT NULL,"
+    " not_before_ms BIGINT NOT NULL,"
+    " not_after_ms BIGINT NOT NULL,"
+    " created_ms BIGINT NOT NULL,"
+    " downloaded_ms BIGINT NOT NULL,"
+    " chain TEXT NOT NULL);" /* last: long, and then not read for the others */
+    "CREATE INDEX certificates_serial ON certificates (serial_hex);"
+    "CREATE INDEX certificates_sha256 ON certificates (sha256_hex);"
+
+    /* due_ms is when the job may be claimed: the lease's end while somebody has it, else run_at_ms. One
+     * column for both, so that finding due jobs never walks over those being worked on. */
+    "CREATE TABLE jobs ("
+    " id TEXT NOT NULL PRIMARY KEY,"
+    " kind TEXT NOT NULL,"
+    " subject_id TEXT NOT NULL,"
+    " queue TEXT NOT NULL,"
+    " state TEXT,"
+    " intent BIGINT NOT NULL,"
+    " attempts BIGINT NOT NULL,"
+    " run_at_ms BIGINT NOT NULL,"
+    " created_ms BIGINT NOT NULL,"
+    " owner TEXT,"
+    " due_ms BIGINT NOT NULL);"
+    "CREATE INDEX jobs_due ON jobs (queue, due_ms);"
+
+    "CREATE TABLE named_values ("
+    " name TEXT NOT NULL PRIMARY KEY,"
+    " value BYTEA NOT NULL);";
+
+static const char *const steps[] = {schema_1};
+enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
+
+static struct acme_err read_version(struct acme_db *db, int64_t *ret)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_one(db, &stmt, "SELECT COALESCE(MAX(version), 0) FROM schema_version"));
+    *ret = acme_db_int(stmt, 0);
+    return acme_ok();
+}
+
+static struct acme_err apply(struct acme_db *db, int64_t now_ms)
+{
+    int64_t version = 0;
+    TRY(acme_db_script(db, "CREATE TABLE IF NOT EXISTS schema_version ("
+                           " version BIGINT NOT NULL PRIMARY KEY,"
+                           " applied_ms BIGINT NOT NULL)"));
+    TRY(read_version(db, &version));
+    if (version > STEP_COUNT) {
+        acme_log(ERROR, "database is newer than this program", LOG_INT("schema", version),
+                 LOG_INT("supported", STEP_COUNT));
+        return acme_err(ACME_E_UNSUPPORTED);
+    }
+    for (; version < STEP_COUNT; version++) {
+        TRY(acme_db_script(db, steps[version]));
+        TRY(acme_db_run(db, NULL, "INSERT INTO schema_version (version, applied_ms) VALUES ($1, $2)",
+                        DB_INT(version + 1), DB_INT(now_ms)));
+    }
+    return acme_ok();
+}
+
+struct acme_err acme_store_migrate(struct acme_db *db, int64_t now_ms)
+{
+    TRY(acme_db_begin(db));
+    struct acme_err err = apply(db, now_ms);
+    if (acme_failed(err)) {
+        acme_db_rollback(db);
+        return err;
+    }
+    return acme_db_commit(db);
+}

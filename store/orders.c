@@ -1,0 +1,201 @@
+/* Orders (RFC 8555 section 7.1.3): making, reading, listing. How they end is in challenges.c and issuances.c.
+ */
+#include "store/internal.h"
+
+static const char *const status_words[] = {
+    [ACME_ORDER_PENDING] = "pending",       [ACME_ORDER_READY] = "ready",
+    [ACME_ORDER_PROCESSING] = "processing", [ACME_ORDER_VALID] = "valid",
+    [ACME_ORDER_INVALID] = "invalid",
+};
+enum { STATUS_COUNT = sizeof status_words / sizeof status_words[0] };
+
+static struct acme_err order_from_row(struct acme_db_stmt *stmt, struct acme_arena *arena,
+                                      struct acme_order *ret)
+{
+    const char *identifiers = acme_db_text(stmt, arena, 4);
+    struct acme_order order = {
+        .id = acme_db_text(stmt, arena, 0),
+        .account_id = acme_db_text(stmt, arena, 1),
+        .profile = acme_db_text(stmt, arena, 2),
+        .status = (enum acme_order_status)acme_db_word(stmt, 3, status_words, STATUS_COUNT),
+        .not_before_ms = acme_db_int(stmt, 5),
+        .not_after_ms = acme_db_int(stmt, 6),
+        .expires_ms = acme_db_int(stmt, 7),
+        .created_ms = acme_db_int(stmt, 8),
+        .finalized_ms = acme_db_int(stmt, 9),
+        .csr_sha256 = acme_db_text(stmt, arena, 10),
+        .issuance_id = acme_db_text(stmt, arena, 11),
+        .certificate_id = acme_db_text(stmt, arena, 12),
+        .error = acme_db_text(stmt, arena, 13),
+    };
+    TRY(acme_db_row_check(stmt));
+    TRY(acme_identifiers_from_json(arena, identifiers, &order.identifiers, &order.identifier_count));
+    *ret = order;
+    return acme_ok();
+}
+
+static struct acme_err load_row(struct acme_db *db, struct acme_arena *arena, const char *id,
+                                struct acme_order *ret)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_one(
+        db, &stmt,
+        "SELECT id, account_id, profile, status, identifiers, not_before_ms, not_after_ms, expires_ms,"
+        " created_ms, finalized_ms, csr_sha256, issuance_id, certificate_id, error"
+        " FROM orders WHERE id = $1",
+        DB_TEXT(id)));
+    return order_from_row(stmt, arena, ret);
+}
+
+/* A statement of its own needs no transaction with the order's: an order's authorizations never change. */
+static struct acme_err load_authz_ids(struct acme_db *db, struct acme_arena *arena, struct acme_order *order)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_query(db, &stmt,
+                      "SELECT authz_id FROM order_authorizations WHERE order_id = $1 ORDER BY position",
+                      DB_TEXT(order->id)));
+    return acme_store_collect_ids(stmt, arena, &order->authz_ids, &order->authz_count);
+}
+
+struct acme_err acme_store_order_load(struct acme_db *db, struct acme_arena *arena, const char *id,
+                                      struct acme_order *ret)
+{
+    struct acme_order order;
+    TRY(load_row(db, arena, id, &order));
+    TRY(load_authz_ids(db, arena, &order));
+    *ret = order;
+    return acme_ok();
+}
+
+struct acme_err acme_store_order_get(struct acme_store *store, struct acme_arena *arena, const char *id,
+                                     struct acme_order *ret)
+{
+    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_err err = acme_store_order_load(db, arena, id, ret);
+    acme_readers_release(&store->readers, db);
+    return err;
+}
+
+static struct acme_err list(struct acme_db *db, struct acme_arena *arena, const char *account_id,
+                            const char *after_id, size_t limit, const char ***ret_ids, size_t *ret_count)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_query(db, &stmt,
+                      "SELECT id FROM orders WHERE account_id = $1 AND id > $2 AND status <> 'invalid'"
+                      " ORDER BY id LIMIT $3",
+                      DB_TEXT(account_id), DB_TEXT(after_id ? after_id : ""), DB_INT((int64_t)limit)));
+    return acme_store_collect_ids(stmt, arena, ret_ids, ret_count);
+}
+
+struct acme_err acme_store_orders_list(struct acme_store *store, struct acme_arena *arena,
+                                       const char *account_id, const char *after_id, size_t limit,
+                                       const char ***ret_ids, size_t *ret_count)
+{
+    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_err err = list(db, arena, account_id, after_id, limit, ret_ids, ret_count);
+    acme_readers_release(&store->readers, db);
+    return err;
+}
+
+struct create_order {
+    struct acme_arena *arena;
+    struct acme_order *order; /* a copy in the arena; its status and authz_ids are filled in */
+    const char *identifiers_json;
+    const struct acme_authz *authzs;
+    int64_t reuse_until_ms;
+};
+
+static struct acme_err insert_order(struct acme_db *db, const struct acme_order *order,
+                                    const char *identifiers_json)
+{
+    TRY(acme_db_run(
+        db, NULL,
+        "INSERT INTO orders (id, account_id, profile, status, identifiers, not_before_ms, not_after_ms,"
+        " expires_ms, created_ms, finalized_ms)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0)",
+        DB_TEXT(order->id), DB_TEXT(order->account_id), DB_TEXT(order->profile),
+        DB_TEXT(status_words[order->status]), DB_TEXT(identifiers_json), DB_INT(order->not_before_ms),
+        DB_INT(order->not_after_ms), DB_INT(order->expires_ms), DB_INT(order->created_ms)));
+    for (size_t i = 0; i < order->authz_count; i++)
+        TRY(acme_db_run(db, NULL,
+                        "INSERT INTO order_authorizations (order_id, position, authz_id) VALUES ($1, $2, $3)",
+                        DB_TEXT(order->id), DB_INT((int64_t)i), DB_TEXT(order->authz_ids[i])));
+    return acme_ok();
+}
+
+static struct acme_err create_order(struct acme_db *db, void *arg)
+{
+    struct create_order *create = arg;
+    struct acme_order *order = create->order;
+
+    order->status = ACME_ORDER_READY;
+    for (size_t i = 0; i < order->authz_count; i++) {
+        const struct acme_authz *authz = &create->authzs[i];
+        const char *id = NULL;
+        TRY(acme_store_authz_find_valid(db, create->arena, authz, order->account_id, create->reuse_until_ms,
+                                        &id));
+        if (!id) {
+            TRY(acme_store_authz_insert(db, authz, order->account_id));
+            id = acme_arena_strdup(create->arena, authz->id);
+            ENSURE(id, ACME_E_NOMEM);
+            if (authz->status != ACME_AUTHZ_VALID)
+                order->status = ACME_ORDER_PENDING;
+        }
+        order->authz_ids[i] = id;
+    }
+    return insert_order(db, order, create->identifiers_json);
+}
+
+static struct acme_err copy_text(struct acme_arena *arena, const char *text, const char **ret)
+{
+    *ret = acme_arena_strdup(arena, text);
+    ENSURE(*ret, ACME_E_NOMEM);
+    return acme_ok();
+}
+
+/* The parts of a new order that the caller decides. */
+static struct acme_err copy_new_order(struct acme_arena *arena, const struct acme_order *order,
+                                      int64_t now_ms, struct acme_order *ret)
+{
+    size_t count = order->identifier_count;
+    struct acme_order copy = {
+        .identifiers = acme_arena_alloc(arena, count * sizeof(struct acme_identifier)),
+        .identifier_count = count,
+        .authz_ids = acme_arena_alloc(arena, count * sizeof(const char *)),
+        .authz_count = count,
+        .not_before_ms = order->not_before_ms,
+        .not_after_ms = order->not_after_ms,
+        .expires_ms = order->expires_ms,
+        .created_ms = order->created_ms ? order->created_ms : now_ms,
+    };
+    ENSURE(copy.identifiers && copy.authz_ids, ACME_E_NOMEM);
+    TRY(copy_text(arena, order->id, &copy.id));
+    TRY(copy_text(arena, order->account_id, &copy.account_id));
+    TRY(copy_text(arena, order->profile, &copy.profile));
+    for (size_t i = 0; i < count; i++) {
+        copy.identifiers[i].type = order->identifiers[i].type;
+        TRY(copy_text(arena, order->identifiers[i].value, &copy.identifiers[i].value));
+    }
+    *ret = copy;
+    return acme_ok();
+}
+
+struct acme_err acme_store_order_create(struct acme_store *store, struct acme_arena *arena,
+                                        const struct acme_order *order, const struct acme_authz *authzs,
+                                        int64_t now_ms, int64_t reuse_until_ms, struct acme_order *ret)
+{
+    struct acme_order made;
+    ENSURE(order->identifier_count > 0, ACME_E_INTERNAL);
+    TRY(copy_new_order(arena, order, now_ms, &made));
+    struct create_order create = {
+        .arena = arena,
+        .order = &made,
+        .identifiers_json = acme_identifiers_json(arena, order->identifiers, order->identifier_count),
+        .authzs = authzs,
+        .reuse_until_ms = reuse_until_ms,
+    };
+    ENSURE(create.identifiers_json, ACME_E_NOMEM);
+    TRY(acme_writer_run(&store->writer, create_order, &create));
+    *ret = made;
+    return acme_ok();
+}

@@ -1,0 +1,317 @@
+/* Durable state: typed operations, each atomic and committed to disk when it returns (SQLite WAL,
+ * synchronous=FULL, many callers' writes gathered into one transaction by the writer thread).
+ *
+ * Everything a function returns through `ret_` lives in the arena handed in. Texts are NUL-terminated; absent
+ * optional texts are NULL, absent times 0. Errors of every operation, besides those named: IO, NOMEM; outputs
+ * are untouched on error. Thread: any, except where noted; calls block for the disk, so never on a loop. */
+#ifndef ACME_STORE_STORE_H
+#define ACME_STORE_STORE_H
+
+#include "base/clock.h"
+#include "base/identifier.h"
+
+struct acme_store;
+
+struct acme_store_options {
+    const char *path;   /* database file, made (0600) when absent */
+    int reader_count;   /* read connections; about the number of worker threads */
+};
+
+/** acme_store_open(options, clock, ret): open, migrate to this program's schema, start the writer thread.
+ *  Errors: IO; UNSUPPORTED when the schema is newer than this program; BUSY when another process has it open. */
+struct acme_err acme_store_open(const struct acme_store_options *options, const struct acme_clock *clock,
+                                struct acme_store **ret) ACME_MUST_USE;
+
+/** acme_store_close(store): finish queued writes, checkpoint, close. No other call may be running. NULL allowed. */
+void acme_store_close(struct acme_store *store);
+
+/* ---- small named values: nonce state and the like ---- */
+
+/** acme_store_value_get: Errors: NOT_FOUND. */
+struct acme_err acme_store_value_get(struct acme_store *store, struct acme_arena *arena, const char *name,
+                                     struct acme_bytes *ret) ACME_MUST_USE;
+/** acme_store_value_set(store, name, value): insert or replace; value.data NULL deletes. */
+struct acme_err acme_store_value_set(struct acme_store *store, const char *name, struct acme_bytes value) ACME_MUST_USE;
+
+/* ---- accounts (RFC 8555 section 7.1.2) ---- */
+
+enum acme_account_status { ACME_ACCOUNT_VALID, ACME_ACCOUNT_DEACTIVATED, ACME_ACCOUNT_REVOKED };
+
+struct acme_account {
+    const char *id;
+    enum acme_account_status status;
+    const char *thumbprint; /* RFC 7638, base64url; unique */
+    const char *jwk;        /* canonical public JWK, JSON text */
+    const char *contacts;   /* JSON array text, "[]" when none */
+    bool tos_agreed;
+    int64_t created_ms;
+};
+
+/** acme_store_account_create(store, arena, account, ret, ret_created): insert, or find the account that has this thumbprint
+ *  already (two racing registrations make one account). */
+struct acme_err acme_store_account_create(struct acme_store *store, struct acme_arena *arena,
+                                          const struct acme_account *account, struct acme_account *ret,
+                                          bool *ret_created) ACME_MUST_USE;
+/** acme_store_account_get / _find: by id / by key thumbprint. Errors: NOT_FOUND. */
+struct acme_err acme_store_account_get(struct acme_store *store, struct acme_arena *arena, const char *id,
+                                       struct acme_account *ret) ACME_MUST_USE;
+struct acme_err acme_store_account_find(struct acme_store *store, struct acme_arena *arena, const char *thumbprint,
+                                        struct acme_account *ret) ACME_MUST_USE;
+/** acme_store_account_update(store, id, contacts, status): set new contacts (NULL: keep) and status. Errors: NOT_FOUND. */
+struct acme_err acme_store_account_update(struct acme_store *store, const char *id, const char *contacts,
+                                          enum acme_account_status status) ACME_MUST_USE;
+
+/* ---- jobs: durable work (docs/architecture.md, "Jobs") ---- */
+
+enum acme_job_kind { ACME_JOB_VALIDATE, ACME_JOB_ISSUE, ACME_JOB_KIND_COUNT };
+
+struct acme_job {
+    const char *id;
+    enum acme_job_kind kind;
+    const char *subject_id; /* challenge id, or issuance id */
+    const char *queue;      /* "validation", or the issuer's name: what limits apply */
+    const char *state;      /* the backend's saved JSON object; NULL before its first step */
+    bool intent;            /* a call that must not happen twice has been announced, its outcome is not known */
+    int attempts;           /* real failures so far; waiting does not count */
+    int64_t run_at_ms;
+    int64_t created_ms;
+};
+
+/* Who works on a job. A job carries its owner and the end of the lease; every change of a job names the owner and
+ * fails with STATE when the job has meanwhile gone to another. */
+struct acme_lease {
+    const char *owner;
+    int64_t until_ms;
+};
+
+/** acme_store_jobs_recover(store): at start, by the only process: end all leases, so that every unfinished job is due. */
+struct acme_err acme_store_jobs_recover(struct acme_store *store, size_t *ret_count) ACME_MUST_USE;
+
+/** acme_store_jobs_claim(store, arena, queue, now_ms, lease, limit, ret, ret_count): lease up to `limit` jobs of one queue
+ *  that are due (run_at_ms <= now, no running lease), oldest first. */
+struct acme_err acme_store_jobs_claim(struct acme_store *store, struct acme_arena *arena, const char *queue,
+                                      int64_t now_ms, const struct acme_lease *lease, size_t limit,
+                                      struct acme_job **ret, size_t *ret_count) ACME_MUST_USE;
+
+/** acme_store_jobs_next(store, queue, ret_ms): when the next job of the queue can be claimed (its run_at or its lease's end,
+ *  whichever is later), 0 for none. A read: costs no commit. */
+struct acme_err acme_store_jobs_next(struct acme_store *store, const char *queue, int64_t *ret_ms) ACME_MUST_USE;
+
+/** acme_store_job_save(store, job_id, lease, state, intent): keep the job, renew its lease, save the state and the announced
+ *  intent, durable on return. Errors: STATE. */
+struct acme_err acme_store_job_save(struct acme_store *store, const char *job_id, const struct acme_lease *lease,
+                                    const char *state, bool intent) ACME_MUST_USE;
+
+/** acme_store_job_wait(store, job_id, owner, state, run_at_ms, attempts): give the job back until run_at_ms; clears intent. Errors: STATE. */
+struct acme_err acme_store_job_wait(struct acme_store *store, const char *job_id, const char *owner,
+                                    const char *state, int64_t run_at_ms, int attempts) ACME_MUST_USE;
+
+/* ---- authorizations and challenges (section 7.1.4, 7.5) ---- */
+
+enum acme_authz_status {
+    ACME_AUTHZ_PENDING,
+    ACME_AUTHZ_VALID,
+    ACME_AUTHZ_INVALID,
+    ACME_AUTHZ_DEACTIVATED,
+    ACME_AUTHZ_EXPIRED,
+    ACME_AUTHZ_REVOKED
+};
+enum acme_challenge_status {
+    ACME_CHALLENGE_PENDING,
+    ACME_CHALLENGE_PROCESSING,
+    ACME_CHALLENGE_VALID,
+    ACME_CHALLENGE_INVALID
+};
+
+enum { ACME_MAX_CHALLENGES = 8 };
+
+struct acme_challenge {
+    const char *id;
+    const char *authz_id;
+    const char *type; /* "http-01" ... */
+    const char *token;
+    enum acme_challenge_status status;
+    int64_t validated_ms;
+    int64_t started_ms; /* when the client triggered it */
+    const char *error;  /* problem document, JSON text */
+};
+
+struct acme_authz {
+    const char *id;
+    const char *account_id;
+    struct acme_identifier identifier; /* without "*." */
+    bool wildcard;
+    enum acme_authz_status status;
+    int64_t expires_ms;
+    struct acme_challenge challenges[ACME_MAX_CHALLENGES];
+    size_t challenge_count;
+};
+
+/** acme_store_authz_get / acme_store_challenge_get: one authorization with all its challenges; the latter finds it through a
+ *  challenge. Not limited to an account: callers compare account_id. Errors: NOT_FOUND. */
+struct acme_err acme_store_authz_get(struct acme_store *store, struct acme_arena *arena, const char *id,
+                                     struct acme_authz *ret) ACME_MUST_USE;
+struct acme_err acme_store_challenge_get(struct acme_store *store, struct acme_arena *arena, const char *challenge_id,
+                                         struct acme_authz *ret) ACME_MUST_USE;
+
+/** acme_store_authz_deactivate(store, id): pending or valid -> deactivated; pending or ready orders that need it become
+ *  invalid with `error`. Errors: NOT_FOUND, STATE (already final). */
+struct acme_err acme_store_authz_deactivate(struct acme_store *store, const char *id, const char *error) ACME_MUST_USE;
+
+/** acme_store_challenge_start(store, challenge_id, job, lease, now_ms): pending -> processing, together with its job, leased from the
+ *  start to this process (which saves the claim). `job` gives id, queue, created_ms; kind and subject are implied.
+ *  Errors: NOT_FOUND; STATE when the challenge or its authorization is not pending (nothing happens). */
+struct acme_err acme_store_challenge_start(struct acme_store *store, const char *challenge_id,
+                                           const struct acme_job *job, const struct acme_lease *lease,
+                                           int64_t now_ms) ACME_MUST_USE;
+
+/** acme_store_challenge_progress(store, challenge_id, job_id, owner, error, run_at_ms, attempts): a failed try that will be repeated: the
+ *  problem is kept on the processing challenge (RFC 8555 section 8.2), the job waits until run_at_ms. Errors: STATE. */
+struct acme_err acme_store_challenge_progress(struct acme_store *store, const char *challenge_id, const char *job_id,
+                                              const char *owner, const char *error, int64_t run_at_ms,
+                                              int attempts) ACME_MUST_USE;
+
+/** acme_store_challenge_finish(store, challenge_id, job_id, owner, error, now_ms, authz_expires_ms): the validation's end; error NULL
+ *  means success. Challenge, authorization and every order that waits for it move together (all valid -> ready, one
+ *  invalid -> invalid with the error), and the job is gone. An authorization that is no longer pending keeps its state.
+ *  Errors: STATE (lost lease). */
+struct acme_err acme_store_challenge_finish(struct acme_store *store, const char *challenge_id, const char *job_id,
+                                            const char *owner, const char *error, int64_t now_ms,
+                                            int64_t authz_expires_ms) ACME_MUST_USE;
+
+/* ---- orders (section 7.1.3, 7.4) ---- */
+
+enum acme_order_status {
+    ACME_ORDER_PENDING,
+    ACME_ORDER_READY,
+    ACME_ORDER_PROCESSING,
+    ACME_ORDER_VALID,
+    ACME_ORDER_INVALID
+};
+
+struct acme_order {
+    const char *id;
+    const char *account_id;
+    const char *profile;
+    enum acme_order_status status;
+    struct acme_identifier *identifiers;
+    size_t identifier_count;
+    const char **authz_ids; /* same order as the identifiers */
+    size_t authz_count;
+    int64_t not_before_ms; /* as asked for */
+    int64_t not_after_ms;
+    int64_t expires_ms;
+    int64_t created_ms;
+    int64_t finalized_ms;
+    const char *csr_sha256; /* lower-case hex, of the accepted finalize */
+    const char *issuance_id;
+    const char *certificate_id;
+    const char *error;
+};
+
+/** acme_store_order_create(store, arena, order, authzs, now_ms, reuse_until_ms, ret): make the order (id, account_id, profile, identifiers,
+ *  times given) with one authorization per identifier: for each the account's valid one for the same identifier and
+ *  wildcard flag that lives beyond reuse_until_ms, if any, else authzs[i] is inserted with its challenges.
+ *  The order is ready when all are valid. */
+struct acme_err acme_store_order_create(struct acme_store *store, struct acme_arena *arena,
+                                        const struct acme_order *order, const struct acme_authz *authzs,
+                                        int64_t now_ms, int64_t reuse_until_ms, struct acme_order *ret) ACME_MUST_USE;
+
+/** acme_store_order_get: Errors: NOT_FOUND. Callers compare account_id. */
+struct acme_err acme_store_order_get(struct acme_store *store, struct acme_arena *arena, const char *id,
+                                     struct acme_order *ret) ACME_MUST_USE;
+
+/** acme_store_orders_list(store, arena, account_id, after_id, limit, ret_ids, ret_count): ids of the account's orders that are not invalid, by id,
+ *  those behind after_id (NULL: from the start). */
+struct acme_err acme_store_orders_list(struct acme_store *store, struct acme_arena *arena, const char *account_id,
+                                       const char *after_id, size_t limit, const char ***ret_ids,
+                                       size_t *ret_count) ACME_MUST_USE;
+
+/* ---- issuances: one certificate wanted from one issuer. Orders of one account for the same names, profile and key
+ * share one (clients that gave up come back with a new order), so that nothing is bought twice. ---- */
+
+enum acme_issuance_status { ACME_ISSUANCE_PENDING, ACME_ISSUANCE_ISSUED, ACME_ISSUANCE_FAILED };
+
+struct acme_issuance {
+    const char *id;
+    const char *account_id;
+    const char *order_id; /* the first order */
+    const char *profile;
+    const char *issuer;
+    enum acme_issuance_status status;
+    const char *names_digest; /* acme_identifiers_digest */
+    const char *spki_sha256;  /* lower-case hex */
+    const char *csr_sha256;   /* lower-case hex */
+    struct acme_bytes csr;    /* DER */
+    struct acme_identifier *identifiers;
+    size_t identifier_count;
+    int64_t not_before_ms;
+    int64_t not_after_ms;
+    int64_t created_ms;
+    int64_t deadline_ms;
+    const char *upstream_ref; /* the issuer's own number (SCM sslId), for people */
+    const char *certificate_id;
+    const char *error;
+};
+
+enum acme_finalize_outcome {
+    ACME_FINALIZE_STARTED, /* a new issuance and its leased job were made */
+    ACME_FINALIZE_JOINED,  /* the order joined an issuance in flight */
+    ACME_FINALIZE_ADOPTED, /* an issued, never downloaded certificate became this order's: the order is valid */
+    ACME_FINALIZE_REPEATED /* the same CSR was accepted for this order before: nothing changed */
+};
+
+/** acme_store_order_finalize(store, arena, issuance, job, lease, now_ms, adopt_since_ms, ret_order, ret_outcome): ready -> processing (or valid) with what it
+ *  takes, in one step. `issuance` and `job` are candidates, used only for STARTED; issuance->order_id names the order.
+ *  Issued certificates made before adopt_since_ms or already downloaded are not adopted.
+ *  Errors: NOT_FOUND; STATE when the order is neither ready nor finalized with this very CSR (*ret_order is then set
+ *  all the same, to tell the client its status). */
+struct acme_err acme_store_order_finalize(struct acme_store *store, struct acme_arena *arena,
+                                          const struct acme_issuance *issuance, const struct acme_job *job,
+                                          const struct acme_lease *lease, int64_t now_ms, int64_t adopt_since_ms,
+                                          struct acme_order *ret_order,
+                                          enum acme_finalize_outcome *ret_outcome) ACME_MUST_USE;
+
+/** acme_store_issuance_get: Errors: NOT_FOUND. */
+struct acme_err acme_store_issuance_get(struct acme_store *store, struct acme_arena *arena, const char *id,
+                                        struct acme_issuance *ret) ACME_MUST_USE;
+
+struct acme_certificate {
+    const char *id;
+    const char *issuance_id;
+    const char *account_id;
+    const char *issuer; /* name of the issuer */
+    const char *chain;  /* PEM, leaf first */
+    const char *serial_hex;
+    const char *aki_hex;
+    const char *sha256_hex;
+    int64_t not_before_ms;
+    int64_t not_after_ms;
+    int64_t created_ms;
+    int64_t downloaded_ms;
+};
+
+/** acme_store_issuance_issued(store, issuance_id, job_id, owner, upstream_ref, certificate): the end well: the certificate is stored, every
+ *  processing order of the issuance becomes valid, the job is gone. Errors: STATE (lost lease). */
+struct acme_err acme_store_issuance_issued(struct acme_store *store, const char *issuance_id, const char *job_id,
+                                           const char *owner, const char *upstream_ref,
+                                           const struct acme_certificate *certificate) ACME_MUST_USE;
+
+/** acme_store_issuance_failed(store, issuance_id, job_id, owner, upstream_ref, error): the end badly: every processing order becomes invalid with
+ *  `error` (problem document), the job is gone. Errors: STATE. */
+struct acme_err acme_store_issuance_failed(struct acme_store *store, const char *issuance_id, const char *job_id,
+                                           const char *owner, const char *upstream_ref, const char *error) ACME_MUST_USE;
+
+/** acme_store_issuance_orders(store, arena, issuance_id, ret_ids, ret_count): the orders that share it. */
+struct acme_err acme_store_issuance_orders(struct acme_store *store, struct acme_arena *arena, const char *issuance_id,
+                                           const char ***ret_ids, size_t *ret_count) ACME_MUST_USE;
+
+/** acme_store_certificate_get: Errors: NOT_FOUND. Callers compare account_id. */
+struct acme_err acme_store_certificate_get(struct acme_store *store, struct acme_arena *arena, const char *id,
+                                           struct acme_certificate *ret) ACME_MUST_USE;
+
+/** acme_store_certificate_downloaded(store, id, now_ms): remember the first download. Does not wait for the commit: losing it in a
+ *  crash only means that a client that comes back gets the same certificate once more. */
+void acme_store_certificate_downloaded(struct acme_store *store, const char *id, int64_t now_ms);
+
+#endif

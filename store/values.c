@@ -1,0 +1,44 @@
+/* Small named values. */
+#include "store/internal.h"
+
+static struct acme_err read_value(struct acme_db *db, struct acme_arena *arena, const char *name,
+                                  struct acme_bytes *ret)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_one(db, &stmt, "SELECT value FROM named_values WHERE name = $1", DB_TEXT(name)));
+    struct acme_bytes value = acme_db_blob(stmt, arena, 0);
+    TRY(acme_db_row_check(stmt));
+    *ret = value;
+    return acme_ok();
+}
+
+struct acme_err acme_store_value_get(struct acme_store *store, struct acme_arena *arena, const char *name,
+                                     struct acme_bytes *ret)
+{
+    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_err err = read_value(db, arena, name, ret);
+    acme_readers_release(&store->readers, db);
+    return err;
+}
+
+struct set_value {
+    const char *name;
+    struct acme_bytes value;
+};
+
+static struct acme_err set_value(struct acme_db *db, void *arg)
+{
+    const struct set_value *set = arg;
+    if (!set->value.data)
+        return acme_db_run(db, NULL, "DELETE FROM named_values WHERE name = $1", DB_TEXT(set->name));
+    return acme_db_run(db, NULL,
+                       "INSERT INTO named_values (name, value) VALUES ($1, $2)"
+                       " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                       DB_TEXT(set->name), DB_BLOB(set->value));
+}
+
+struct acme_err acme_store_value_set(struct acme_store *store, const char *name, struct acme_bytes value)
+{
+    struct set_value set = {.name = name, .value = value};
+    return acme_writer_run(&store->writer, set_value, &set);
+}

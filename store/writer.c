@@ -1,0 +1,208 @@
+/* The writer thread: gathers the writes of many callers into one transaction and answers each after the
+ * commit, so that the price of a durable commit is shared (group commit). */
+#include "store/internal.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    MAX_QUEUED = 1024,
+    POST_DELAY_MS = 200 /* how long a write nobody waits for may lie to save a commit of its own */
+};
+
+struct acme_write_op {
+    acme_write_function function;
+    void *arg;
+    bool posted; /* nobody waits; this and arg are ours to free */
+    bool done;
+    struct acme_err result;
+    pthread_cond_t answered;
+    struct acme_write_op *next;
+};
+
+static void fail_all(struct acme_write_op *batch, struct acme_err err)
+{
+    for (struct acme_write_op *op = batch; op; op = op->next)
+        op->result = err;
+}
+
+/* Errors: the transaction as a whole cannot go on. */
+static struct acme_err run_one(struct acme_db *db, struct acme_write_op *op)
+{
+    TRY(acme_db_savepoint(db));
+    op->result = op->function(db, op->arg);
+    return acme_failed(op->result) ? acme_db_savepoint_undo(db) : acme_db_savepoint_keep(db);
+}
+
+static void run_batch(struct acme_db *db, struct acme_write_op *batch)
+{
+    struct acme_err err = acme_db_begin(db);
+    if (acme_failed(err)) {
+        fail_all(batch, err);
+        return;
+    }
+    for (struct acme_write_op *op = batch; op; op = op->next) {
+        err = run_one(db, op);
+        if (acme_failed(err)) {
+            acme_db_rollback(db);
+            fail_all(batch, acme_err(ACME_E_IO));
+            return;
+        }
+    }
+    if (acme_failed(acme_db_commit(db)))
+        fail_all(batch, acme_err(ACME_E_IO));
+}
+
+/* Called with the lock. A waiting caller's op is on its stack and gone as soon as the lock is. */
+static void answer_batch(struct acme_write_op *batch)
+{
+    struct acme_write_op *next = NULL;
+    for (struct acme_write_op *op = batch; op; op = next) {
+        next = op->next;
+        if (op->posted) {
+            free(op->arg);
+            free(op);
+        } else {
+            op->done = true;
+            pthread_cond_signal(&op->answered);
+        }
+    }
+}
+
+static struct timespec monotonic_in(int delay_ms)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += delay_ms / 1000;
+    at.tv_nsec += (delay_ms % 1000) * 1000000L;
+    if (at.tv_nsec >= 1000000000L) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000L;
+    }
+    return at;
+}
+
+/* Called with the lock: until there is something to do, at once when somebody waits for it. */
+static void wait_for_work(struct acme_writer *writer)
+{
+    while (!writer->first && !writer->stopping)
+        pthread_cond_wait(&writer->wake, &writer->lock);
+    struct timespec until = monotonic_in(POST_DELAY_MS);
+    while (writer->waiting == 0 && !writer->stopping)
+        if (pthread_cond_timedwait(&writer->wake, &writer->lock, &until) != 0)
+            break;
+}
+
+static void *writer_main(void *context)
+{
+    struct acme_writer *writer = context;
+
+    pthread_mutex_lock(&writer->lock);
+    for (;;) {
+        wait_for_work(writer);
+        struct acme_write_op *batch = writer->first;
+        if (!batch)
+            break; /* stopping, and nothing left */
+        writer->first = NULL;
+        writer->end = &writer->first;
+        writer->queued = 0;
+        writer->waiting = 0;
+        pthread_mutex_unlock(&writer->lock);
+
+        run_batch(writer->db, batch);
+
+        pthread_mutex_lock(&writer->lock);
+        answer_batch(batch);
+        pthread_mutex_unlock(&writer->lock);
+
+        acme_db_tidy(writer->db);
+        pthread_mutex_lock(&writer->lock);
+    }
+    pthread_mutex_unlock(&writer->lock);
+    return NULL;
+}
+
+struct acme_err acme_writer_start(struct acme_writer *writer, struct acme_db *db)
+{
+    *writer = (struct acme_writer){.db = db, .lock = PTHREAD_MUTEX_INITIALIZER};
+    writer->end = &writer->first;
+
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&writer->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+
+    /* Signals are the main program's business; a thread inherits the mask. */
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    writer->running = pthread_create(&writer->thread, NULL, writer_main, writer) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    ENSURE(writer->running, ACME_E_IO);
+    return acme_ok();
+}
+
+void acme_writer_stop(struct acme_writer *writer)
+{
+    if (writer->running) {
+        pthread_mutex_lock(&writer->lock);
+        writer->stopping = true;
+        pthread_cond_signal(&writer->wake);
+        pthread_mutex_unlock(&writer->lock);
+        pthread_join(writer->thread, NULL);
+        writer->running = false;
+    }
+    acme_db_close(writer->db);
+    writer->db = NULL;
+    pthread_cond_destroy(&writer->wake);
+    pthread_mutex_destroy(&writer->lock);
+}
+
+/* Called with the lock. */
+static bool enqueue(struct acme_writer *writer, struct acme_write_op *op)
+{
+    if (writer->queued >= MAX_QUEUED)
+        return false;
+    *writer->end = op;
+    writer->end = &op->next;
+    writer->queued++;
+    writer->waiting += op->posted ? 0 : 1;
+    if (writer->queued == 1 || (writer->waiting == 1 && !op->posted))
+        pthread_cond_signal(&writer->wake);
+    return true;
+}
+
+struct acme_err acme_writer_run(struct acme_writer *writer, acme_write_function function, void *arg)
+{
+    struct acme_write_op op = {.function = function, .arg = arg, .answered = PTHREAD_COND_INITIALIZER};
+
+    pthread_mutex_lock(&writer->lock);
+    if (enqueue(writer, &op)) {
+        while (!op.done)
+            pthread_cond_wait(&op.answered, &writer->lock);
+    } else {
+        op.result = acme_err(ACME_E_BUSY);
+    }
+    pthread_mutex_unlock(&writer->lock);
+    pthread_cond_destroy(&op.answered);
+    return op.result;
+}
+
+void acme_writer_post(struct acme_writer *writer, acme_write_function function, void *arg)
+{
+    struct acme_write_op *op = calloc(1, sizeof *op);
+    bool queued = false;
+    if (op) {
+        *op = (struct acme_write_op){.function = function, .arg = arg, .posted = true};
+        pthread_mutex_lock(&writer->lock);
+        queued = enqueue(writer, op);
+        pthread_mutex_unlock(&writer->lock);
+    }
+    if (!queued) {
+        free(op);
+        free(arg);
+    }
+}

@@ -1,0 +1,140 @@
+/* store/jobs.c */
+#include "fixture.h"
+
+/* A leased validation job: the way jobs come into the world. */
+static const char *make_job(struct fixture *f, const char *queue)
+{
+    struct acme_order order =
+        fixture_order(f, fixture_account(f), (const char *const[]){"a.example.com", NULL});
+    struct acme_authz authz;
+    assert_ok(acme_store_authz_get(f->store, f->arena, order.authz_ids[0], &authz));
+    struct acme_job job = fixture_job(f, queue);
+    assert_ok(acme_store_challenge_start(f->store, authz.challenges[0].id, &job, &fixture_lease, NOW));
+    return job.id;
+}
+
+static size_t claim(struct fixture *f, int64_t now_ms, const char *owner, size_t limit, struct acme_job **ret)
+{
+    struct acme_lease lease = {.owner = owner, .until_ms = now_ms + 60000};
+    size_t count = 0;
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "q", now_ms, &lease, limit, ret, &count));
+    return count;
+}
+
+static void saves_state_and_intent(void **state)
+{
+    struct fixture *f = *state;
+    const char *id = make_job(f, "q");
+    struct acme_lease renewed = {.owner = "me", .until_ms = NOW + 90000};
+    struct acme_lease thief = {.owner = "thief", .until_ms = NOW + 90000};
+    assert_code(acme_store_job_save(f->store, id, &thief, "{}", true), ACME_E_STATE);
+    assert_code(acme_store_job_save(f->store, "none", &renewed, "{}", true), ACME_E_STATE);
+    assert_ok(acme_store_job_save(f->store, id, &renewed, "{\"n\":1}", true));
+
+    struct acme_job *jobs = NULL;
+    assert_int_equal(claim(f, NOW + 89999, "other", 9, &jobs), 0); /* the lease was renewed */
+    assert_int_equal(claim(f, NOW + 90000, "other", 9, &jobs), 1);
+    assert_string_equal(jobs[0].state, "{\"n\":1}");
+    assert_true(jobs[0].intent);
+    assert_int_equal(jobs[0].attempts, 0);
+    assert_int_equal(jobs[0].created_ms, NOW);
+    assert_string_equal(jobs[0].queue, "q");
+
+    /* fenced: the former owner can do nothing any more */
+    assert_code(acme_store_job_save(f->store, id, &renewed, "{}", false), ACME_E_STATE);
+    assert_code(acme_store_job_wait(f->store, id, "me", "{}", NOW, 0), ACME_E_STATE);
+}
+
+static void wait_gives_back(void **state)
+{
+    struct fixture *f = *state;
+    const char *id = make_job(f, "q");
+    assert_ok(acme_store_job_save(f->store, id, &fixture_lease, "{}", true));
+    assert_ok(acme_store_job_wait(f->store, id, "me", "{\"n\":2}", NOW + 500, 3));
+    assert_code(acme_store_job_wait(f->store, id, "me", "{}", NOW, 0), ACME_E_STATE);
+    struct acme_job *jobs = NULL;
+    int64_t next = 0;
+    assert_ok(acme_store_jobs_next(f->store, "q", &next));
+    assert_int_equal(next, NOW + 500);
+    assert_int_equal(claim(f, NOW + 499, "me", 9, &jobs), 0);
+    assert_int_equal(claim(f, NOW + 500, "me", 9, &jobs), 1);
+    assert_string_equal(jobs[0].state, "{\"n\":2}");
+    assert_false(jobs[0].intent);
+    assert_int_equal(jobs[0].attempts, 3);
+    assert_int_equal(jobs[0].run_at_ms, NOW + 500);
+}
+
+static void claims_oldest_first_up_to_limit(void **state)
+{
+    struct fixture *f = *state;
+    const char *ids[5];
+    for (int i = 0; i < 5; i++) {
+        ids[i] = make_job(f, "q");
+        assert_ok(acme_store_job_wait(f->store, ids[i], "me", NULL, NOW + 50 - i * 10, 0));
+    }
+    const char *foreign = make_job(f, "elsewhere");
+    assert_ok(acme_store_job_wait(f->store, foreign, "me", NULL, NOW, 0));
+
+    struct acme_job *jobs = NULL;
+    assert_int_equal(claim(f, NOW + 40, "a", 3, &jobs), 3);
+    assert_string_equal(jobs[0].id, ids[4]);
+    assert_string_equal(jobs[1].id, ids[3]);
+    assert_string_equal(jobs[2].id, ids[2]);
+    assert_null(jobs[0].state);
+    assert_int_equal(claim(f, NOW + 40, "b", 3, &jobs), 1);
+    assert_string_equal(jobs[0].id, ids[1]);
+    assert_int_equal(claim(f, NOW + 40, "c", 3, &jobs), 0);
+}
+
+static void next_knows_leases(void **state)
+{
+    struct fixture *f = *state;
+    int64_t next = -1;
+    assert_ok(acme_store_jobs_next(f->store, "q", &next));
+    assert_int_equal(next, 0);
+    const char *id = make_job(f, "q");
+    assert_ok(acme_store_jobs_next(f->store, "q", &next));
+    assert_int_equal(next, fixture_lease.until_ms);
+    (void)make_job(f, "q");
+    assert_ok(acme_store_job_wait(f->store, id, "me", NULL, NOW + 7, 0));
+    assert_ok(acme_store_jobs_next(f->store, "q", &next));
+    assert_int_equal(next, NOW + 7);
+}
+
+static void recover_ends_leases(void **state)
+{
+    struct fixture *f = *state;
+    const char *running = make_job(f, "q");
+    const char *announced = make_job(f, "q");
+    const char *waiting = make_job(f, "q");
+    assert_ok(acme_store_job_save(f->store, announced, &fixture_lease, "{\"n\":1}", true));
+    assert_ok(acme_store_job_wait(f->store, waiting, "me", NULL, NOW + DAY, 0));
+    fixture_reopen(f);
+
+    struct acme_job *jobs = NULL;
+    size_t count = 0;
+    assert_int_equal(claim(f, NOW, "next", 9, &jobs), 0);
+    assert_ok(acme_store_jobs_recover(f->store, &count));
+    assert_int_equal(count, 2);
+    assert_int_equal(claim(f, NOW, "next", 9, &jobs), 2);
+    assert_string_equal(jobs[0].id, running);
+    assert_false(jobs[0].intent);
+    assert_string_equal(jobs[1].id, announced);
+    assert_true(jobs[1].intent);
+    assert_string_equal(jobs[1].state, "{\"n\":1}");
+    assert_code(acme_store_job_wait(f->store, running, "me", NULL, NOW, 0), ACME_E_STATE);
+    /* a job that waits for its time goes on waiting */
+    assert_int_equal(claim(f, NOW + DAY, "next", 1, &jobs), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(saves_state_and_intent, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(wait_gives_back, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(claims_oldest_first_up_to_limit, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(next_knows_leases, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(recover_ends_leases, fixture_setup, fixture_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
