@@ -1,0 +1,85 @@
+#include "protocol/exchange.h"
+
+#include <string.h>
+
+enum { MAX_DIRECTORY = 256 * 1024 };
+
+const struct acme_profile *acme_profile_find(const struct acme_service *service, const char *name)
+{
+    for (size_t i = 0; i < service->config->profile_count; i++)
+        if (strcmp(service->config->profiles[i].name, name) == 0)
+            return &service->config->profiles[i];
+    return NULL;
+}
+
+static void write_url(struct acme_json_writer *writer, struct acme_arena *arena, const char *name,
+                      const char *base, const char *profile, const char *path)
+{
+    const char *url = profile != NULL ? acme_arena_printf(arena, "%s/profile/%s%s", base, profile, path)
+                                      : acme_arena_printf(arena, "%s%s", base, path);
+    if (url == NULL)
+        writer->out->failed = true; /* a NULL string would only be left out */
+    acme_jw_str(writer, name, url);
+}
+
+/* `profile` NULL: the default directory, whose newOrder leaves the choice to the order. */
+static struct acme_err build(struct acme_service *service, const struct acme_profile *profile,
+                             struct acme_bytes *ret)
+{
+    const struct acme_service_config *config = service->config;
+    const char *name = profile != NULL ? profile->name : NULL;
+    ACME_CLEANUP_BUF struct acme_buf out;
+    acme_buf_init(&out, MAX_DIRECTORY);
+    struct acme_json_writer writer;
+    acme_jw_init(&writer, &out);
+    acme_jw_object(&writer, NULL);
+    write_url(&writer, service->arena, "newNonce", config->base_url, NULL, "/new-nonce");
+    write_url(&writer, service->arena, "newAccount", config->base_url, NULL, "/new-account");
+    write_url(&writer, service->arena, "newOrder", config->base_url, name, "/new-order");
+    acme_jw_object(&writer, "meta");
+    acme_jw_str(&writer, "termsOfService", config->terms_of_service);
+    acme_jw_str(&writer, "website", config->website);
+    acme_jw_object(&writer, "profiles");
+    for (size_t i = 0; i < config->profile_count; i++) {
+        const char *description = config->profiles[i].description;
+        acme_jw_str(&writer, config->profiles[i].name, description != NULL ? description : "");
+    }
+    acme_jw_object_end(&writer);
+    acme_jw_object_end(&writer);
+    acme_jw_object_end(&writer);
+    const char *text = acme_buf_cstr(&out);
+    ENSURE(text != NULL, ACME_E_NOMEM);
+    const void *copy = acme_arena_memdup(service->arena, text, out.len);
+    ENSURE(copy != NULL, ACME_E_NOMEM);
+    *ret = (struct acme_bytes){.data = copy, .len = out.len};
+    return acme_ok();
+}
+
+struct acme_err acme_directory_build(struct acme_service *service)
+{
+    const struct acme_service_config *config = service->config;
+    service->directories =
+        acme_arena_alloc(service->arena, config->profile_count * sizeof *service->directories);
+    ENSURE(service->directories != NULL, ACME_E_NOMEM);
+    for (size_t i = 0; i < config->profile_count; i++)
+        TRY(build(service, &config->profiles[i], &service->directories[i]));
+    return build(service, NULL, &service->directory);
+}
+
+struct acme_err acme_directory_get(struct acme_exchange *x)
+{
+    const struct acme_service *service = x->service;
+    TRY(acme_exchange_read_only(x));
+    acme_respond_body(x, 200, "application/json",
+                      x->profile_in_path ? service->directories[x->profile - service->config->profiles]
+                                         : service->directory);
+    return acme_ok();
+}
+
+/* The codes differ because clients insist on them: 200 for HEAD, 204 for the rest (RFC 8555 section 7.2). */
+struct acme_err acme_nonce_get(struct acme_exchange *x)
+{
+    TRY(acme_exchange_read_only(x));
+    x->response->status = strcmp(x->request->method, "HEAD") == 0 ? 200 : 204;
+    return acme_ok();
+}

@@ -1,0 +1,184 @@
+#include "protocol/object_json.h"
+
+#include "base/b64url.h"
+#include "base/id.h"
+#include "certs/csr.h"
+
+#include <string.h>
+
+static struct acme_err bad_csr(struct acme_exchange *x, struct acme_err err, const char *why)
+{
+    if (err.code == ACME_E_NOMEM || err.code == ACME_E_CRYPTO || err.code == ACME_E_INTERNAL)
+        return err;
+    /* `why` may quote the CSR, which is foreign. */
+    return acme_exchange_refuse(x, ACME_PROBLEM_BAD_CSR, "The CSR cannot be accepted: %s",
+                                acme_exchange_show(x, why));
+}
+
+static struct acme_err decode_csr(struct acme_exchange *x, struct acme_bytes *ret)
+{
+    const char *text = acme_json_str(x->payload, "csr");
+    if (text == NULL)
+        return acme_exchange_refuse(x, ACME_PROBLEM_MALFORMED,
+                                    "finalize needs a JSON object with the string csr as payload");
+    if (strstr(text, "-----BEGIN") != NULL)
+        return acme_exchange_refuse(x, ACME_PROBLEM_BAD_CSR,
+                                    "csr must be the DER form in base64url, not PEM");
+    struct acme_err err = acme_b64url_decode(x->arena, text, strlen(text), ret);
+    if (err.code == ACME_E_FORMAT)
+        return acme_exchange_refuse(x, ACME_PROBLEM_MALFORMED, "csr is not unpadded base64url");
+    return err;
+}
+
+static const char *sha256_hex(struct acme_arena *arena, struct acme_bytes data)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    if (EVP_Digest(data.data, data.len, digest, &len, EVP_sha256(), NULL) != 1)
+        return NULL;
+    return acme_hex_encode(arena, digest, len, false);
+}
+
+static struct acme_err not_ready(struct acme_exchange *x, const struct acme_order *order)
+{
+    static const char *const advice[] = {
+        [ACME_ORDER_PENDING] = "complete its authorizations first",
+        [ACME_ORDER_READY] = "try again",
+        [ACME_ORDER_PROCESSING] =
+            "it was finalized with another CSR; poll it, or make a new order for this CSR",
+        [ACME_ORDER_VALID] = "its certificate was issued for another CSR; make a new order for this CSR",
+        [ACME_ORDER_INVALID] = "make a new one; this order's error says what went wrong",
+    };
+    return acme_exchange_refuse(x, ACME_PROBLEM_ORDER_NOT_READY, "The order is %s, not ready: %s",
+                                acme_order_status_name(order->status), advice[order->status]);
+}
+
+/* Reused authorizations may end before the order does. */
+static struct acme_err check_authorizations(struct acme_exchange *x, const struct acme_order *order)
+{
+    for (size_t i = 0; i < order->authz_count; i++) {
+        struct acme_authz authz;
+        TRY(acme_store_authz_get(x->service->store, x->arena, order->authz_ids[i], &authz));
+        TRY(acme_authz_as_of_now(x, &authz));
+        if (authz.status != ACME_AUTHZ_VALID)
+            return acme_exchange_refuse(x, ACME_PROBLEM_ORDER_NOT_READY,
+                                        "The authorization for %s is no longer valid; make a new order",
+                                        authz.identifier.value);
+    }
+    return acme_ok();
+}
+
+static struct acme_err check_csr(struct acme_exchange *x, const struct acme_order *order,
+                                 struct acme_bytes der, const struct acme_key_policy *keys,
+                                 struct acme_csr *ret)
+{
+    const char *why = "it is damaged";
+    struct acme_err err = acme_csr_parse(x->arena, der, ret, &why);
+    if (!acme_failed(err))
+        err = acme_csr_check(x->arena, ret, order->identifiers, order->identifier_count, keys, x->key, &why);
+    return acme_failed(err) ? bad_csr(x, err, why) : err;
+}
+
+static const char *const outcome_names[] = {
+    [ACME_FINALIZE_STARTED] = "started",
+    [ACME_FINALIZE_JOINED] = "joined",
+    [ACME_FINALIZE_ADOPTED] = "adopted",
+    [ACME_FINALIZE_REPEATED] = "repeated",
+};
+
+static struct acme_err commit(struct acme_exchange *x, const struct acme_profile *profile,
+                              const struct acme_csr *csr, struct acme_order *order,
+                              enum acme_finalize_outcome *ret_outcome)
+{
+    const struct acme_service *service = x->service;
+    char issuance_id[ACME_ID_SIZE];
+    char job_id[ACME_ID_SIZE];
+    TRY(acme_id_new(service->clock, issuance_id));
+    TRY(acme_id_new(service->clock, job_id));
+    const struct acme_issuance issuance = {
+        .id = issuance_id,
+        .account_id = order->account_id,
+        .order_id = order->id,
+        .profile = profile->name,
+        .issuer = profile->issuer,
+        .status = ACME_ISSUANCE_PENDING,
+        .names_digest = acme_identifiers_digest(x->arena, order->identifiers, order->identifier_count),
+        .spki_sha256 = acme_hex_encode(x->arena, csr->spki_sha256, sizeof csr->spki_sha256, false),
+        .csr_sha256 = acme_hex_encode(x->arena, csr->sha256, sizeof csr->sha256, false),
+        .csr = csr->der,
+        .identifiers = order->identifiers,
+        .identifier_count = order->identifier_count,
+        .not_before_ms = order->not_before_ms,
+        .not_after_ms = order->not_after_ms,
+        .created_ms = x->now_ms,
+        .deadline_ms = x->now_ms + profile->issue_deadline_ms,
+    };
+    ENSURE(issuance.names_digest != NULL && issuance.spki_sha256 != NULL && issuance.csr_sha256 != NULL,
+           ACME_E_NOMEM);
+    const struct acme_job job = {
+        .id = job_id,
+        .kind = ACME_JOB_ISSUE,
+        .subject_id = issuance_id,
+        .queue = profile->issuer,
+        .run_at_ms = x->now_ms,
+        .created_ms = x->now_ms,
+    };
+    const struct acme_lease lease = {
+        .owner = service->config->job_owner,
+        .until_ms = x->now_ms + service->config->job_lease_ms,
+    };
+    struct acme_err err =
+        acme_store_order_finalize(service->store, x->arena, &issuance, &job, &lease, x->now_ms,
+                                  x->now_ms - service->config->adopt_window_ms, order, ret_outcome);
+    if (err.code == ACME_E_STATE) /* it changed since it was read */
+        return not_ready(x, order);
+    TRY(err);
+    acme_log(INFO, "order finalized", LOG_STR("account", order->account_id), LOG_STR("order", order->id),
+             LOG_STR("outcome", outcome_names[*ret_outcome]), LOG_STR("issuance", order->issuance_id));
+    if (*ret_outcome == ACME_FINALIZE_STARTED)
+        service->hooks.job_created(service->hooks.context, &job);
+    return acme_ok();
+}
+
+static struct acme_err finalize_ready(struct acme_exchange *x, struct acme_bytes der,
+                                      struct acme_order *order)
+{
+    const struct acme_profile *profile = acme_profile_find(x->service, order->profile);
+    if (profile == NULL)
+        return acme_exchange_refuse(x, ACME_PROBLEM_INVALID_PROFILE,
+                                    "The order's profile \"%s\" is no longer offered; make a new order",
+                                    order->profile);
+    struct acme_csr csr;
+    TRY(check_csr(x, order, der, &profile->keys, &csr));
+    TRY(check_authorizations(x, order));
+    enum acme_finalize_outcome outcome = ACME_FINALIZE_REPEATED;
+    TRY(commit(x, profile, &csr, order, &outcome));
+    /* A quick CA then answers at once; with a repetition nothing new is under way. */
+    bool fresh = outcome == ACME_FINALIZE_STARTED || outcome == ACME_FINALIZE_JOINED;
+    if (fresh && order->status == ACME_ORDER_PROCESSING && x->service->config->finalize_hold_ms > 0) {
+        x->response->hold_order_id = order->id;
+        x->response->hold_ms = x->service->config->finalize_hold_ms;
+    }
+    return acme_ok();
+}
+
+/* RFC 8555 section 7.4 wants every finalize of an order that is not ready refused; a repetition of the very
+ * same one is answered with the order, because clients repeat it after a lost answer or their restart. */
+struct acme_err acme_order_finalize(struct acme_exchange *x)
+{
+    struct acme_order order;
+    TRY(acme_order_load(x, &order));
+    struct acme_bytes der;
+    TRY(decode_csr(x, &der));
+    if (order.status == ACME_ORDER_READY) {
+        TRY(finalize_ready(x, der, &order));
+        return acme_order_respond(x, 200, &order);
+    }
+    if (order.status == ACME_ORDER_PROCESSING || order.status == ACME_ORDER_VALID) {
+        const char *digest = sha256_hex(x->arena, der);
+        ENSURE(digest != NULL, ACME_E_NOMEM);
+        if (order.csr_sha256 != NULL && strcmp(digest, order.csr_sha256) == 0)
+            return acme_order_respond(x, 200, &order);
+    }
+    return not_ready(x, &order);
+}

@@ -1,0 +1,208 @@
+#include "protocol/jws.h"
+
+#include "base/b64url.h"
+
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/rsa.h>
+#include <string.h>
+
+enum { MAX_ECDSA_DER = 160, MAX_URL = 2048 };
+
+enum scheme { SCHEME_RSA_PKCS1, SCHEME_RSA_PSS, SCHEME_ECDSA, SCHEME_EDDSA };
+
+struct acme_jws_alg {
+    const char *name;
+    enum scheme scheme;
+    enum acme_key_kind kind;
+    const char *digest; /* NULL: the scheme's own */
+    int half;           /* ECDSA: octets of r and of s */
+};
+
+static const struct acme_jws_alg algs[] = {
+    {"RS256", SCHEME_RSA_PKCS1, ACME_KEY_RSA, "SHA256", 0},
+    {"RS384", SCHEME_RSA_PKCS1, ACME_KEY_RSA, "SHA384", 0},
+    {"RS512", SCHEME_RSA_PKCS1, ACME_KEY_RSA, "SHA512", 0},
+    {"PS256", SCHEME_RSA_PSS, ACME_KEY_RSA, "SHA256", 0},
+    {"ES256", SCHEME_ECDSA, ACME_KEY_P256, "SHA256", 32},
+    {"ES384", SCHEME_ECDSA, ACME_KEY_P384, "SHA384", 48},
+    {"ES512", SCHEME_ECDSA, ACME_KEY_P521, "SHA512", 66},
+    {"EdDSA", SCHEME_EDDSA, ACME_KEY_ED25519, NULL, 0},
+};
+
+const char *acme_jws_algorithms_json(void)
+{
+    return "[\"RS256\",\"RS384\",\"RS512\",\"PS256\",\"ES256\",\"ES384\",\"ES512\",\"EdDSA\"]";
+}
+
+const char *acme_jws_alg_name(const struct acme_jws *jws)
+{
+    return jws->alg->name;
+}
+
+static struct acme_err malformed(struct acme_problem *ret_problem, const char *detail)
+{
+    *ret_problem = (struct acme_problem){.type = ACME_PROBLEM_MALFORMED, .detail = detail};
+    return acme_err(ACME_E_PROBLEM);
+}
+
+static bool has(const cJSON *object, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(object, name) != NULL;
+}
+
+static struct acme_err decode(struct acme_arena *arena, const char *text, const char *complaint,
+                              struct acme_bytes *ret, struct acme_problem *ret_problem)
+{
+    struct acme_err err = acme_b64url_decode(arena, text, strlen(text), ret);
+    return err.code == ACME_E_FORMAT ? malformed(ret_problem, complaint) : err;
+}
+
+const struct acme_jws_alg *acme_jws_alg_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof algs / sizeof *algs; i++)
+        if (strcmp(name, algs[i].name) == 0)
+            return &algs[i];
+    return NULL;
+}
+
+static struct acme_err bad_algorithm(struct acme_arena *arena, const char *name,
+                                     struct acme_problem *ret_problem)
+{
+    const char *shown = acme_printable(arena, name, strlen(name), 40);
+    ENSURE(shown != NULL, ACME_E_NOMEM);
+    const char *detail = acme_arena_printf(
+        arena,
+        "The JWS signature algorithm \"%s\" is not accepted; use one of RS256, RS384, RS512, PS256, ES256, "
+        "ES384, ES512 or EdDSA (Ed25519)",
+        shown);
+    ENSURE(detail != NULL, ACME_E_NOMEM);
+    *ret_problem = (struct acme_problem){.type = ACME_PROBLEM_BAD_SIGNATURE_ALGORITHM, .detail = detail};
+    return acme_err(ACME_E_PROBLEM);
+}
+
+static struct acme_err read_protected(struct acme_arena *arena, struct acme_bytes text, struct acme_jws *ret,
+                                      struct acme_problem *ret_problem)
+{
+    cJSON *header = NULL;
+    struct acme_err err = acme_json_parse(arena, (const char *)text.data, text.len, &header);
+    if (err.code == ACME_E_FORMAT || (!acme_failed(err) && !cJSON_IsObject(header)))
+        return malformed(ret_problem, "The JWS protected header is not a valid JSON object");
+    TRY(err);
+    if (has(header, "crit") || has(header, "b64"))
+        return malformed(ret_problem,
+                         "The JWS header parameters crit and b64 are not supported; leave them out");
+    const char *alg = acme_json_str(header, "alg");
+    if (alg == NULL)
+        return malformed(ret_problem, "The JWS protected header has no alg");
+    ret->nonce = acme_json_str(header, "nonce");
+    if (ret->nonce == NULL)
+        return malformed(ret_problem, "The JWS protected header has no nonce; get one from newNonce");
+    ret->url = acme_json_str(header, "url");
+    if (ret->url == NULL || strlen(ret->url) > MAX_URL)
+        return malformed(ret_problem,
+                         "The JWS protected header has no url (or one of more than 2048 characters)");
+    if (has(header, "jwk") == has(header, "kid"))
+        return malformed(ret_problem, "The JWS protected header must have exactly one of jwk and kid");
+    ret->kid = acme_json_str(header, "kid");
+    ret->jwk = acme_json_get(header, "jwk");
+    if (ret->kid == NULL && !cJSON_IsObject(ret->jwk))
+        return malformed(ret_problem, "In the JWS protected header jwk must be an object and kid a string");
+    ret->alg = acme_jws_alg_find(alg);
+    if (ret->alg == NULL)
+        return bad_algorithm(arena, alg, ret_problem);
+    struct acme_bytes nonce;
+    return decode(arena, ret->nonce, "The JWS nonce is not unpadded base64url", &nonce, ret_problem);
+}
+
+struct acme_err acme_jws_parse(struct acme_arena *arena, struct acme_bytes body, struct acme_jws *ret,
+                               struct acme_problem *ret_problem)
+{
+    if (body.len > ACME_JWS_MAX_BYTES)
+        return malformed(ret_problem, "The request body is too large");
+    cJSON *tree = NULL;
+    struct acme_err err = acme_json_parse(arena, (const char *)body.data, body.len, &tree);
+    if (err.code == ACME_E_FORMAT || (!acme_failed(err) && !cJSON_IsObject(tree)))
+        return malformed(ret_problem,
+                         "The request body is not a JWS in flattened JSON form: it is not a valid "
+                         "JSON object");
+    TRY(err);
+    if (has(tree, "signatures"))
+        return malformed(ret_problem,
+                         "JWS in general JSON form (signatures) is not accepted, only flattened");
+    if (has(tree, "header"))
+        return malformed(ret_problem, "The unprotected JWS header is not allowed");
+    const char *protected = acme_json_str(tree, "protected");
+    const char *payload = acme_json_str(tree, "payload");
+    const char *signature = acme_json_str(tree, "signature");
+    if (protected == NULL || payload == NULL || signature == NULL)
+        return malformed(ret_problem,
+                         "The JWS must have the string members protected, payload and signature");
+
+    struct acme_jws jws = {.kid = NULL};
+    struct acme_bytes header;
+    TRY(decode(arena, protected, "The JWS protected header is not unpadded base64url", &header, ret_problem));
+    TRY(decode(arena, payload, "The JWS payload is not unpadded base64url", &jws.payload, ret_problem));
+    TRY(decode(arena, signature, "The JWS signature is not unpadded base64url", &jws.signature, ret_problem));
+    TRY(read_protected(arena, header, &jws, ret_problem));
+    size_t left = strlen(protected);
+    size_t right = strlen(payload);
+    uint8_t *input = acme_arena_alloc(arena, left + 1 + right);
+    ENSURE(input != NULL, ACME_E_NOMEM);
+    memcpy(input, protected, left);
+    input[left] = '.';
+    memcpy(input + left + 1, payload, right);
+    jws.signing_input = (struct acme_bytes){.data = input, .len = left + 1 + right};
+    *ret = jws;
+    return acme_ok();
+}
+
+/* JWS carries r||s, OpenSSL wants the ASN.1 form. 0 when it does not convert. */
+static size_t ecdsa_to_der(struct acme_bytes raw, int half, uint8_t out[MAX_ECDSA_DER])
+{
+    if (raw.len != 2 * (size_t)half)
+        return 0;
+    ECDSA_SIG *sig = ECDSA_SIG_new();
+    BIGNUM *r = BN_bin2bn(raw.data, half, NULL);
+    BIGNUM *s = BN_bin2bn(raw.data + half, half, NULL);
+    int len = 0;
+    if (sig != NULL && r != NULL && s != NULL && ECDSA_SIG_set0(sig, r, s) == 1) {
+        r = NULL;
+        s = NULL;
+        len = i2d_ECDSA_SIG(sig, NULL);
+        if (len > 0 && len <= MAX_ECDSA_DER)
+            len = i2d_ECDSA_SIG(sig, &out);
+        else
+            len = 0;
+    }
+    BN_free(r);
+    BN_free(s);
+    ECDSA_SIG_free(sig);
+    return len > 0 ? (size_t)len : 0;
+}
+
+struct acme_err acme_jws_verify(const struct acme_jws *jws, EVP_PKEY *key, enum acme_key_kind kind)
+{
+    const struct acme_jws_alg *alg = jws->alg;
+    ENSURE(alg->kind == kind, ACME_E_UNSUPPORTED);
+    uint8_t der[MAX_ECDSA_DER];
+    struct acme_bytes signature = jws->signature;
+    if (alg->scheme == SCHEME_ECDSA) {
+        signature = (struct acme_bytes){.data = der, .len = ecdsa_to_der(jws->signature, alg->half, der)};
+        ENSURE(signature.len > 0, ACME_E_SIGNATURE);
+    }
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    EVP_PKEY_CTX *key_ctx = NULL;
+    bool ready =
+        ctx != NULL && EVP_DigestVerifyInit_ex(ctx, &key_ctx, alg->digest, NULL, NULL, key, NULL) == 1;
+    if (ready && alg->scheme == SCHEME_RSA_PSS)
+        ready = EVP_PKEY_CTX_set_rsa_padding(key_ctx, RSA_PKCS1_PSS_PADDING) > 0 &&
+                EVP_PKEY_CTX_set_rsa_pss_saltlen(key_ctx, RSA_PSS_SALTLEN_DIGEST) > 0;
+    bool good = ready && EVP_DigestVerify(ctx, signature.data, signature.len, jws->signing_input.data,
+                                          jws->signing_input.len) == 1;
+    EVP_MD_CTX_free(ctx);
+    if (good)
+        return acme_ok();
+    ERR_clear_error();
+    return acme_err(ready ? ACME_E_SIGNATURE : ACME_E_CRYPTO);
+}

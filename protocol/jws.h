@@ -1,0 +1,46 @@
+/* JSON Web Signatures as ACME restricts them (RFC 8555 section 6.2): flattened JSON, everything protected. */
+#ifndef ACME_PROTOCOL_JWS_H
+#define ACME_PROTOCOL_JWS_H
+
+#include "base/problem.h"
+#include "protocol/jwk.h"
+
+enum { ACME_JWS_MAX_BYTES = 256 * 1024 };
+
+struct acme_jws_alg; /* an entry of the table of algorithms */
+
+struct acme_jws {
+    const struct acme_jws_alg *alg;
+    const char *nonce; /* strict base64url */
+    const char *url;
+    const char *kid; /* exactly one of kid and jwk is set */
+    const cJSON *jwk;
+    struct acme_bytes payload;       /* decoded; len 0 for POST-as-GET */
+    struct acme_bytes signing_input; /* ASCII(protected . payload) as received */
+    struct acme_bytes signature;
+};
+
+/** acme_jws_parse(arena, body, ret, ret_problem): take a JWS apart without verifying it. Refused: other
+ * serialisations, an unprotected header, `crit`, `b64`, missing members, both or neither of jwk and kid,
+ * algorithms not in the table. Limits: ACME_JWS_MAX_BYTES. Owns: everything in `arena`. Errors: PROBLEM
+ * (malformed, badSignatureAlgorithm) with *ret_problem; NOMEM. *ret is untouched on error. Thread: any. */
+struct acme_err acme_jws_parse(struct acme_arena *arena, struct acme_bytes body, struct acme_jws *ret,
+                               struct acme_problem *ret_problem) ACME_MUST_USE;
+
+/** acme_jws_verify(jws, key, kind): verify the signature with a public key of this kind. ECDSA signatures are
+ * r||s in full length (RFC 7518 section 3.4), PS256 salts as long as the digest (section 3.5). Errors:
+ * UNSUPPORTED (the algorithm is not for such a key), SIGNATURE, CRYPTO. Thread: any. */
+struct acme_err acme_jws_verify(const struct acme_jws *jws, EVP_PKEY *key,
+                                enum acme_key_kind kind) ACME_MUST_USE;
+
+/** acme_jws_alg_find(name): the algorithm of this name, NULL when it is not accepted. */
+const struct acme_jws_alg *acme_jws_alg_find(const char *name);
+
+/** acme_jws_alg_name(jws): the `alg` of a parsed JWS. */
+const char *acme_jws_alg_name(const struct acme_jws *jws);
+
+/** acme_jws_algorithms_json(): the accepted algorithms as a JSON array, for badSignatureAlgorithm (RFC 8555
+ * section 6.2). */
+const char *acme_jws_algorithms_json(void);
+
+#endif

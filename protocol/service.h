@@ -1,0 +1,86 @@
+/* The ACME server as a function: requests in, responses out (RFC 8555). No sockets, no clock of its own. */
+#ifndef ACME_PROTOCOL_SERVICE_H
+#define ACME_PROTOCOL_SERVICE_H
+
+#include "base/clock.h"
+#include "certs/csr.h"
+#include "protocol/message.h"
+#include "protocol/nonces.h"
+#include "store/store.h"
+
+/* Challenge types, as a bit set. What is not offered by a profile is never put into an authorization. */
+enum acme_challenge_bit { ACME_CHALLENGE_HTTP_01 = 1 << 0 };
+
+struct acme_profile {
+    const char *name; /* [a-z0-9-]{1,32}: stands in URLs and in clients' command lines */
+    const char *description;
+    const char *issuer;
+    unsigned challenges;
+    struct acme_key_policy keys;
+    int64_t validity_ms;
+    int64_t issue_deadline_ms; /* from finalize; the issuer's */
+};
+
+struct acme_service_config {
+    /* As clients see it, no trailing slash: the only source of URLs; Host is not trusted. */
+    const char *base_url;
+    const struct acme_profile *profiles;
+    size_t profile_count;
+    const char *default_profile;  /* of /directory and of orders that name none */
+    const char *terms_of_service; /* URL; NULL: none, and no agreement asked for */
+    const char *website;          /* NULL: none */
+    int64_t order_lifetime_ms;    /* pending and ready orders, and pending authorizations */
+    int64_t authz_lifetime_ms;    /* valid authorizations, from validation */
+    int64_t adopt_window_ms;      /* how long an undelivered certificate may be adopted by a later order */
+    int64_t finalize_hold_ms;     /* 0: never hold */
+    /* A processing order has no Retry-After this long after finalize (30 s), then this one (60; 0: never). */
+    int64_t retry_after_quiet_ms;
+    int retry_after_processing_s;
+    size_t max_identifiers; /* per order (100) */
+    size_t max_contacts;    /* per account (10) */
+    const char *job_owner;  /* lease owner of this process */
+    int64_t job_lease_ms;
+};
+
+struct acme_service_hooks {
+    void *context;
+    /** A job was committed, leased to this process: the runner should start it now. The job is copied.
+     * Thread: a worker. */
+    void (*job_created)(void *context, const struct acme_job *job);
+};
+
+struct acme_service;
+
+/** acme_service_create(config, store, nonces, clock, hooks, ret): everything is borrowed and must outlive the
+ * service. Errors: NOT_FOUND (default_profile is none of the profiles), NOMEM. Thread: the service may then
+ * be used by any thread at any time. */
+struct acme_err acme_service_create(const struct acme_service_config *config, struct acme_store *store,
+                                    struct acme_nonces *nonces, const struct acme_clock *clock,
+                                    const struct acme_service_hooks *hooks,
+                                    struct acme_service **ret) ACME_MUST_USE;
+void acme_service_destroy(struct acme_service *service);
+
+/** acme_service_is_light(method, path): true for what needs neither store nor signature (directories,
+ * newNonce, unknown paths, methods that are refused): an I/O loop answers these itself through
+ * acme_service_handle. */
+bool acme_service_is_light(const char *method, const char *path);
+
+/** acme_service_handle(service, request, response): answer one request, always: failures become problem
+ * documents. Everything in *response lives in request->arena. Never blocks on the network; blocks on the
+ * store unless the request is light. */
+void acme_service_handle(struct acme_service *service, const struct acme_request *request,
+                         struct acme_response *response);
+
+/** acme_service_order_response(service, arena, order_id, response): the response to a held finalize, with the
+ * order as it is now. */
+void acme_service_order_response(struct acme_service *service, struct acme_arena *arena, const char *order_id,
+                                 struct acme_response *response);
+
+/** acme_service_problem_response(service, arena, type, status, detail, response): a problem document in the
+ * form every response has (index link, no-store, fresh nonce), for errors that the HTTP layer finds itself:
+ * body too large, queue full. status 0: the type's own. `service` NULL (nothing is up yet): without nonce and
+ * link. */
+void acme_service_problem_response(struct acme_service *service, struct acme_arena *arena, int problem_type,
+                                   int status, const char *detail, struct acme_response *response);
+
+#endif

@@ -1,0 +1,321 @@
+/* From a ready order to the certificate: CSRs, repetition, shared issuances, holding, failures. */
+#include "client.h"
+
+#include "base/id.h"
+#include "base/problem.h"
+
+#include <string.h>
+
+static const char *finalize_url(struct fixture *f, const char *order_url)
+{
+    return acme_arena_printf(f->arena, "%s/finalize", order_url);
+}
+
+static struct reply finalize(struct fixture *f, const struct client *client, const char *order_url,
+                             const char *payload)
+{
+    return post(f, client, finalize_url(f, order_url), payload);
+}
+
+static void assert_status(struct fixture *f, const struct client *client, const char *order_url,
+                          const char *status)
+{
+    struct reply order = post(f, client, order_url, "");
+    assert_int_equal(order.status, 200);
+    assert_string_equal(text_of(&order, "status"), status);
+}
+
+static EVP_PKEY *new_key(struct fixture *f)
+{
+    return jose_key_make(f->arena, "ES256").key;
+}
+
+static const char *new_id(struct fixture *f)
+{
+    char id[ACME_ID_SIZE];
+    assert_int_equal(acme_id_new(&f->clock, id).code, ACME_OK);
+    return acme_arena_strdup(f->arena, id);
+}
+
+static void test_whole_way(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    const char *order_url = ready_order(f, &client, "a.test b.test");
+    struct reply reply = finalize(f, &client, order_url, csr_payload(f, new_key(f), "b.test A.test"));
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(text_of(&reply, "status"), "processing");
+    assert_string_equal(reply.location, order_url);
+    assert_null(reply.retry_after);
+    assert_null(reply.response.hold_order_id);
+
+    assert_int_equal(f->job_count, 1);
+    assert_int_equal(f->jobs[0].kind, ACME_JOB_ISSUE);
+    assert_string_equal(f->jobs[0].queue, "lab");
+    struct acme_issuance issuance;
+    assert_int_equal(acme_store_issuance_get(f->store, f->arena, f->jobs[0].subject_id, &issuance).code,
+                     ACME_OK);
+    assert_string_equal(issuance.order_id, id_of(order_url));
+    assert_string_equal(issuance.profile, "default");
+    assert_string_equal(issuance.issuer, "lab");
+    assert_true(issuance.deadline_ms == f->now_ms + f->profiles[0].issue_deadline_ms);
+    assert_string_equal(issuance.identifiers[0].value, "a.test");
+    assert_true(issuance.csr.len > 100);
+
+    f->now_ms += 29999;
+    assert_null(post(f, &client, order_url, "").retry_after);
+    f->now_ms += 1;
+    assert_string_equal(post(f, &client, order_url, "").retry_after, "60");
+
+    issue(f, new_id(f));
+    reply = post(f, &client, order_url, "");
+    assert_string_equal(text_of(&reply, "status"), "valid");
+    assert_null(reply.retry_after);
+    const char *certificate_url = acme_arena_strdup(f->arena, text_of(&reply, "certificate"));
+    for (int i = 0; i < 2; i++) {
+        reply = post(f, &client, certificate_url, "");
+        assert_int_equal(reply.status, 200);
+        assert_string_equal(reply.response.content_type, "application/pem-certificate-chain");
+    }
+    /* Long after the order has expired, too. */
+    f->now_ms += 30 * ACME_DAY_MS;
+    assert_status(f, &client, order_url, "valid");
+    assert_int_equal(post(f, &client, certificate_url, "").status, 200);
+
+    struct client other = join(f);
+    struct reply foreign = post(f, &other, certificate_url, "");
+    assert_problem(&foreign, 404, "malformed", "certificate");
+    struct reply absent = post(f, &other, BASE "/certificate/01900000-0000-7000-8000-000000000000", "");
+    assert_string_equal((const char *)foreign.response.body.data, (const char *)absent.response.body.data);
+    reply = fetch(f, "GET", certificate_url + strlen(BASE));
+    assert_int_equal(reply.status, 405);
+    reply = post(f, &client, certificate_url, "{\"x\":1}");
+    assert_problem(&reply, 400, "malformed", "POST-as-GET");
+}
+
+static void test_bad_csrs(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    const char *order_url = ready_order(f, &client, "a.test");
+    const struct {
+        const char *payload;
+        const char *type;
+        const char *part;
+    } cases[] = {
+        {"", "malformed", "csr"},
+        {"{}", "malformed", "csr"},
+        {"{\"csr\":5}", "malformed", "csr"},
+        {"{\"csr\":\"AAA=\"}", "malformed", "base64url"},
+        {"{\"csr\":\"-----BEGIN CERTIFICATE REQUEST-----\\nAAAA\"}", "badCSR", "PEM"},
+        {"{\"csr\":\"\"}", "badCSR", "CSR"},
+        {"{\"csr\":\"AAAA\"}", "badCSR", "CSR"},
+        {csr_payload(f, new_key(f), "b.test"), "badCSR", "b.test"},
+        {csr_payload(f, new_key(f), "a.test b.test"), "badCSR", "b.test"},
+        {csr_payload(f, jose_rsa_make(f->arena, "RS256", 1024).key, "a.test"), "badCSR", "1024"},
+        {csr_payload(f, client.key.key, "a.test"), "badCSR", "account"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct reply reply = finalize(f, &client, order_url, cases[i].payload);
+        assert_problem(&reply, 400, cases[i].type, cases[i].part);
+        assert_status(f, &client, order_url, "ready");
+    }
+    assert_int_equal(f->job_count, 0);
+    struct reply reply = finalize(f, &client, order_url, csr_payload(f, new_key(f), "a.test"));
+    assert_int_equal(reply.status, 200);
+    assert_int_equal(f->job_count, 1);
+}
+
+static void test_not_ready(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    const char *payload = csr_payload(f, new_key(f), "a.test");
+    struct reply order = order_names(f, &client, "a.test");
+    struct reply reply = finalize(f, &client, order.location, payload);
+    assert_problem(&reply, 403, "orderNotReady", "pending");
+    complete(f, &client, item_of(&order, "authorizations", 0), "refused");
+    reply = finalize(f, &client, order.location, payload);
+    assert_problem(&reply, 403, "orderNotReady", "invalid");
+    const char *order_url = ready_order(f, &client, "a.test");
+    f->now_ms += f->config.order_lifetime_ms;
+    reply = finalize(f, &client, order_url, payload);
+    assert_problem(&reply, 403, "orderNotReady", "invalid");
+    assert_int_equal(f->job_count, 0);
+}
+
+/* A reused authorization that ends before the order does. */
+static void test_authorization_ended(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    ready_order(f, &client, "a.test");
+    f->now_ms += f->config.authz_lifetime_ms - 2 * ACME_HOUR_MS;
+    struct reply order = order_names(f, &client, "a.test");
+    assert_string_equal(text_of(&order, "status"), "ready");
+    f->now_ms += 2 * ACME_HOUR_MS;
+    struct reply reply = finalize(f, &client, order.location, csr_payload(f, new_key(f), "a.test"));
+    assert_problem(&reply, 403, "orderNotReady", "a.test");
+    assert_int_equal(f->job_count, 0);
+}
+
+static void test_repetition(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    const char *order_url = ready_order(f, &client, "a.test");
+    const char *payload = csr_payload(f, new_key(f), "a.test");
+    const char *other = csr_payload(f, new_key(f), "a.test");
+    assert_int_equal(finalize(f, &client, order_url, payload).status, 200);
+    struct reply reply = finalize(f, &client, order_url, payload);
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(text_of(&reply, "status"), "processing");
+    assert_string_equal(reply.location, order_url);
+    reply = finalize(f, &client, order_url, other);
+    assert_problem(&reply, 403, "orderNotReady", "processing");
+    reply = finalize(f, &client, order_url, "{\"csr\":\"AAAA\"}");
+    assert_problem(&reply, 403, "orderNotReady", "processing");
+    assert_status(f, &client, order_url, "processing");
+    assert_int_equal(f->job_count, 1);
+    issue(f, new_id(f));
+    reply = finalize(f, &client, order_url, payload);
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(text_of(&reply, "status"), "valid");
+    reply = finalize(f, &client, order_url, other);
+    assert_problem(&reply, 403, "orderNotReady", "valid");
+    assert_int_equal(f->job_count, 1);
+}
+
+static void test_new_orders_share_an_issuance(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    EVP_PKEY *key = new_key(f);
+    const char *first = ready_order(f, &client, "a.test");
+    assert_int_equal(finalize(f, &client, first, csr_payload(f, key, "a.test")).status, 200);
+    assert_int_equal(f->job_count, 1);
+
+    /* Same key while it runs: joined. */
+    struct reply second = order_names(f, &client, "a.test");
+    struct reply reply = finalize(f, &client, second.location, csr_payload(f, key, "a.test"));
+    assert_string_equal(text_of(&reply, "status"), "processing");
+    assert_int_equal(f->job_count, 1);
+    issue(f, new_id(f));
+    assert_status(f, &client, first, "valid");
+    assert_status(f, &client, second.location, "valid");
+
+    /* Issued, but never downloaded: adopted. */
+    struct reply third = order_names(f, &client, "a.test");
+    reply = finalize(f, &client, third.location, csr_payload(f, key, "a.test"));
+    assert_string_equal(text_of(&reply, "status"), "valid");
+    assert_int_equal(f->job_count, 1);
+    assert_int_equal(post(f, &client, text_of(&reply, "certificate"), "").status, 200);
+
+    /* Another key: an issuance of its own. */
+    struct reply fourth = order_names(f, &client, "a.test");
+    reply = finalize(f, &client, fourth.location, csr_payload(f, new_key(f), "a.test"));
+    assert_string_equal(text_of(&reply, "status"), "processing");
+    assert_int_equal(f->job_count, 2);
+}
+
+static void test_other_profile_other_issuer(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    ready_order(f, &client, "a.test");
+    struct reply order = post(f, &client, BASE "/profile/other/new-order",
+                              "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.test\"}]}");
+    assert_string_equal(text_of(&order, "status"), "ready");
+    f->profiles[1].keys.p256 = false;
+    struct reply reply = finalize(f, &client, order.location, csr_payload(f, new_key(f), "a.test"));
+    assert_problem(&reply, 400, "badCSR", "");
+    f->profiles[1].keys.p256 = true;
+    reply = finalize(f, &client, order.location, csr_payload(f, new_key(f), "a.test"));
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(f->jobs[0].queue, "upstream");
+}
+
+static void test_withdrawn_profile(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    const char *order_url = ready_order(f, &client, "a.test");
+    f->profiles[0].name = "renamed";
+    struct reply reply = finalize(f, &client, order_url, csr_payload(f, new_key(f), "a.test"));
+    assert_problem(&reply, 400, "invalidProfile", "default");
+}
+
+static void test_hold(void **state)
+{
+    struct fixture *f = *state;
+    f->config.finalize_hold_ms = 2000;
+    struct client client = join(f);
+    const char *order_url = ready_order(f, &client, "a.test");
+    const char *payload = csr_payload(f, new_key(f), "a.test");
+    struct reply reply = finalize(f, &client, order_url, payload);
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(reply.response.hold_order_id, id_of(order_url));
+    assert_int_equal(reply.response.hold_ms, 2000);
+    assert_null(finalize(f, &client, order_url, payload).response.hold_order_id);
+    assert_null(post(f, &client, order_url, "").response.hold_order_id);
+    issue(f, new_id(f));
+
+    struct reply held = {.status = 0};
+    acme_service_order_response(f->service, f->arena, id_of(order_url), &held.response);
+    assert_int_equal(held.response.status, 200);
+    assert_string_equal(held.response.content_type, "application/json");
+    assert_string_equal(header_of(&held, "Location", 0), order_url);
+    assert_string_equal(header_of(&held, "Link", 0), "<" BASE "/directory>;rel=\"index\"");
+    assert_true(acme_nonces_use(f->nonces, header_of(&held, "Replay-Nonce", 0)));
+    reply = post(f, &client, order_url, "");
+    assert_string_equal((const char *)held.response.body.data, (const char *)reply.response.body.data);
+    assert_non_null(strstr((const char *)held.response.body.data, "\"status\":\"valid\""));
+
+    acme_service_order_response(f->service, f->arena, "01900000-0000-7000-8000-000000000000", &held.response);
+    assert_int_equal(held.response.status, 500);
+    assert_non_null(header_of(&held, "Replay-Nonce", 0));
+}
+
+static void test_failed_issuance(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    const char *order_url = ready_order(f, &client, "a.test");
+    const char *payload = csr_payload(f, new_key(f), "a.test");
+    assert_int_equal(finalize(f, &client, order_url, payload).status, 200);
+    const struct acme_problem problem = {.type = ACME_PROBLEM_REJECTED_IDENTIFIER,
+                                         .detail = "not our domain"};
+    assert_int_equal(acme_store_issuance_failed(f->store, f->jobs[0].subject_id, f->jobs[0].id,
+                                                f->config.job_owner, NULL,
+                                                acme_problem_json(f->arena, &problem))
+                         .code,
+                     ACME_OK);
+    struct reply order = post(f, &client, order_url, "");
+    assert_string_equal(text_of(&order, "status"), "invalid");
+    assert_string_equal(acme_json_str(acme_json_get(order.json, "error"), "detail"), "not our domain");
+    struct reply reply = finalize(f, &client, order_url, payload);
+    assert_problem(&reply, 403, "orderNotReady", "invalid");
+    /* The next order tries anew. */
+    struct reply next = order_names(f, &client, "a.test");
+    reply = finalize(f, &client, next.location, payload);
+    assert_string_equal(text_of(&reply, "status"), "processing");
+    assert_int_equal(f->job_count, 2);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
+    const struct CMUnitTest tests[] = {
+        T(test_whole_way),
+        T(test_bad_csrs),
+        T(test_not_ready),
+        T(test_authorization_ended),
+        T(test_repetition),
+        T(test_new_orders_share_an_issuance),
+        T(test_other_profile_other_issuer),
+        T(test_withdrawn_profile),
+        T(test_hold),
+        T(test_failed_issuance),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

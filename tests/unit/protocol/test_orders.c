@@ -1,0 +1,383 @@
+/* Orders, authorizations and challenges up to the point where an order is ready. */
+#include "client.h"
+
+#include <string.h>
+
+static void test_new_order(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    struct reply order = order_names(f, &client, "WWW.Example.test b.test");
+    assert_int_equal(order.status, 201);
+    assert_string_equal(text_of(&order, "status"), "pending");
+    assert_string_equal(text_of(&order, "profile"), "default");
+    const cJSON *names = acme_json_get(order.json, "identifiers");
+    assert_int_equal(cJSON_GetArraySize(names), 2);
+    assert_string_equal(acme_json_str(cJSON_GetArrayItem(names, 0), "value"), "www.example.test");
+    assert_string_equal(acme_json_str(cJSON_GetArrayItem(names, 1), "value"), "b.test");
+    assert_string_equal(text_of(&order, "finalize"),
+                        acme_arena_printf(f->arena, "%s/finalize", order.location));
+
+    struct reply now = post(f, &client, order.location, "");
+    assert_int_equal(now.status, 200);
+    assert_string_equal(now.location, order.location);
+    assert_string_equal((const char *)now.response.body.data, (const char *)order.response.body.data);
+    assert_int_equal(post(f, &client, order.location, "{}").status, 200);
+    now = post(f, &client, order.location, "{\"status\":\"valid\"}");
+    assert_problem(&now, 400, "malformed", "POST-as-GET");
+
+    struct reply authz = post(f, &client, item_of(&order, "authorizations", 0), "");
+    assert_int_equal(authz.status, 200);
+    assert_string_equal(text_of(&authz, "status"), "pending");
+    assert_string_equal(acme_json_str(acme_json_get(authz.json, "identifier"), "value"), "www.example.test");
+    assert_null(acme_json_get(authz.json, "wildcard"));
+    assert_null(authz.retry_after);
+    struct reply again = order_names(f, &client, "www.example.test b.test");
+    assert_string_not_equal(again.location, order.location);
+}
+
+static void test_tokens_differ(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    struct reply order = order_names(f, &client, "a.test b.test");
+    struct reply first =
+        post(f, &client, challenge_url(f, &client, item_of(&order, "authorizations", 0)), "");
+    struct reply second =
+        post(f, &client, challenge_url(f, &client, item_of(&order, "authorizations", 1)), "");
+    assert_string_not_equal(text_of(&first, "token"), text_of(&second, "token"));
+}
+
+static void test_zero_values_are_absent(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    struct reply order = post(
+        f, &client, BASE "/new-order",
+        "{\"status\":\"\",\"expires\":\"0001-01-01T00:00:00Z\",\"identifiers\":[{\"type\":\"dns\",\"value\":"
+        "\"a.test\"}],\"notBefore\":\"\",\"notAfter\":\"0001-01-01T00:00:00Z\",\"authorizations\":null,"
+        "\"finalize\":\"\",\"certificate\":\"\",\"profile\":\"\",\"resource\":\"new-order\"}");
+    assert_int_equal(order.status, 201);
+    assert_null(acme_json_get(order.json, "notBefore"));
+    order = post(
+        f, &client, BASE "/new-order",
+        "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.test\"}],\"notBefore\":null,\"profile\":null}");
+    assert_int_equal(order.status, 201);
+}
+
+static void test_refused_orders(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+#define DNS(name) "{\"type\":\"dns\",\"value\":\"" name "\"}"
+#define ONE(name) "{\"identifiers\":[" DNS(name) "]}"
+    static const struct {
+        const char *payload;
+        const char *type;
+        const char *part;
+    } cases[] = {
+        {"", "malformed", "payload"},
+        {"{}", "malformed", "identifiers"},
+        {"{\"identifiers\":null}", "malformed", "identifiers"},
+        {"{\"identifiers\":[]}", "malformed", "identifiers"},
+        {"{\"identifiers\":{}}", "malformed", "identifiers"},
+        {"{\"identifiers\":[5]}", "malformed", "type and value"},
+        {"{\"identifiers\":[{\"type\":\"dns\"}]}", "malformed", "type and value"},
+        {"{\"identifiers\":[{\"value\":\"a.test\"}]}", "malformed", "type and value"},
+        {"{\"identifiers\":[" DNS("a.test") "," DNS("A.test") "]}", "malformed", "a.test"},
+        {"{\"identifiers\":[" DNS("a.b") "," DNS("b.b") "," DNS("c.b") "," DNS("d.b") "," DNS("e.b") "," DNS(
+             "f.b") "]}",
+         "malformed", "at most 5"},
+        {"{\"identifiers\":[{\"type\":\"ip\",\"value\":\"127.0.0.1\"}]}", "unsupportedIdentifier",
+         "127.0.0.1"},
+        {"{\"identifiers\":[{\"type\":\"x\\u0007\",\"value\":\"a\"}]}", "unsupportedIdentifier", "x\\x07"},
+        {ONE(""), "rejectedIdentifier", "empty"},
+        {ONE("-a.test"), "rejectedIdentifier", "-a.test"},
+        {ONE("a..test"), "rejectedIdentifier", "a..test"},
+        {ONE("a.test."), "rejectedIdentifier", "a.test."},
+        {ONE("a_b.test"), "rejectedIdentifier", "a_b.test"},
+        {ONE("127.0.0.1"), "rejectedIdentifier", "127.0.0.1"},
+        {ONE("b\\u00fccher.test"), "rejectedIdentifier", "b\\xc3\\xbccher.test"},
+        {ONE("*"), "rejectedIdentifier", "*"},
+        {ONE("*.*.test"), "rejectedIdentifier", "*.*.test"},
+        {ONE("a.*.test"), "rejectedIdentifier", "a.*.test"},
+        {ONE("*.a.test"), "rejectedIdentifier", "dns-01"},
+        {"{\"identifiers\":[" DNS("a.test") "],\"notAfter\":\"2030-01-01T00:00:00Z\"}", "malformed",
+         "notAfter"},
+        {"{\"identifiers\":[" DNS("a.test") "],\"notBefore\":\"2030-01-01T00:00:00Z\"}", "malformed",
+         "notBefore"},
+        {"{\"identifiers\":[" DNS("a.test") "],\"notBefore\":5}", "malformed", "notBefore"},
+        {"{\"identifiers\":[" DNS("a.test") "],\"profile\":\"none\"}", "invalidProfile", "default, other"},
+        {"{\"identifiers\":[" DNS("a.test") "],\"profile\":[]}", "malformed", "profile"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct reply reply = post(f, &client, BASE "/new-order", cases[i].payload);
+        assert_problem(&reply, 400, cases[i].type, cases[i].part);
+    }
+    struct reply list = post(f, &client, acme_arena_printf(f->arena, "%s/orders", client.kid), "");
+    assert_int_equal(cJSON_GetArraySize(acme_json_get(list.json, "orders")), 0);
+}
+
+static void test_subproblems_name_the_identifiers(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    struct reply reply = post(
+        f, &client, BASE "/new-order",
+        "{\"identifiers\":[" DNS("good.test") ",{\"type\":\"ip\",\"value\":\"::1\"}," DNS("bad_.test") "]}");
+    assert_problem(&reply, 400, "compound", "2 identifiers");
+    const cJSON *list = acme_json_get(reply.json, "subproblems");
+    assert_int_equal(cJSON_GetArraySize(list), 2);
+    const cJSON *first = cJSON_GetArrayItem(list, 0);
+    const cJSON *second = cJSON_GetArrayItem(list, 1);
+    assert_string_equal(acme_json_str(first, "type"), "urn:ietf:params:acme:error:unsupportedIdentifier");
+    assert_string_equal(acme_json_str(acme_json_get(first, "identifier"), "value"), "::1");
+    assert_string_equal(acme_json_str(second, "type"), "urn:ietf:params:acme:error:rejectedIdentifier");
+    assert_string_equal(acme_json_str(acme_json_get(second, "identifier"), "type"), "dns");
+    assert_string_equal(acme_json_str(acme_json_get(second, "identifier"), "value"), "bad_.test");
+    reply = order_names(f, &client, "bad_.test worse_.test");
+    assert_problem(&reply, 400, "rejectedIdentifier", "2 identifiers");
+}
+
+static void test_profiles(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    static const struct {
+        const char *path;
+        const char *member;
+        const char *chosen; /* NULL: refused */
+    } cases[] = {
+        {"/new-order", "", "default"},
+        {"/new-order", ",\"profile\":\"default\"", "default"},
+        {"/new-order", ",\"profile\":\"other\"", "other"},
+        {"/profile/other/new-order", "", "other"},
+        {"/profile/other/new-order", ",\"profile\":\"other\"", "other"},
+        {"/profile/other/new-order", ",\"profile\":\"default\"", NULL},
+        {"/profile/default/new-order", ",\"profile\":\"other\"", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *url = acme_arena_printf(f->arena, BASE "%s", cases[i].path);
+        struct reply reply =
+            post(f, &client, url,
+                 acme_arena_printf(f->arena, "{\"identifiers\":[" DNS("a.test") "]%s}", cases[i].member));
+        if (cases[i].chosen == NULL) {
+            assert_problem(&reply, 400, "invalidProfile", "/directory");
+        } else {
+            assert_int_equal(reply.status, 201);
+            assert_string_equal(text_of(&reply, "profile"), cases[i].chosen);
+        }
+    }
+    struct reply reply = post(f, &client, BASE "/profile/none/new-order", ONE("a.test"));
+    assert_int_equal(reply.status, 404);
+    f->profiles[1].challenges = 0;
+    reply = post(f, &client, BASE "/profile/other/new-order", ONE("a.test"));
+    assert_problem(&reply, 400, "rejectedIdentifier", "no challenge");
+}
+
+static void test_challenge_success(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    struct reply order = order_names(f, &client, "a.test b.test");
+    const char *first = item_of(&order, "authorizations", 0);
+    const char *second = item_of(&order, "authorizations", 1);
+    complete(f, &client, first, NULL);
+    struct reply authz = post(f, &client, first, "");
+    assert_string_equal(text_of(&authz, "status"), "valid");
+    assert_int_equal(cJSON_GetArraySize(acme_json_get(authz.json, "challenges")), 1);
+    order = post(f, &client, order.location, "");
+    assert_string_equal(text_of(&order, "status"), "pending");
+    complete(f, &client, second, NULL);
+    order = post(f, &client, order.location, "");
+    assert_string_equal(text_of(&order, "status"), "ready");
+    assert_null(order.retry_after);
+
+    /* Valid authorizations serve the next order of the account, and of no other account. */
+    struct reply next = order_names(f, &client, "b.test a.test");
+    assert_string_equal(text_of(&next, "status"), "ready");
+    assert_string_not_equal(next.location, order.location);
+    assert_string_equal(item_of(&next, "authorizations", 0), second);
+    assert_string_equal(item_of(&next, "authorizations", 1), first);
+    struct client other = join(f);
+    next = order_names(f, &other, "a.test");
+    assert_string_equal(text_of(&next, "status"), "pending");
+
+    /* Not when they end within the hour. */
+    f->now_ms += f->config.authz_lifetime_ms - ACME_HOUR_MS + 1;
+    next = order_names(f, &client, "a.test");
+    assert_string_equal(text_of(&next, "status"), "pending");
+}
+
+static void test_challenge_requests(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    struct reply order = order_names(f, &client, "a.test");
+    const char *authz_url = item_of(&order, "authorizations", 0);
+    const char *url = challenge_url(f, &client, authz_url);
+    struct reply reply = post(f, &client, url, "");
+    assert_string_equal(text_of(&reply, "status"), "pending");
+    assert_string_equal(header_of(&reply, "Link", 1),
+                        acme_arena_printf(f->arena, "<%s>;rel=\"up\"", authz_url));
+    assert_int_equal(f->job_count, 0); /* POST-as-GET triggers nothing */
+
+    reply =
+        post(f, &client, url, "{\"resource\":\"challenge\",\"type\":\"http-01\",\"keyAuthorization\":\"x\"}");
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(text_of(&reply, "status"), "processing");
+    assert_string_equal(reply.retry_after, "5");
+    assert_int_equal(f->job_count, 1);
+    assert_string_equal(f->jobs[0].subject_id, id_of(url));
+
+    reply = post(f, &client, url, "{}");
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(text_of(&reply, "status"), "processing");
+    assert_int_equal(f->job_count, 1); /* once is enough */
+
+    f->now_ms += 9999;
+    assert_string_equal(post(f, &client, authz_url, "").retry_after, "5");
+    f->now_ms += 1;
+    reply = post(f, &client, authz_url, "");
+    assert_string_equal(text_of(&reply, "status"), "pending");
+    assert_string_equal(reply.retry_after, "30");
+}
+
+static void test_challenge_failure(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    struct reply order = order_names(f, &client, "a.test");
+    const char *authz_url = item_of(&order, "authorizations", 0);
+    const char *url = challenge_url(f, &client, authz_url);
+    complete(f, &client, authz_url, "connection refused");
+    struct reply reply = post(f, &client, url, "{}");
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(text_of(&reply, "status"), "invalid");
+    assert_string_equal(acme_json_str(acme_json_get(reply.json, "error"), "detail"), "connection refused");
+    assert_null(reply.retry_after);
+    reply = post(f, &client, authz_url, "");
+    assert_string_equal(text_of(&reply, "status"), "invalid");
+    order = post(f, &client, order.location, "");
+    assert_string_equal(text_of(&order, "status"), "invalid");
+    assert_string_equal(acme_json_str(acme_json_get(order.json, "error"), "detail"), "connection refused");
+    assert_int_equal(f->job_count, 0);
+}
+
+static void test_authz_deactivation(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    const char *order_url = ready_order(f, &client, "a.test");
+    struct reply order = post(f, &client, order_url, "");
+    const char *authz_url = item_of(&order, "authorizations", 0);
+    struct reply reply = post(f, &client, authz_url, "{\"status\":\"valid\"}");
+    assert_problem(&reply, 400, "malformed", "deactivated");
+    assert_int_equal(post(f, &client, authz_url, "{\"status\":\"\"}").status, 200);
+    reply = post(f, &client, authz_url, "{\"status\":\"deactivated\"}");
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(text_of(&reply, "status"), "deactivated");
+    reply = post(f, &client, authz_url, "{\"status\":\"deactivated\"}");
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(text_of(&reply, "status"), "deactivated");
+    order = post(f, &client, order_url, "");
+    assert_string_equal(text_of(&order, "status"), "invalid");
+    order = order_names(f, &client, "a.test");
+    assert_string_equal(text_of(&order, "status"), "pending");
+}
+
+static void test_expiry(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    struct reply pending = order_names(f, &client, "a.test");
+    const char *authz_url = item_of(&pending, "authorizations", 0);
+    const char *url = challenge_url(f, &client, authz_url);
+    const char *ready = ready_order(f, &client, "b.test");
+    f->now_ms += f->config.order_lifetime_ms - 1;
+    assert_string_equal(post(f, &client, ready, "").location, ready);
+    struct reply reply = post(f, &client, ready, "");
+    assert_string_equal(text_of(&reply, "status"), "ready");
+    f->now_ms += 1;
+    reply = post(f, &client, ready, "");
+    assert_string_equal(text_of(&reply, "status"), "invalid");
+    assert_non_null(strstr(acme_json_str(acme_json_get(reply.json, "error"), "detail"), "expired"));
+    reply = post(f, &client, pending.location, "");
+    assert_string_equal(text_of(&reply, "status"), "invalid");
+    reply = post(f, &client, authz_url, "");
+    assert_string_equal(text_of(&reply, "status"), "invalid");
+    reply = post(f, &client, url, "{}");
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(text_of(&reply, "status"), "invalid");
+    assert_int_equal(f->job_count, 0);
+}
+
+static void test_valid_authz_expires(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    const char *order_url = ready_order(f, &client, "a.test");
+    struct reply order = post(f, &client, order_url, "");
+    f->now_ms += f->config.authz_lifetime_ms;
+    struct reply reply = post(f, &client, item_of(&order, "authorizations", 0), "");
+    assert_string_equal(text_of(&reply, "status"), "expired");
+}
+
+static void test_foreign_objects_look_like_none(void **state)
+{
+    struct fixture *f = *state;
+    struct client owner = join(f);
+    struct client client = join(f);
+    struct reply order = order_names(f, &owner, "a.test");
+    const char *authz_url = item_of(&order, "authorizations", 0);
+    const struct {
+        const char *url;
+        const char *kind;
+    } objects[] = {
+        {order.location, "/order/%s"},
+        {text_of(&order, "finalize"), "/order/%s/finalize"},
+        {authz_url, "/authz/%s"},
+        {challenge_url(f, &owner, authz_url), "/challenge/%s"},
+    };
+    static const char *const ids[] = {"01900000-0000-7000-8000-000000000000", "x", "..", "%27"};
+    static const char *const payloads[] = {"", "{\"csr\":\"AAAA\"}", "{\"status\":\"deactivated\"}"};
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++) {
+        for (size_t p = 0; p < sizeof payloads / sizeof *payloads; p++) {
+            struct reply foreign = post(f, &client, objects[i].url, payloads[p]);
+            assert_problem(&foreign, 404, "malformed", "account");
+            for (size_t j = 0; j < sizeof ids / sizeof *ids; j++) {
+                const char *slash = strrchr(objects[i].kind, '%');
+                const char *url = acme_arena_printf(f->arena, BASE "%.*s%s%s", (int)(slash - objects[i].kind),
+                                                    objects[i].kind, ids[j], slash + 2);
+                struct reply absent = post(f, &client, url, payloads[p]);
+                assert_int_equal(absent.status, 404);
+                assert_string_equal((const char *)foreign.response.body.data,
+                                    (const char *)absent.response.body.data);
+            }
+        }
+    }
+    assert_int_equal(f->job_count, 0);
+    struct reply authz = post(f, &owner, authz_url, "");
+    assert_string_equal(text_of(&authz, "status"), "pending");
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
+    const struct CMUnitTest tests[] = {
+        T(test_new_order),
+        T(test_tokens_differ),
+        T(test_zero_values_are_absent),
+        T(test_refused_orders),
+        T(test_subproblems_name_the_identifiers),
+        T(test_profiles),
+        T(test_challenge_success),
+        T(test_challenge_requests),
+        T(test_challenge_failure),
+        T(test_authz_deactivation),
+        T(test_expiry),
+        T(test_valid_authz_expires),
+        T(test_foreign_objects_look_like_none),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
