@@ -1,0 +1,223 @@
+/* The issuer object and the way through one step. */
+#include "backends/scm/scm.h"
+#include "backends/scm/scm_internal.h"
+
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_POLL_MAX_MS (5 * ACME_MINUTE_MS)
+#define DEFAULT_DEADLINE_MS (7 * ACME_DAY_MS)
+enum { DEFAULT_MAX_CONCURRENCY = 4 };
+
+/* After a wait, and whenever what came does not fit what was asked. An enroll whose outcome is open is never
+ * simply sent again, whatever the event says. */
+static struct acme_err resume(struct scm_context *ctx)
+{
+    struct scm_state *state = ctx->state;
+    bool sent = state->enroll_sent_ms != 0 || ctx->input->event == ACME_ISSUER_RECOVER;
+    if (state->phase == SCM_PHASE_ENROLL && sent)
+        acme_scm_recover_enter(ctx, state->enroll_sent_ms != 0 ? state->enroll_sent_ms : ctx->input->now_ms);
+    switch (state->phase) {
+    case SCM_PHASE_RECOVER:
+        return acme_scm_recover_begin(ctx);
+    case SCM_PHASE_FOLLOW:
+    case SCM_PHASE_COLLECT: /* the status may have changed meanwhile */
+        return acme_scm_follow_begin(ctx);
+    case SCM_PHASE_ENROLL:
+    case SCM_PHASE_COUNT:
+        break;
+    }
+    return acme_scm_enroll_begin(ctx);
+}
+
+static struct acme_err on_reply(struct scm_context *ctx)
+{
+    switch (ctx->state->call) {
+    case SCM_CALL_ENROLL:
+        return acme_scm_enroll_reply(ctx);
+    case SCM_CALL_LIST:
+        return acme_scm_recover_list_reply(ctx);
+    case SCM_CALL_CANDIDATE:
+        return acme_scm_recover_candidate_reply(ctx);
+    case SCM_CALL_DECLINE:
+        return acme_scm_recover_declined(ctx);
+    case SCM_CALL_DETAILS:
+        return acme_scm_follow_reply(ctx);
+    case SCM_CALL_COLLECT:
+        return acme_scm_collect_reply(ctx);
+    case SCM_CALL_ISSUERS:
+        return acme_scm_collect_issuers_reply(ctx);
+    case SCM_CALL_NONE:
+    case SCM_CALL_COUNT:
+        break;
+    }
+    return resume(ctx);
+}
+
+static struct acme_err on_call_failed(struct scm_context *ctx)
+{
+    switch (ctx->state->call) {
+    case SCM_CALL_ENROLL:
+        return acme_scm_enroll_failed(ctx);
+    case SCM_CALL_DECLINE:
+        return acme_scm_recover_declined(ctx);
+    case SCM_CALL_NONE:
+        return resume(ctx);
+    default:
+        return acme_scm_call_failed(ctx);
+    }
+}
+
+/* At the deadline nothing new is begun: no wait, no enroll. A look at the status that is under way is
+ * finished, so a certificate that is there at the last moment is still taken. */
+static struct acme_err keep_deadline(struct scm_context *ctx)
+{
+    const struct acme_step *step = ctx->step;
+    int64_t deadline_ms = ctx->request->deadline_ms;
+    if (deadline_ms <= 0)
+        return acme_ok();
+    if (ctx->input->now_ms < deadline_ms) {
+        if (step->kind == ACME_STEP_WAIT && step->wait_until_ms > deadline_ms)
+            ctx->step->wait_until_ms = deadline_ms;
+        return acme_ok();
+    }
+    if (step->kind != ACME_STEP_WAIT && !(step->kind == ACME_STEP_CALL && step->once))
+        return acme_ok();
+    const char *left = "";
+    if (ctx->state->ssl_id > 0)
+        left = " The request is still open in SCM: decline it there, or revoke what it yields.";
+    else if (ctx->state->phase == SCM_PHASE_RECOVER)
+        left = " It is not known whether SCM holds a request for it: look for the order's names there.";
+    const char *last = step->kind == ACME_STEP_WAIT ? step->note : "The enroll was about to be sent.";
+    const char *note = acme_arena_printf(
+        ctx->arena, "Gave up because the order's deadline has passed. Last: %s%s", last, left);
+    *ctx->step = (struct acme_step){0};
+    return acme_scm_fail(
+        ctx, ACME_PROBLEM_SERVER_INTERNAL,
+        "The certificate authority did not issue the certificate within the time this server "
+        "waits for it.",
+        note);
+}
+
+static struct acme_err scm_step(const struct acme_issuer *issuer, struct acme_arena *arena,
+                                const struct acme_issue_request *request, cJSON *saved,
+                                const struct acme_issuer_input *input, struct acme_step *ret)
+{
+    struct scm_state *state = acme_arena_alloc(arena, sizeof *state);
+    ENSURE(state != NULL, ACME_E_NOMEM);
+    acme_scm_state_load(saved, state);
+    struct acme_step step = {0};
+    struct scm_context ctx = {.scm = (const struct scm_issuer *)issuer,
+                              .arena = arena,
+                              .request = request,
+                              .input = input,
+                              .state = state,
+                              .step = &step};
+    switch (input->event) {
+    case ACME_ISSUER_REPLY:
+        ENSURE(input->reply != NULL, ACME_E_INTERNAL);
+        TRY(on_reply(&ctx));
+        break;
+    case ACME_ISSUER_CALL_FAILED:
+        TRY(on_call_failed(&ctx));
+        break;
+    case ACME_ISSUER_START:
+    case ACME_ISSUER_TIMER:
+    case ACME_ISSUER_RECOVER:
+        TRY(resume(&ctx));
+        break;
+    }
+    TRY(keep_deadline(&ctx));
+    if (state->ssl_id > 0) {
+        step.upstream_ref = acme_arena_printf(arena, "%lld", (long long)state->ssl_id);
+        ENSURE(step.upstream_ref != NULL, ACME_E_NOMEM);
+    }
+    TRY(acme_scm_state_store(state, saved));
+    *ret = step;
+    return acme_ok();
+}
+
+/* ---- the object ---- */
+
+static void free_text(const char *text)
+{
+    union { /* these strings are ours although the configuration's type makes them const */
+        const char *given;
+        char *owned;
+    } view = {.given = text};
+    free(view.owned);
+}
+
+static void scm_destroy(struct acme_issuer *issuer)
+{
+    struct scm_issuer *scm = (struct scm_issuer *)issuer;
+    union {
+        const char *given;
+        char *owned;
+    } password = {.given = scm->config.password};
+    if (password.owned != NULL)
+        OPENSSL_clear_free(password.owned, strlen(password.owned) + 1);
+    free_text(scm->base.name);
+    free_text(scm->config.url);
+    free_text(scm->config.customer_uri);
+    free_text(scm->config.login);
+    free_text(scm->config.external_requester);
+    free_text(scm->config.ca_file);
+    free_text(scm->config.proxy);
+    free(scm);
+}
+
+static const struct acme_issuer_class scm_class = {.type = "scm", .step = scm_step, .destroy = scm_destroy};
+
+/* These go into header lines: a control character there would be another header. */
+static bool header_text(const char *text)
+{
+    if (text == NULL || *text == '\0')
+        return false;
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < 0x20 || (unsigned char)*text == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static bool copy_text(const char **member, const char *text)
+{
+    *member = text != NULL ? strdup(text) : NULL;
+    return text == NULL || *member != NULL;
+}
+
+struct acme_err acme_scm_issuer_create(const char *name, const struct acme_scm_config *config,
+                                       struct acme_issuer **ret)
+{
+    ENSURE(header_text(config->login) && header_text(config->password) && header_text(config->customer_uri) &&
+               header_text(config->url),
+           ACME_E_FORMAT);
+    ENSURE(config->org_id > 0 && config->profile_id > 0 && config->term_days > 0, ACME_E_FORMAT);
+    struct scm_issuer *scm = calloc(1, sizeof *scm);
+    ENSURE(scm != NULL, ACME_E_NOMEM);
+    scm->base.class = &scm_class;
+    scm->config = (struct acme_scm_config){
+        .org_id = config->org_id,
+        .profile_id = config->profile_id,
+        .term_days = config->term_days,
+        .poll_max_ms = config->poll_max_ms > 0 ? config->poll_max_ms : DEFAULT_POLL_MAX_MS,
+    };
+    scm->base.deadline_ms = config->deadline_ms > 0 ? config->deadline_ms : DEFAULT_DEADLINE_MS;
+    scm->base.max_concurrency =
+        config->max_concurrency > 0 ? config->max_concurrency : DEFAULT_MAX_CONCURRENCY;
+    scm->config.password = OPENSSL_strdup(config->password);
+    if (scm->config.password == NULL || !copy_text(&scm->base.name, name) ||
+        !copy_text(&scm->config.url, config->url) ||
+        !copy_text(&scm->config.customer_uri, config->customer_uri) ||
+        !copy_text(&scm->config.login, config->login) ||
+        !copy_text(&scm->config.external_requester, config->external_requester) ||
+        !copy_text(&scm->config.ca_file, config->ca_file) || !copy_text(&scm->config.proxy, config->proxy)) {
+        scm_destroy(&scm->base);
+        return acme_err(ACME_E_NOMEM);
+    }
+    scm->base.transport = (struct acme_transport){.ca_file = scm->config.ca_file, .proxy = scm->config.proxy};
+    *ret = &scm->base;
+    return acme_ok();
+}

@@ -1,0 +1,164 @@
+/* The enroll: the one call that costs money and must not be repeated on a guess. */
+#include "backends/scm/scm_internal.h"
+
+#include "base/buf.h"
+#include "base/json_writer.h"
+
+#include <string.h>
+
+enum { CSR_MAX_CHARS = 32767, BODY_MAX_BYTES = 256 * 1024 }; /* API document: length of "csr" */
+
+const char *acme_scm_common_name(const struct acme_issue_request *request)
+{
+    if (request->csr->common_name != NULL)
+        return request->csr->common_name;
+    return request->identifier_count > 0 ? request->identifiers[0].value : "";
+}
+
+/* SCM wants the names as one string and does not promise to take them from the CSR. */
+static char *alt_names(struct acme_arena *arena, const struct acme_issue_request *request)
+{
+    ACME_CLEANUP_BUF struct acme_buf out;
+    acme_buf_init(&out, BODY_MAX_BYTES);
+    for (size_t i = 0; i < request->identifier_count; i++) {
+        if (out.len > 0)
+            acme_buf_str(&out, ",");
+        acme_buf_str(&out, request->identifiers[i].value);
+    }
+    const char *text = acme_buf_cstr(&out);
+    return text != NULL ? acme_arena_strdup(arena, text) : NULL;
+}
+
+static char *enroll_body(struct scm_context *ctx, const char *csr_pem)
+{
+    const struct acme_scm_config *config = &ctx->scm->config;
+    const char *names = alt_names(ctx->arena, ctx->request);
+    if (names == NULL)
+        return NULL;
+    ACME_CLEANUP_BUF struct acme_buf out;
+    acme_buf_init(&out, BODY_MAX_BYTES);
+    struct acme_json_writer writer;
+    acme_jw_init(&writer, &out);
+    acme_jw_object(&writer, NULL);
+    acme_jw_int(&writer, "orgId", config->org_id);
+    acme_jw_str(&writer, "subjAltNames", names);
+    acme_jw_int(&writer, "certType", config->profile_id);
+    acme_jw_int(&writer, "term", config->term_days);
+    acme_jw_str(&writer, "comments", ctx->request->tag);
+    acme_jw_str(&writer, "externalRequester", config->external_requester);
+    acme_jw_str(&writer, "csr", csr_pem);
+    acme_jw_object_end(&writer);
+    const char *text = acme_buf_cstr(&out);
+    return text != NULL ? acme_arena_strdup(ctx->arena, text) : NULL;
+}
+
+struct acme_err acme_scm_enroll_begin(struct scm_context *ctx)
+{
+    const struct acme_issue_request *request = ctx->request;
+    struct scm_state *state = ctx->state;
+    for (size_t i = 0; i < request->identifier_count; i++) {
+        if (request->identifiers[i].type != ACME_IDENTIFIER_DNS)
+            return acme_scm_fail(
+                ctx, ACME_PROBLEM_UNSUPPORTED_IDENTIFIER,
+                "This certificate authority issues for DNS names only.",
+                "The order holds an identifier that is no DNS name; nothing was sent to SCM.");
+    }
+    char *pem = acme_csr_pem(ctx->arena, request->csr);
+    ENSURE(pem != NULL, ACME_E_NOMEM);
+    size_t len = strlen(pem);
+    while (len > 0 && strchr(" \t\r\n", pem[len - 1]) != NULL)
+        pem[--len] = '\0';
+    if (len > CSR_MAX_CHARS)
+        return acme_scm_fail(ctx, ACME_PROBLEM_BAD_CSR,
+                             "The CSR is longer than the certificate service takes.",
+                             "The CSR is longer than SCM takes; nothing was sent to SCM.");
+    const char *body = enroll_body(ctx, pem);
+    ENSURE(body != NULL, ACME_E_NOMEM);
+
+    state->phase = SCM_PHASE_ENROLL;
+    state->enroll_sent_ms = ctx->input->now_ms;
+    state->enroll_attempts++;
+    state->unknown_since_ms = 0;
+    state->search_rounds = 0;
+    TRY(acme_scm_call(ctx, SCM_CALL_ENROLL, "POST", "/api/ssl/v1/enroll", body,
+                      state->enroll_attempts == 1
+                          ? "Requesting the certificate from SCM."
+                          : acme_arena_printf(ctx->arena,
+                                              "Requesting the certificate from SCM (attempt %lld).",
+                                              (long long)state->enroll_attempts)));
+    ctx->step->once = true;
+    return acme_ok();
+}
+
+/* Begin the search, and say in the note why it is made. */
+static struct acme_err search_because(struct scm_context *ctx, const char *why)
+{
+    TRY(acme_scm_recover_begin(ctx));
+    ctx->step->note = acme_arena_printf(ctx->arena, "%s Searching SCM for the request.", why);
+    ENSURE(ctx->step->note != NULL, ACME_E_NOMEM);
+    return acme_ok();
+}
+
+static struct acme_err accepted(struct scm_context *ctx, int64_t ssl_id)
+{
+    acme_scm_follow_enter(ctx, ssl_id);
+    return acme_scm_follow_wait(
+        ctx, acme_arena_printf(ctx->arena, "SCM accepted the enroll as request %lld.", (long long)ssl_id));
+}
+
+/* SCM refused in so many words: nothing was made there. */
+static struct acme_err refused(struct scm_context *ctx, const struct scm_verdict *verdict)
+{
+    struct scm_state *state = ctx->state;
+    state->enroll_sent_ms = 0;
+    if (verdict->class == SCM_VERDICT_CREDENTIALS)
+        return acme_scm_wait_failure(ctx, SCM_LOGIN_FIRST_MS, SCM_LOGIN_MAX_MS, verdict->note);
+    if (verdict->class == SCM_VERDICT_RETRY) {
+        state->refusals++;
+        if (verdict->tries == 0 || state->refusals < verdict->tries)
+            return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS, verdict->note);
+    }
+    return acme_scm_fail(ctx, verdict->problem, verdict->detail, verdict->note);
+}
+
+struct acme_err acme_scm_enroll_reply(struct scm_context *ctx)
+{
+    const struct acme_http_reply *reply = ctx->input->reply;
+    struct scm_state *state = ctx->state;
+    if (reply->status >= 200 && reply->status <= 299 && reply->body.len > 0) {
+        cJSON *json = NULL;
+        int64_t ssl_id = 0;
+        struct acme_err err =
+            acme_json_parse(ctx->arena, (const char *)reply->body.data, reply->body.len, &json);
+        if (err.code == ACME_E_NOMEM)
+            return err;
+        if (!acme_failed(err) && acme_scm_json_int(json, "sslId", &ssl_id) && ssl_id > 0)
+            return accepted(ctx, ssl_id);
+    }
+
+    struct scm_verdict verdict;
+    TRY(acme_scm_judge(ctx, SCM_AT_ENROLL, &verdict));
+    if (verdict.class != SCM_VERDICT_UNKNOWN)
+        return refused(ctx, &verdict);
+    /* Counted here, acted upon when the search has shown that there really is nothing. */
+    state->refusals = verdict.tries > 0 ? state->refusals + 1 : 0;
+    acme_scm_recover_enter(ctx, ctx->input->now_ms);
+    if (reply->status == 429 || reply->status >= 500) /* not in a state to be searched right now */
+        return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS, verdict.note);
+    return search_because(ctx, verdict.note);
+}
+
+struct acme_err acme_scm_enroll_failed(struct scm_context *ctx)
+{
+    struct scm_state *state = ctx->state;
+    if (ctx->input->reached) {
+        acme_scm_recover_enter(ctx, ctx->input->now_ms);
+        const char *why = ctx->input->failure != NULL ? ctx->input->failure : "no answer";
+        why = acme_arena_printf(ctx->arena, "The enroll was sent but its outcome is not known: %s.", why);
+        ENSURE(why != NULL, ACME_E_NOMEM);
+        return search_because(ctx, why);
+    }
+    state->enroll_sent_ms = 0;
+    state->enroll_attempts--; /* nothing left this machine */
+    return acme_scm_call_failed(ctx);
+}

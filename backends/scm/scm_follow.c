@@ -1,0 +1,103 @@
+/* After enroll: ask for the details until the status settles. */
+#include "backends/scm/scm_internal.h"
+
+/* Enterprise requests with validated domains are ready within a minute; those that wait for a person are not
+ * worth asking about often. */
+static const int64_t pace_s[] = {3, 5, 8, 13, 21, 30, 60};
+
+/* How long a number just received may be unknown to SCM's own replicas; and how long a gateway's bare 404 is
+ * not taken for SCM's word. */
+#define REPLICATION_MS (30 * ACME_SECOND_MS)
+#define BARE_404_MS    (10 * ACME_MINUTE_MS)
+
+void acme_scm_follow_enter(struct scm_context *ctx, int64_t ssl_id)
+{
+    struct scm_state *state = ctx->state;
+    *state = (struct scm_state){
+        .phase = SCM_PHASE_FOLLOW,
+        .ssl_id = ssl_id,
+        .enroll_attempts = state->enroll_attempts,
+        .accepted_ms = ctx->input->now_ms,
+        .duplicates = state->duplicates,
+    };
+}
+
+struct acme_err acme_scm_follow_begin(struct scm_context *ctx)
+{
+    int64_t ssl_id = ctx->state->ssl_id;
+    ENSURE(ssl_id > 0, ACME_E_INTERNAL);
+    ctx->state->phase = SCM_PHASE_FOLLOW;
+    return acme_scm_call(
+        ctx, SCM_CALL_DETAILS, "GET", acme_arena_printf(ctx->arena, "/api/ssl/v1/%lld", (long long)ssl_id),
+        NULL, acme_arena_printf(ctx->arena, "Asking SCM for the status of request %lld.", (long long)ssl_id));
+}
+
+struct acme_err acme_scm_follow_wait(struct scm_context *ctx, const char *note)
+{
+    const size_t last = sizeof pace_s / sizeof pace_s[0];
+    int64_t max_ms = ctx->scm->config.poll_max_ms;
+    int64_t polls = ctx->state->polls;
+    int64_t delay_ms = polls >= 0 && polls < (int64_t)last ? pace_s[polls] * ACME_SECOND_MS : max_ms;
+    ctx->state->polls = polls + 1;
+    ctx->state->failures = 0;
+    ctx->state->phase = SCM_PHASE_FOLLOW;
+    return acme_scm_wait_ms(ctx, delay_ms < max_ms ? delay_ms : max_ms, note);
+}
+
+static struct acme_err gone(struct scm_context *ctx, const struct scm_verdict *verdict)
+{
+    struct scm_state *state = ctx->state;
+    int64_t now_ms = ctx->input->now_ms;
+    if (now_ms - state->accepted_ms < REPLICATION_MS)
+        return acme_scm_follow_wait(
+            ctx, acme_arena_printf(ctx->arena, "SCM does not know request %lld yet; it was made moments ago.",
+                                   (long long)state->ssl_id));
+    if (state->gone_since_ms == 0)
+        state->gone_since_ms = now_ms;
+    if (!verdict->coded && now_ms - state->gone_since_ms < BARE_404_MS)
+        return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS, verdict->note);
+    return acme_scm_fail(ctx, verdict->problem, verdict->detail, verdict->note);
+}
+
+static struct acme_err judge_failure(struct scm_context *ctx)
+{
+    struct scm_verdict verdict;
+    TRY(acme_scm_judge(ctx, SCM_AT_DETAILS, &verdict));
+    switch (verdict.class) {
+    case SCM_VERDICT_GONE:
+        return gone(ctx, &verdict);
+    case SCM_VERDICT_NOT_YET:
+        return acme_scm_follow_wait(ctx, verdict.note);
+    case SCM_VERDICT_CREDENTIALS:
+        return acme_scm_wait_failure(ctx, SCM_LOGIN_FIRST_MS, SCM_LOGIN_MAX_MS, verdict.note);
+    default: /* reading is always worth another try */
+        return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS, verdict.note);
+    }
+}
+
+struct acme_err acme_scm_follow_reply(struct scm_context *ctx)
+{
+    struct scm_state *state = ctx->state;
+    struct scm_details details;
+    struct acme_err err = acme_scm_details_read(ctx, state->ssl_id, &details);
+    if (err.code == ACME_E_FORMAT)
+        return judge_failure(ctx);
+    TRY(err);
+    state->failures = 0;
+    state->gone_since_ms = 0;
+
+    const char *note = acme_arena_printf(ctx->arena, "SCM request %lld %s (status \"%s\").",
+                                         (long long)state->ssl_id, details.status->gist, details.status_text);
+    switch (details.status->class) {
+    case SCM_STATUS_ISSUED:
+        return acme_scm_collect_begin(ctx, false);
+    case SCM_STATUS_REPLACED:
+        return acme_scm_collect_begin(ctx, true);
+    case SCM_STATUS_FAILED:
+        return acme_scm_fail(ctx, details.status->problem, details.status->detail, note);
+    case SCM_STATUS_IN_FLIGHT:
+        break;
+    }
+    state->collect_since_ms = 0;
+    return acme_scm_follow_wait(ctx, note);
+}

@@ -1,0 +1,225 @@
+/* What the files of the SCM issuer share. One step: load the saved state, let the phase decide, store the
+ * state.
+ *
+ *   enroll  --answered with a number-->  follow  --Issued-->  collect  --certificates-->  ISSUED
+ *     |  ^                                 ^  ^                  |
+ *     |  +-- nothing found for long enough |  +---- not yet -----+
+ *     +--outcome unknown-->  recover  --found
+ *
+ * Later operations (renew, replace, revoke, checks) are further phases with a file of their own; the
+ * calls, the state and the catalogue are common to all. */
+#ifndef ACME_BACKENDS_SCM_SCM_INTERNAL_H
+#define ACME_BACKENDS_SCM_SCM_INTERNAL_H
+
+#include "backends/scm/scm.h"
+
+struct scm_issuer {
+    struct acme_issuer base;
+    struct acme_scm_config config; /* every string is this object's own */
+};
+
+enum scm_phase { SCM_PHASE_ENROLL, SCM_PHASE_RECOVER, SCM_PHASE_FOLLOW, SCM_PHASE_COLLECT, SCM_PHASE_COUNT };
+
+/* The call under way: tells whose reply arrives. */
+enum scm_call {
+    SCM_CALL_NONE,
+    SCM_CALL_ENROLL,
+    SCM_CALL_LIST,
+    SCM_CALL_CANDIDATE,
+    SCM_CALL_DECLINE,
+    SCM_CALL_DETAILS,
+    SCM_CALL_COLLECT,
+    SCM_CALL_ISSUERS,
+    SCM_CALL_COUNT
+};
+
+enum { SCM_MAX_IDS = 256, SCM_MAX_MATCHES = 16 };
+
+/* Request numbers, highest (newest) first; when full the lowest fall out. */
+struct scm_ids {
+    int64_t id[SCM_MAX_IDS];
+    size_t count;
+};
+
+struct scm_match {
+    int64_t ssl_id;
+    bool tagged; /* carries our tag, so it is this issuance's; else only the CSR is the same */
+    bool failed;
+    bool issued;
+};
+
+/* The saved state. */
+struct scm_state {
+    enum scm_phase phase;
+    enum scm_call call;
+    int64_t ssl_id;           /* 0: not known */
+    int64_t enroll_sent_ms;   /* 0: no enroll whose outcome is open */
+    int64_t enroll_attempts;  /* sent so far */
+    int64_t refusals;         /* in a row, by codes that are worth a few tries only */
+    int64_t accepted_ms;      /* when the number became known */
+    int64_t unknown_since_ms; /* since when the outcome of an enroll is open */
+    int64_t search_started_ms;
+    int64_t search_rounds;
+    int64_t polls;    /* status polls since the request was accepted */
+    int64_t failures; /* in a row */
+    int64_t gone_since_ms;
+    int64_t collect_since_ms; /* since when SCM says Issued */
+    bool replaced;            /* collecting for status Replaced: only a matching key will do */
+    int64_t variant;          /* of the search */
+    int64_t position;
+    int64_t current; /* the candidate whose details are asked for */
+    struct scm_ids candidates;
+    struct scm_ids ruled_out;  /* looked at, not ours: later rounds skip them */
+    struct scm_ids duplicates; /* to be declined */
+    struct scm_match matches[SCM_MAX_MATCHES];
+    size_t match_count;
+    const char *certificates; /* PEM collected while the issuers are still being fetched, NULL: none */
+};
+
+/** acme_scm_state_load(saved, ret): Errors: none; unknown members are dropped, missing ones are zero. Strings
+ * are borrowed from `saved`. */
+void acme_scm_state_load(const cJSON *saved, struct scm_state *ret);
+
+/** acme_scm_state_store(state, saved): replace the members of `saved`. Errors: NOMEM, `saved` is then
+ * unchanged. */
+struct acme_err acme_scm_state_store(const struct scm_state *state, cJSON *saved) ACME_MUST_USE;
+
+bool acme_scm_ids_have(const struct scm_ids *ids, int64_t id);
+void acme_scm_ids_add(struct scm_ids *ids, int64_t id);
+/** acme_scm_ids_pop(ids): the highest one, removed; 0 when empty. */
+int64_t acme_scm_ids_pop(struct scm_ids *ids);
+
+/* One step being decided. */
+struct scm_context {
+    const struct scm_issuer *scm;
+    struct acme_arena *arena;
+    const struct acme_issue_request *request;
+    const struct acme_issuer_input *input;
+    struct scm_state *state;
+    struct acme_step *step; /* being built */
+};
+
+/* ---- scm_step.c: the four outcomes ---- */
+
+/** acme_scm_call(ctx, call, method, path, body, note): the step is this request. `path` starts with "/api";
+ * body NULL: none. */
+struct acme_err acme_scm_call(struct scm_context *ctx, enum scm_call call, const char *method,
+                              const char *path, const char *body, const char *note) ACME_MUST_USE;
+
+/** acme_scm_wait_ms(ctx, delay_ms, note): wait without having failed; a Retry-After in the reply lengthens
+ * it. */
+struct acme_err acme_scm_wait_ms(struct scm_context *ctx, int64_t delay_ms, const char *note) ACME_MUST_USE;
+
+/** acme_scm_wait_failure(ctx, first_ms, max_ms, note): wait after a failure: first_ms, doubled per failure in
+ * a row, at most max_ms; a Retry-After in the reply lengthens it. */
+struct acme_err acme_scm_wait_failure(struct scm_context *ctx, int64_t first_ms, int64_t max_ms,
+                                      const char *note) ACME_MUST_USE;
+
+struct acme_err acme_scm_fail(struct scm_context *ctx, enum acme_problem_type type, const char *detail,
+                              const char *note) ACME_MUST_USE;
+
+/** acme_scm_call_failed(ctx): CALL_FAILED on anything but enroll: wait and do it again. */
+struct acme_err acme_scm_call_failed(struct scm_context *ctx) ACME_MUST_USE;
+
+/** acme_scm_urlencode(arena, text): for a query value (RFC 3986 section 2.1); NULL without memory. */
+char *acme_scm_urlencode(struct acme_arena *arena, const char *text);
+
+#define SCM_BACKOFF_FIRST_MS (5 * ACME_SECOND_MS)
+#define SCM_BACKOFF_MAX_MS   (5 * ACME_MINUTE_MS)
+#define SCM_LOGIN_FIRST_MS   ACME_MINUTE_MS
+#define SCM_LOGIN_MAX_MS     (15 * ACME_MINUTE_MS)
+
+/* ---- scm_errors.c: what a reply other than the hoped-for one means ---- */
+
+enum scm_endpoint {
+    SCM_AT_ENROLL = 1,
+    SCM_AT_LIST = 2,
+    SCM_AT_DETAILS = 4,
+    SCM_AT_COLLECT = 8,
+    SCM_AT_DECLINE = 16,
+    SCM_AT_ALL = 31
+};
+
+enum scm_verdict_class {
+    SCM_VERDICT_NOT_YET,     /* nothing wrong, come back */
+    SCM_VERDICT_RETRY,       /* a passing trouble; nothing was done */
+    SCM_VERDICT_UNKNOWN,     /* enroll: it may have been done; recover */
+    SCM_VERDICT_CREDENTIALS, /* our login is refused: waits for the operator */
+    SCM_VERDICT_GONE,        /* SCM does not know the number */
+    SCM_VERDICT_STATE,       /* the request is in another state than assumed: read it again */
+    SCM_VERDICT_FINAL        /* the order fails with `problem` and `detail` */
+};
+
+struct scm_verdict {
+    enum scm_verdict_class class;
+    enum acme_problem_type problem; /* for FINAL, and for the others once patience ends */
+    const char *detail;             /* for the client */
+    const char *note;               /* for the operator */
+    int tries;                      /* RETRY, UNKNOWN on enroll: fail after so many in a row; 0: no limit */
+    bool coded;                     /* SCM's own error body, not a gateway's */
+};
+
+/** acme_scm_judge(ctx, endpoint, ret): the meaning of ctx->input->reply, which is not a usable success. Never
+ * switches on an error number without the endpoint: several numbers have two meanings. Errors: NOMEM. */
+struct acme_err acme_scm_judge(struct scm_context *ctx, enum scm_endpoint endpoint,
+                               struct scm_verdict *ret) ACME_MUST_USE;
+
+/** acme_scm_json_int(object, name, ret): a whole number, or the same as decimal text. */
+bool acme_scm_json_int(const cJSON *object, const char *name, int64_t *ret);
+
+/* ---- scm_status.c: certificate details ---- */
+
+enum scm_status_class { SCM_STATUS_IN_FLIGHT, SCM_STATUS_ISSUED, SCM_STATUS_REPLACED, SCM_STATUS_FAILED };
+
+struct scm_status {
+    const char *name; /* as SCM spells it; NULL for the entry that stands for all unknown ones */
+    enum scm_status_class class;
+    enum acme_problem_type problem; /* FAILED */
+    const char *detail;             /* FAILED: for the client */
+    const char *gist;               /* completes "SCM request 12 ..." for the operator */
+};
+
+struct scm_details {
+    const char *status_text; /* printable, in the arena */
+    const struct scm_status *status;
+    const char *comments;     /* NULL: absent */
+    const char *csr_sha256;   /* NULL: absent; upper-case hex over the CSR's DER */
+    int64_t requested_day_ms; /* start of the day of the request in UTC; 0: absent or unreadable */
+};
+
+/** acme_scm_details_read(ctx, ssl_id, ret): read the reply of GET /api/ssl/v1/{sslId}. Strings live in the
+ * arena. Errors: FORMAT (no success, not JSON, no status, another request's), NOMEM. */
+struct acme_err acme_scm_details_read(struct scm_context *ctx, int64_t ssl_id,
+                                      struct scm_details *ret) ACME_MUST_USE;
+
+/* ---- the phases: `begin` acts at the start or after a wait, the others judge an outcome ---- */
+
+struct acme_err acme_scm_enroll_begin(struct scm_context *ctx) ACME_MUST_USE;
+struct acme_err acme_scm_enroll_reply(struct scm_context *ctx) ACME_MUST_USE;
+struct acme_err acme_scm_enroll_failed(struct scm_context *ctx) ACME_MUST_USE;
+
+/** acme_scm_common_name(request): what SCM will call the certificate: the CSR's CN or the first name of the
+ * order. */
+const char *acme_scm_common_name(const struct acme_issue_request *request);
+
+/** acme_scm_recover_enter(ctx, since_ms): the outcome of the enroll is open since then. The caller goes on
+ * with _begin or a wait. */
+void acme_scm_recover_enter(struct scm_context *ctx, int64_t since_ms);
+struct acme_err acme_scm_recover_begin(struct scm_context *ctx) ACME_MUST_USE;
+struct acme_err acme_scm_recover_list_reply(struct scm_context *ctx) ACME_MUST_USE;
+struct acme_err acme_scm_recover_candidate_reply(struct scm_context *ctx) ACME_MUST_USE;
+/** acme_scm_recover_declined(ctx): a decline was answered or failed, either is taken. */
+struct acme_err acme_scm_recover_declined(struct scm_context *ctx) ACME_MUST_USE;
+
+/** acme_scm_follow_enter(ctx, ssl_id): from now on the issuance is this request. */
+void acme_scm_follow_enter(struct scm_context *ctx, int64_t ssl_id);
+struct acme_err acme_scm_follow_begin(struct scm_context *ctx) ACME_MUST_USE;
+struct acme_err acme_scm_follow_reply(struct scm_context *ctx) ACME_MUST_USE;
+/** acme_scm_follow_wait(ctx, note): wait at the polling pace, then ask for the status (again). */
+struct acme_err acme_scm_follow_wait(struct scm_context *ctx, const char *note) ACME_MUST_USE;
+
+struct acme_err acme_scm_collect_begin(struct scm_context *ctx, bool replaced) ACME_MUST_USE;
+struct acme_err acme_scm_collect_reply(struct scm_context *ctx) ACME_MUST_USE;
+struct acme_err acme_scm_collect_issuers_reply(struct scm_context *ctx) ACME_MUST_USE;
+
+#endif

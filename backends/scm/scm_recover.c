@@ -1,0 +1,340 @@
+/* The outcome of an enroll is open (crash, timeout, 5xx, garbage): look for the request before making
+ * another.
+ *
+ * A round lists the certificates with our common name, reads the details of each not seen before, and takes
+ * what carries our tag, or our very CSR. Rounds repeat until SCM has had long enough to show what it may have
+ * accepted; only then the enroll is sent again. The list cannot be filtered by comments. */
+#include "backends/scm/scm_internal.h"
+
+#include "base/b64url.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { PAGE_SIZE = 200, MAX_POSITION = 100000, MAX_REFUSALS = 5 };
+
+/* SCM gets this long to show an accepted request; doubled with every enroll sent, so that a service which
+ * answers 500 to each is not showered with requests. */
+#define QUIET_FIRST_MS ACME_MINUTE_MS
+#define QUIET_MAX_MS   (30 * ACME_MINUTE_MS)
+
+/* The searches, narrow to wide. The next one is made when the one before found nothing of ours. */
+enum variant {
+    BY_NAME_VIA_REST, /* the usual one */
+    BY_NAME,          /* in case this tenant calls the API by another name */
+    BY_ALT_NAME,      /* for a CSR without CN, where SCM chose the common name itself */
+    VARIANT_COUNT
+};
+
+void acme_scm_recover_enter(struct scm_context *ctx, int64_t since_ms)
+{
+    struct scm_state *state = ctx->state;
+    state->phase = SCM_PHASE_RECOVER;
+    state->call = SCM_CALL_NONE;
+    state->enroll_sent_ms = 0;
+    state->unknown_since_ms = since_ms;
+    state->search_rounds = 0;
+}
+
+static struct acme_err call_list(struct scm_context *ctx)
+{
+    const struct scm_state *state = ctx->state;
+    const char *name = state->variant == BY_ALT_NAME ? ctx->request->identifiers[0].value
+                                                     : acme_scm_common_name(ctx->request);
+    const char *escaped = acme_scm_urlencode(ctx->arena, name);
+    ENSURE(escaped != NULL, ACME_E_NOMEM);
+    const char *path = acme_arena_printf(
+        ctx->arena, "/api/ssl/v1?%s=%s&orgId=%lld%s&size=%d&position=%lld",
+        state->variant == BY_ALT_NAME ? "subjectAlternativeName" : "commonName", escaped,
+        (long long)ctx->scm->config.org_id, state->variant == BY_NAME_VIA_REST ? "&requestedVia=REST" : "",
+        PAGE_SIZE, (long long)state->position);
+    return acme_scm_call(ctx, SCM_CALL_LIST, "GET", path, NULL,
+                         "It is not known whether SCM took the enroll; searching for the request there.");
+}
+
+struct acme_err acme_scm_recover_begin(struct scm_context *ctx)
+{
+    struct scm_state *state = ctx->state;
+    state->variant = BY_NAME_VIA_REST;
+    state->position = 0;
+    state->current = 0;
+    state->candidates.count = 0;
+    state->duplicates.count = 0;
+    state->match_count = 0;
+    state->search_started_ms = ctx->input->now_ms;
+    state->search_rounds++;
+    return call_list(ctx);
+}
+
+/* ---- the end of a round ---- */
+
+static struct acme_err nothing_found(struct scm_context *ctx)
+{
+    struct scm_state *state = ctx->state;
+    int64_t quiet_ms = QUIET_FIRST_MS;
+    for (int64_t i = 1; i < state->enroll_attempts && quiet_ms < QUIET_MAX_MS; i++)
+        quiet_ms *= 2;
+    if (quiet_ms > QUIET_MAX_MS)
+        quiet_ms = QUIET_MAX_MS;
+
+    if (state->search_started_ms - state->unknown_since_ms >= quiet_ms) {
+        if (state->refusals >= MAX_REFUSALS)
+            return acme_scm_fail(ctx, ACME_PROBLEM_SERVER_INTERNAL,
+                                 "The certificate service has an internal problem; please try again later.",
+                                 "SCM answered every enroll with an error and holds no request; gave up.");
+        return acme_scm_enroll_begin(ctx);
+    }
+    int64_t elapsed_ms = ctx->input->now_ms - state->unknown_since_ms;
+    if (elapsed_ms < 0)
+        elapsed_ms = 0;
+    int64_t next_ms = 5 * ACME_SECOND_MS;
+    while (next_ms <= elapsed_ms)
+        next_ms = next_ms == 5 * ACME_SECOND_MS ? 15 * ACME_SECOND_MS : 2 * next_ms;
+    if (next_ms > quiet_ms)
+        next_ms = quiet_ms;
+    int64_t delay_ms = next_ms > elapsed_ms ? next_ms - elapsed_ms : 0;
+    TRY(acme_scm_wait_ms(
+        ctx, delay_ms,
+        "SCM shows no request for this order so far; it will be searched again before another "
+        "enroll is sent."));
+    ctx->step->failure = state->search_rounds == 1;
+    return acme_ok();
+}
+
+static struct acme_err call_decline(struct scm_context *ctx, const char *note)
+{
+    int64_t ssl_id = acme_scm_ids_pop(&ctx->state->duplicates);
+    return acme_scm_call(ctx, SCM_CALL_DECLINE, "POST",
+                         acme_arena_printf(ctx->arena, "/api/ssl/v1/decline/%lld", (long long)ssl_id),
+                         "{\"message\":\"Duplicate of another request by the same ACME order.\"}", note);
+}
+
+/* Several requests are possible when an enroll surfaced only after the next one was sent. The oldest that is
+ * still good is kept. A request that merely has the same CSR may belong to another order of the client: never
+ * declined. */
+static struct acme_err choose_match(struct scm_context *ctx)
+{
+    struct scm_state *state = ctx->state;
+    bool tagged = false;
+    for (size_t i = 0; i < state->match_count; i++)
+        tagged = tagged || state->matches[i].tagged;
+    const struct scm_match *kept = NULL;
+    for (size_t i = 0; i < state->match_count; i++) {
+        const struct scm_match *match = &state->matches[i];
+        if (match->tagged != tagged)
+            continue;
+        if (kept == NULL || (kept->failed && !match->failed) ||
+            (kept->failed == match->failed && match->ssl_id < kept->ssl_id))
+            kept = match;
+    }
+    ENSURE(kept != NULL, ACME_E_INTERNAL);
+
+    const char *note =
+        acme_arena_printf(ctx->arena, "Found the request in SCM as number %lld", (long long)kept->ssl_id);
+    for (size_t i = 0; i < state->match_count; i++) {
+        const struct scm_match *match = &state->matches[i];
+        if (match == kept || !match->tagged || match->failed)
+            continue;
+        if (!match->issued)
+            acme_scm_ids_add(&state->duplicates, match->ssl_id);
+        ENSURE(note != NULL, ACME_E_NOMEM);
+        note = acme_arena_printf(
+            ctx->arena, "%s; number %lld is a duplicate and %s", note, (long long)match->ssl_id,
+            match->issued ? "issued already, so it has to be revoked by hand" : "is being declined");
+    }
+    ENSURE(note != NULL, ACME_E_NOMEM);
+    note = acme_arena_printf(ctx->arena, "%s.", note);
+    ENSURE(note != NULL, ACME_E_NOMEM);
+
+    acme_scm_follow_enter(ctx, kept->ssl_id);
+    if (state->duplicates.count > 0)
+        return call_decline(ctx, note);
+    TRY(acme_scm_follow_begin(ctx));
+    ctx->step->note = note;
+    return acme_ok();
+}
+
+struct acme_err acme_scm_recover_declined(struct scm_context *ctx)
+{
+    struct scm_state *state = ctx->state;
+    const char *note = "A duplicate request was declined in SCM.";
+    if (ctx->input->event != ACME_ISSUER_REPLY || ctx->input->reply->status < 200 ||
+        ctx->input->reply->status > 299)
+        note = "SCM did not decline a duplicate request; decline or revoke it there by hand.";
+    if (state->duplicates.count > 0)
+        return call_decline(ctx, note);
+    TRY(acme_scm_follow_begin(ctx));
+    ctx->step->note = note;
+    return acme_ok();
+}
+
+/* The next candidate's details, else the next variant, else the round is over. */
+static struct acme_err proceed(struct scm_context *ctx)
+{
+    struct scm_state *state = ctx->state;
+    state->current = acme_scm_ids_pop(&state->candidates);
+    if (state->current > 0)
+        return acme_scm_call(
+            ctx, SCM_CALL_CANDIDATE, "GET",
+            acme_arena_printf(ctx->arena, "/api/ssl/v1/%lld", (long long)state->current), NULL,
+            acme_arena_printf(ctx->arena, "Looking whether SCM request %lld is this order's.",
+                              (long long)state->current));
+    if (state->match_count > 0)
+        return choose_match(ctx);
+    state->variant++;
+    state->position = 0;
+    if (state->variant >= VARIANT_COUNT ||
+        (state->variant == BY_ALT_NAME &&
+         (ctx->request->csr->common_name != NULL || ctx->request->identifier_count == 0)))
+        return nothing_found(ctx);
+    return call_list(ctx);
+}
+
+static struct acme_err wait_and_search_again(struct scm_context *ctx, const struct scm_verdict *verdict)
+{
+    if (verdict->class == SCM_VERDICT_CREDENTIALS)
+        return acme_scm_wait_failure(ctx, SCM_LOGIN_FIRST_MS, SCM_LOGIN_MAX_MS, verdict->note);
+    return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS, verdict->note);
+}
+
+/* ---- the list ---- */
+
+/* -1: the header is missing or not a count. */
+static int64_t total_count(const struct acme_http_reply *reply)
+{
+    const char *text = acme_http_reply_header(reply, "x-total-count");
+    if (text == NULL || *text == '\0' || strlen(text) > 12 || strspn(text, "0123456789") != strlen(text))
+        return -1;
+    return strtoll(text, NULL, 10);
+}
+
+static void take_candidates(struct scm_context *ctx, const cJSON *list)
+{
+    struct scm_state *state = ctx->state;
+    const char *wanted = acme_scm_common_name(ctx->request);
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list)
+    {
+        int64_t ssl_id = 0;
+        const char *name = acme_json_str(item, "commonName");
+        if (!acme_scm_json_int(item, "sslId", &ssl_id) || ssl_id <= 0)
+            continue;
+        /* The filter may be a substring match. */
+        if (state->variant != BY_ALT_NAME && name != NULL && strcasecmp(name, wanted) != 0)
+            continue;
+        if (!acme_scm_ids_have(&state->ruled_out, ssl_id))
+            acme_scm_ids_add(&state->candidates, ssl_id);
+    }
+}
+
+struct acme_err acme_scm_recover_list_reply(struct scm_context *ctx)
+{
+    const struct acme_http_reply *reply = ctx->input->reply;
+    struct scm_state *state = ctx->state;
+    cJSON *list = NULL;
+    struct acme_err err = acme_err(ACME_E_FORMAT);
+    if (reply->status >= 200 && reply->status <= 299 && reply->body.len > 0)
+        err = acme_json_parse(ctx->arena, (const char *)reply->body.data, reply->body.len, &list);
+    if (err.code == ACME_E_NOMEM)
+        return err;
+    if (acme_failed(err) || !cJSON_IsArray(list)) {
+        struct scm_verdict verdict;
+        TRY(acme_scm_judge(ctx, SCM_AT_LIST, &verdict));
+        /* SCM itself refuses a filter: the search by plain name is the one that counts. */
+        bool optional = state->variant != BY_NAME && verdict.coded && verdict.class == SCM_VERDICT_RETRY;
+        if (optional && reply->status >= 400 && reply->status <= 499 && reply->status != 429)
+            return proceed(ctx);
+        return wait_and_search_again(ctx, &verdict);
+    }
+    state->failures = 0;
+    take_candidates(ctx, list);
+
+    int count = cJSON_GetArraySize(list);
+    int64_t total = total_count(reply);
+    state->position += count;
+    bool more = count > 0 && (total >= 0 ? state->position < total : count >= PAGE_SIZE);
+    if (!more)
+        return proceed(ctx);
+    if (state->position < MAX_POSITION)
+        return call_list(ctx);
+    return acme_scm_wait_failure(
+        ctx, SCM_BACKOFF_MAX_MS, SCM_BACKOFF_MAX_MS,
+        "SCM lists too many certificates for this name to be searched; no other enroll "
+        "is sent. Decline or remove what is not needed there.");
+}
+
+/* ---- candidates ---- */
+
+static bool equals_trimmed(const char *text, const char *wanted)
+{
+    size_t len = strlen(wanted);
+    while (isspace((unsigned char)*text))
+        text++;
+    if (strncmp(text, wanted, len) != 0)
+        return false;
+    text += len;
+    while (isspace((unsigned char)*text))
+        text++;
+    return *text == '\0';
+}
+
+/* Same form as our tag with other hexadecimal digits: the comment of another issuance by an ACME server. */
+static bool is_foreign_tag(const char *comments, const char *tag)
+{
+    if (strlen(comments) != strlen(tag))
+        return false;
+    for (; *tag != '\0'; tag++, comments++) {
+        bool digits = isxdigit((unsigned char)*tag) && isxdigit((unsigned char)*comments);
+        if (*tag != *comments && !digits)
+            return false;
+    }
+    return true;
+}
+
+/* Clients re-use CSRs, so one may have been sent weeks ago: adopting that would hand out an old certificate.
+ * A request in flight is recent; an issued one has to show its day. The time zone of that day is not known.
+ */
+static bool is_recent(const struct scm_context *ctx, const struct scm_details *details)
+{
+    if (details->status->class == SCM_STATUS_IN_FLIGHT)
+        return true;
+    int64_t since_ms = ctx->request->created_ms > 0 ? ctx->request->created_ms : ctx->state->unknown_since_ms;
+    return details->status->class == SCM_STATUS_ISSUED && details->requested_day_ms > 0 &&
+           details->requested_day_ms + 2 * ACME_DAY_MS > since_ms;
+}
+
+struct acme_err acme_scm_recover_candidate_reply(struct scm_context *ctx)
+{
+    struct scm_state *state = ctx->state;
+    struct scm_details details;
+    struct acme_err err = acme_scm_details_read(ctx, state->current, &details);
+    if (err.code == ACME_E_FORMAT) {
+        struct scm_verdict verdict;
+        TRY(acme_scm_judge(ctx, SCM_AT_DETAILS, &verdict));
+        if (verdict.class == SCM_VERDICT_GONE) /* not readable yet, or removed: the next round asks again */
+            return proceed(ctx);
+        return wait_and_search_again(ctx, &verdict);
+    }
+    TRY(err);
+    state->failures = 0;
+
+    const char *hash = acme_hex_encode(ctx->arena, ctx->request->csr->sha256, ACME_SHA256_SIZE, true);
+    ENSURE(hash != NULL, ACME_E_NOMEM);
+    const char *comments = details.comments != NULL ? details.comments : "";
+    bool tagged = equals_trimmed(comments, ctx->request->tag);
+    bool same_csr = details.csr_sha256 != NULL && strcasecmp(details.csr_sha256, hash) == 0 &&
+                    !is_foreign_tag(comments, ctx->request->tag) && is_recent(ctx, &details);
+    if ((tagged || same_csr) && state->match_count < SCM_MAX_MATCHES) {
+        state->matches[state->match_count++] =
+            (struct scm_match){.ssl_id = state->current,
+                               .tagged = tagged,
+                               .failed = details.status->class == SCM_STATUS_FAILED,
+                               .issued = details.status->class == SCM_STATUS_ISSUED ||
+                                         details.status->class == SCM_STATUS_REPLACED};
+    } else if (details.comments != NULL || details.csr_sha256 != NULL) {
+        acme_scm_ids_add(&state->ruled_out, state->current);
+    } /* else the record is still being filled in: look again */
+    return proceed(ctx);
+}

@@ -1,0 +1,165 @@
+/* The local issuer: dates, certificates, refusals. */
+#include "cmocka_all.h"
+
+#include "backends/local/local.h"
+#include "pki.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct fixture {
+    char directory[64];
+    struct acme_arena *arena;
+    struct acme_local_ca *ca;
+    struct acme_issuer *issuer;
+    struct acme_csr csr;
+    struct acme_issue_request request;
+    int64_t now_ms;
+};
+
+static const char *const names[] = {"host.example.test", "*.example.test"};
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    assert_non_null(fixture);
+    snprintf(fixture->directory, sizeof fixture->directory, "/tmp/acme-unit-local-XXXXXX");
+    assert_non_null(mkdtemp(fixture->directory));
+    fixture->arena = acme_arena_create(8 << 20);
+    assert_non_null(fixture->arena);
+    assert_false(
+        acme_failed(acme_local_ca_open(fixture->directory, "Unit", &acme_clock_system, &fixture->ca)));
+    assert_false(acme_failed(acme_local_issuer_create("lab", fixture->ca, &fixture->issuer)));
+    const char *why = "";
+    struct acme_bytes der = pki_csr_der(fixture->arena, names[0], names, 2);
+    assert_false(acme_failed(acme_csr_parse(fixture->arena, der, &fixture->csr, &why)));
+    fixture->now_ms = acme_clock_now_ms(&acme_clock_system) / 1000 * 1000;
+    fixture->request = (struct acme_issue_request){.tag = "acmebridge/1",
+                                                   .csr = &fixture->csr,
+                                                   .identifiers = fixture->csr.names,
+                                                   .identifier_count = fixture->csr.name_count,
+                                                   .validity_ms = 30 * ACME_DAY_MS,
+                                                   .deadline_ms = fixture->now_ms + ACME_HOUR_MS};
+    *state = fixture;
+    return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *walk)
+{
+    (void)info;
+    (void)kind;
+    (void)walk;
+    return remove(path);
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    acme_issuer_destroy(fixture->issuer);
+    acme_local_ca_close(fixture->ca);
+    acme_arena_destroy(fixture->arena);
+    nftw(fixture->directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    free(fixture);
+    return 0;
+}
+
+static struct acme_step step_at(struct fixture *fixture, int64_t now_ms)
+{
+    cJSON *state = NULL;
+    assert_false(acme_failed(acme_json_parse(fixture->arena, "{}", 2, &state)));
+    struct acme_issuer_input input = {.event = ACME_ISSUER_START, .now_ms = now_ms};
+    struct acme_step step = {0};
+    assert_false(acme_failed(fixture->issuer->class->step(fixture->issuer, fixture->arena, &fixture->request,
+                                                          state, &input, &step)));
+    assert_non_null(step.note);
+    return step;
+}
+
+static struct acme_cert_info leaf_of(struct fixture *fixture, const struct acme_step *step)
+{
+    struct acme_cert_list chain;
+    struct acme_cert_info info;
+    const char *why = "";
+    assert_int_equal(step->kind, ACME_STEP_ISSUED);
+    assert_false(acme_failed(acme_chain_build(&step->certs, fixture->csr.spki_sha256, &chain)));
+    if (acme_failed(acme_chain_check(fixture->arena, &chain, &fixture->csr, fixture->request.identifiers,
+                                     fixture->request.identifier_count, fixture->now_ms, &why)))
+        fail_msg("%s", why);
+    assert_false(acme_failed(acme_cert_info_read(fixture->arena, chain.certs[0], &info)));
+    return info;
+}
+
+static void test_issues_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_string_equal(fixture->issuer->class->type, "local");
+    assert_string_equal(fixture->issuer->name, "lab");
+    struct acme_step step = step_at(fixture, fixture->now_ms);
+    assert_int_equal(step.certs.count, 2);
+    struct acme_cert_info info = leaf_of(fixture, &step);
+    assert_int_equal(info.not_before_ms, fixture->now_ms - 5 * ACME_MINUTE_MS);
+    assert_int_equal(info.not_after_ms - info.not_before_ms, 30 * ACME_DAY_MS);
+}
+
+static void test_requested_dates(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->request.not_before_ms = fixture->now_ms - ACME_HOUR_MS;
+    fixture->request.not_after_ms = fixture->now_ms + ACME_DAY_MS;
+    struct acme_step step = step_at(fixture, fixture->now_ms);
+    struct acme_cert_info info = leaf_of(fixture, &step);
+    assert_int_equal(info.not_before_ms, fixture->now_ms - ACME_HOUR_MS);
+    assert_int_equal(info.not_after_ms, fixture->now_ms + ACME_DAY_MS);
+}
+
+static void test_never_longer_than_the_profile(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->request.not_after_ms = fixture->now_ms + 3650 * ACME_DAY_MS;
+    struct acme_step step = step_at(fixture, fixture->now_ms);
+    struct acme_cert_info info = leaf_of(fixture, &step);
+    assert_int_equal(info.not_after_ms - info.not_before_ms, 30 * ACME_DAY_MS);
+}
+
+static void test_default_validity(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->request.validity_ms = 0;
+    struct acme_step step = step_at(fixture, fixture->now_ms);
+    struct acme_cert_info info = leaf_of(fixture, &step);
+    assert_int_equal(info.not_after_ms - info.not_before_ms, 90 * ACME_DAY_MS);
+}
+
+static void test_senseless_dates(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->request.not_after_ms = fixture->now_ms - ACME_HOUR_MS;
+    struct acme_step step = step_at(fixture, fixture->now_ms);
+    assert_int_equal(step.kind, ACME_STEP_FAILED);
+    assert_int_equal(step.problem.type, ACME_PROBLEM_MALFORMED);
+    assert_non_null(step.problem.detail);
+}
+
+static void test_deadline(void **state)
+{
+    struct fixture *fixture = *state;
+    struct acme_step step = step_at(fixture, fixture->request.deadline_ms);
+    assert_int_equal(step.kind, ACME_STEP_FAILED);
+    assert_int_equal(step.problem.type, ACME_PROBLEM_SERVER_INTERNAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_issues_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_requested_dates, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_never_longer_than_the_profile, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_default_validity, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_senseless_dates, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_deadline, set_up, tear_down),
+    };
+    return cmocka_run_group_tests_name("backends/local", tests, NULL, NULL);
+}
