@@ -1,0 +1,390 @@
+#include "server/app.h"
+
+#include "backends/local/local.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "server/frontend.h"
+#include "server/identity.h"
+#include "server/notify.h"
+#include "server/outbound.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    VALUES_ARENA_BYTES = 2 * 1024 * 1024, /* the saved nonce window is the largest: half a megabyte */
+    REQUEST_ARENA_BYTES = 1024 * 1024,
+    HOUSEKEEPING_SECONDS = 60,
+    JOB_THREADS = 4,
+    DRAIN_JOBS_MS = 2000, /* of the 5 s an orderly stop may take */
+    DRAIN_HTTP_MS = 1500,
+    DIR_SIZE = 4096
+};
+
+#define LEASE_MS     (10 * ACME_MINUTE_MS)
+#define NONCES_VALUE "nonces"
+
+/* Everything that runs, in the order it is started; stopped in reverse. */
+struct app {
+    const struct acme_config *config;
+    char owner[ACME_ID_SIZE];
+    char quarantine_dir[DIR_SIZE];
+    char ca_dir[DIR_SIZE];
+    struct acme_store *store;
+    struct acme_local_ca **cas; /* one per issuer, NULL where it is not local */
+    struct acme_issuer **issuers;
+    struct acme_identity *identity;
+    struct acme_nonces *nonces;
+    struct acme_service *service;
+    struct acme_outbound *outbound;
+    struct acme_runner *runner;
+    struct acme_pool *workers;
+    struct acme_holds *holds;
+    struct acme_http_server *http;
+    struct acme_service_config service_config;
+    struct acme_frontend frontend;
+};
+
+static int64_t profile_validity_ms(void *context, const char *profile)
+{
+    const struct app *app = context;
+    const struct acme_config *config = app->config;
+    for (size_t i = 0; i < config->profile_count; i++) {
+        if (strcmp(config->profiles[i].name, profile) == 0)
+            return config->profiles[i].validity_ms;
+    }
+    return 90 * ACME_DAY_MS; /* a profile that the configuration no longer has: the default's */
+}
+
+static void order_changed(void *context, const char *order_id)
+{
+    struct app *app = context;
+    if (app->holds != NULL)
+        acme_holds_release(app->holds, order_id);
+}
+
+static bool failed_to(const char *what, struct acme_err err)
+{
+    if (acme_failed(err))
+        acme_log(ERROR, what, LOG_STR("code", acme_code_name(err.code)));
+    return acme_failed(err);
+}
+
+static int online_cores(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : cores > 64 ? 64 : (int)cores;
+}
+
+/* ---- start ---- */
+
+static bool make_dir(const char *path)
+{
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return true;
+    acme_log(ERROR, "cannot make a directory", LOG_STR("path", path), LOG_STR("error", strerror(errno)));
+    return false;
+}
+
+static bool make_dirs(struct app *app)
+{
+    const char *dir = app->config->data_dir;
+    if (snprintf(app->quarantine_dir, sizeof app->quarantine_dir, "%s/quarantine", dir) >=
+            (int)sizeof app->quarantine_dir ||
+        snprintf(app->ca_dir, sizeof app->ca_dir, "%s/ca", dir) >= (int)sizeof app->ca_dir) {
+        acme_log(ERROR, "the data directory's path is too long", LOG_STR("path", dir));
+        return false;
+    }
+    return make_dir(dir) && make_dir(app->ca_dir);
+}
+
+static bool open_issuer(struct app *app, size_t index)
+{
+    const struct acme_issuer_config *config = &app->config->issuers[index];
+    struct acme_err err;
+    if (config->type == ACME_ISSUER_LOCAL) {
+        char directory[DIR_SIZE + 64];
+        char name[128];
+        if (snprintf(directory, sizeof directory, "%s/%s", app->ca_dir, config->name) >=
+                (int)sizeof directory ||
+            snprintf(name, sizeof name, "acmebridge %s", config->name) >= (int)sizeof name)
+            return false;
+        err = acme_local_ca_open(directory, name, &acme_clock_system, &app->cas[index]);
+        if (!acme_failed(err))
+            err = acme_local_issuer_create(config->name, app->cas[index], &app->issuers[index]);
+    } else {
+        err = acme_scm_issuer_create(config->name, &config->scm, &app->issuers[index]);
+    }
+    if (acme_failed(err)) {
+        acme_log(ERROR, "issuer cannot be opened", LOG_STR("issuer", config->name),
+                 LOG_STR("code", acme_code_name(err.code)));
+        return false;
+    }
+    app->issuers[index]->deadline_ms = config->deadline_ms;
+    app->issuers[index]->max_concurrency = config->max_concurrency;
+    return true;
+}
+
+static bool open_issuers(struct app *app)
+{
+    app->cas = calloc(app->config->issuer_count, sizeof *app->cas);
+    app->issuers = calloc(app->config->issuer_count, sizeof *app->issuers);
+    if (app->cas == NULL || app->issuers == NULL)
+        return !failed_to("issuers", acme_err(ACME_E_NOMEM));
+    for (size_t i = 0; i < app->config->issuer_count; i++) {
+        if (!open_issuer(app, i))
+            return false;
+    }
+    return true;
+}
+
+/* The CA that may certify this server: the first local one. */
+static const struct acme_local_ca *server_ca(const struct app *app)
+{
+    for (size_t i = 0; i < app->config->issuer_count; i++) {
+        if (app->cas[i] != NULL)
+            return app->cas[i];
+    }
+    return NULL;
+}
+
+/* Nonces of an orderly stop stay good; the saved copy is deleted before the first use, so that a crash cannot
+ * bring used ones back. */
+static bool load_nonces(struct app *app)
+{
+    ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(VALUES_ARENA_BYTES);
+    if (arena == NULL)
+        return !failed_to("nonces", acme_err(ACME_E_NOMEM));
+    struct acme_bytes saved = {.data = NULL};
+    struct acme_err err = acme_store_value_get(app->store, arena, NONCES_VALUE, &saved);
+    if (acme_failed(err) && err.code != ACME_E_NOT_FOUND)
+        return !failed_to("nonces cannot be read", err);
+    if (!acme_failed(err) &&
+        failed_to("nonces cannot be taken over",
+                  acme_store_value_set(app->store, NONCES_VALUE, (struct acme_bytes){.data = NULL})))
+        return false;
+    err = acme_nonces_create(saved, &app->nonces);
+    if (err.code == ACME_E_FORMAT) {
+        acme_log(WARN, "saved nonces are damaged, starting with new ones");
+        err = acme_nonces_create((struct acme_bytes){.data = NULL}, &app->nonces);
+    }
+    return !failed_to("nonces", err);
+}
+
+static bool start_service(struct app *app)
+{
+    const struct acme_config *config = app->config;
+    app->service_config = (struct acme_service_config){
+        .base_url = config->server.url,
+        .profiles = config->profiles,
+        .profile_count = config->profile_count,
+        .default_profile = config->default_profile,
+        .terms_of_service = config->server.terms_of_service,
+        .website = config->server.website,
+        .order_lifetime_ms = config->order_lifetime_ms,
+        .authz_lifetime_ms = config->authz_lifetime_ms,
+        .adopt_window_ms = config->adopt_window_ms,
+        .finalize_hold_ms = config->finalize_hold_ms,
+        .retry_after_quiet_ms = config->retry_after_quiet_ms,
+        .retry_after_processing_s = config->retry_after_processing_s,
+        .max_identifiers = config->max_identifiers,
+        .max_contacts = config->max_contacts,
+        .job_owner = app->owner,
+        .job_lease_ms = LEASE_MS,
+    };
+    struct acme_service_hooks hooks = {.context = &app->frontend, .job_created = acme_frontend_job_created};
+    return !failed_to("service", acme_service_create(&app->service_config, app->store, app->nonces,
+                                                     &acme_clock_system, &hooks, &app->service));
+}
+
+static bool start_jobs(struct app *app)
+{
+    const struct acme_config *config = app->config;
+    struct acme_outbound_options outbound = {.resolvers = config->validation.resolvers,
+                                             .resolver_count = config->validation.resolver_count,
+                                             .policy = &config->validation.policy,
+                                             .max_fetches = (size_t)config->validation.max_concurrency};
+    if (failed_to("outbound loop", acme_outbound_start(&outbound, &app->outbound)))
+        return false;
+    struct acme_runner_options runner = {.store = app->store,
+                                         .outbound = app->outbound,
+                                         .clock = &acme_clock_system,
+                                         .owner = app->owner,
+                                         .lease_ms = LEASE_MS,
+                                         .issuers = app->issuers,
+                                         .issuer_count = config->issuer_count,
+                                         .validation_max_concurrency = config->validation.max_concurrency,
+                                         .http_port = config->validation.http_port,
+                                         .https_port = config->validation.tls_port,
+                                         .authz_lifetime_ms = config->authz_lifetime_ms,
+                                         .quarantine_dir = app->quarantine_dir,
+                                         .threads = JOB_THREADS,
+                                         .order_changed = order_changed,
+                                         .profile_validity_ms = profile_validity_ms,
+                                         .context = app};
+    return !failed_to("job runner", acme_runner_start(&runner, &app->runner));
+}
+
+/* The path of https://host[:port]/path, "" when there is none. */
+static const char *path_of(const char *url)
+{
+    const char *authority = strstr(url, "://");
+    const char *path = authority == NULL ? NULL : strchr(authority + 3, '/');
+    return path == NULL ? "" : path;
+}
+
+static bool start_http(struct app *app)
+{
+    const struct acme_server_config *config = &app->config->server;
+    int cores = online_cores();
+    int threads = config->worker_threads > 0 ? config->worker_threads : cores * 2 < 4 ? 4 : cores * 2;
+    if (failed_to("worker pool", acme_pool_create("worker", threads, 1024, &app->workers)))
+        return false;
+    app->frontend = (struct acme_frontend){.base_path = path_of(config->url),
+                                           .service = app->service,
+                                           .store = app->store,
+                                           .workers = app->workers,
+                                           .holds = app->holds,
+                                           .runner = app->runner};
+    struct acme_http_options options = {.listen = config->listen,
+                                        .loops =
+                                            config->io_threads > 0 ? config->io_threads : (cores + 1) / 2,
+                                        .max_connections = config->max_connections,
+                                        .max_connections_per_address = config->max_connections_per_address,
+                                        .max_body_bytes = config->max_body_bytes,
+                                        .request_deadline_ms = config->request_deadline_ms,
+                                        .idle_timeout_ms = config->idle_timeout_ms,
+                                        .arena_bytes = REQUEST_ARENA_BYTES};
+    struct acme_http_callbacks callbacks = {.context = &app->frontend,
+                                            .on_request = acme_frontend_on_request,
+                                            .on_problem = acme_frontend_on_problem};
+    return !failed_to("HTTP front",
+                      acme_http_start(&options, &callbacks, acme_identity_tls(app->identity), &app->http));
+}
+
+static bool start(struct app *app)
+{
+    const struct acme_config *config = app->config;
+    int cores = online_cores();
+    if (!make_dirs(app) || failed_to("instance id", acme_id_new(&acme_clock_system, app->owner)))
+        return false;
+    struct acme_store_options store = {.path = config->store_path,
+                                       .reader_count = cores * 2 < 4 ? 4 : cores * 2};
+    struct acme_err err = acme_store_open(&store, &acme_clock_system, &app->store);
+    if (err.code == ACME_E_BUSY)
+        acme_log(ERROR, "another acmebridge uses this database", LOG_STR("path", config->store_path));
+    if (failed_to("store cannot be opened", err) || !open_issuers(app))
+        return false;
+    if (failed_to("the server's own certificate",
+                  acme_identity_create(&config->server, server_ca(app), &acme_clock_system, &app->identity)))
+        return false;
+    if (failed_to("held requests", acme_holds_create(acme_frontend_settle, &app->frontend, &app->holds)))
+        return false;
+    return load_nonces(app) && start_service(app) && start_jobs(app) && start_http(app);
+}
+
+/* ---- stop ---- */
+
+static void sleep_ms(long ms)
+{
+    struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    nanosleep(&pause, NULL);
+}
+
+static void save_nonces(struct app *app)
+{
+    ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(VALUES_ARENA_BYTES);
+    struct acme_bytes saved;
+    struct acme_err err =
+        arena == NULL ? acme_err(ACME_E_NOMEM) : acme_nonces_save(app->nonces, arena, &saved);
+    if (!acme_failed(err))
+        err = acme_store_value_set(app->store, NONCES_VALUE, saved);
+    (void)failed_to("nonces could not be saved, clients will have to fetch new ones", err);
+}
+
+/* Let requests and calls under way end by themselves for a moment, then end everything from the outside in.
+ */
+static void stop(struct app *app, bool was_serving)
+{
+    if (app->runner != NULL)
+        acme_runner_quiesce(app->runner);
+    if (app->http != NULL)
+        acme_http_drain(app->http);
+    for (int waited = 0; app->runner != NULL && waited < DRAIN_JOBS_MS && !acme_runner_is_idle(app->runner);
+         waited += 20)
+        sleep_ms(20);
+    if (app->holds != NULL)
+        acme_holds_flush(app->holds);
+    for (int waited = 0; app->http != NULL && waited < DRAIN_HTTP_MS && !acme_http_is_drained(app->http);
+         waited += 20)
+        sleep_ms(20);
+    acme_runner_stop(app->runner);
+    acme_outbound_stop(app->outbound);
+    acme_pool_destroy(app->workers);
+    acme_http_stop(app->http);
+    acme_holds_destroy(app->holds);
+    acme_runner_destroy(app->runner);
+    acme_service_destroy(app->service);
+    if (was_serving)
+        save_nonces(app);
+    acme_nonces_destroy(app->nonces);
+    acme_identity_destroy(app->identity);
+    for (size_t i = 0; app->issuers != NULL && i < app->config->issuer_count; i++) {
+        acme_issuer_destroy(app->issuers[i]);
+        acme_local_ca_close(app->cas[i]);
+    }
+    free(app->issuers);
+    free(app->cas);
+    acme_store_close(app->store);
+}
+
+/* ---- while serving ---- */
+
+static void serve_until_signal(struct app *app, const sigset_t *signals)
+{
+    struct timespec period = {.tv_sec = HOUSEKEEPING_SECONDS};
+    for (;;) {
+        int signal_number = sigtimedwait(signals, NULL, &period);
+        if (signal_number == SIGTERM || signal_number == SIGINT) {
+            acme_log(INFO, "stopping", LOG_STR("signal", strsignal(signal_number)));
+            return;
+        }
+        if (acme_identity_refresh(app->identity))
+            acme_http_set_tls(app->http, acme_identity_tls(app->identity));
+    }
+}
+
+int acme_app_run(const struct acme_config *config)
+{
+    /* Few malloc arenas: threads here pass memory to each other, and many arenas only keep more of it. */
+    mallopt(M_ARENA_MAX, 2);
+    umask(077);
+    signal(SIGPIPE, SIG_IGN);
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: they inherit it */
+    struct app app = {.config = config};
+    bool serving = start(&app);
+    if (serving) {
+        acme_log(INFO, "serving", LOG_STR("directory", config->server.url),
+                 LOG_STR("listen", config->server.listen), LOG_INT("port", acme_http_port(app.http)),
+                 LOG_STR("version", ACME_VERSION), LOG_STR("config", config->file),
+                 LOG_STR("store", config->store_path));
+        acme_notify("READY=1");
+        serve_until_signal(&app, &signals);
+        acme_notify("STOPPING=1");
+    }
+    stop(&app, serving);
+    if (serving)
+        acme_log(INFO, "stopped");
+    return serving ? 0 : 1;
+}

@@ -1,0 +1,189 @@
+#include "server/cli.h"
+
+#include "base/log.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXIT_RIGHT = 0, EXIT_SYSTEM = 1, EXIT_MISTAKE = 2 };
+
+static const char help[] =
+    "acmebridge " ACME_VERSION ": an ACME server (RFC 8555) in front of enterprise certificate services\n"
+    "\n"
+    "  acmebridge serve [-c FILE] [--data-dir DIR] [--log-level debug|info|warn|error]\n"
+    "      Serve until SIGTERM or SIGINT. Log lines go to standard error.\n"
+    "  acmebridge check [-c FILE] [--data-dir DIR]\n"
+    "      Read the configuration and its secrets, show all mistakes, start nothing.\n"
+    "  acmebridge version\n"
+    "  acmebridge help\n"
+    "\n"
+    "  -c, --config FILE   the configuration (docs/configuration.md). Without it: a local CA, served at\n"
+    "                      https://localhost:14000/directory on loopback\n"
+    "  --data-dir DIR      where keys and the store live, instead of data_dir of the file\n"
+    "\n"
+    "Exit codes: 0 all is well, 1 something could not be started, 2 wrong command line or configuration.\n";
+
+struct options {
+    const char *config;
+    const char *data_dir;
+    enum acme_log_level log_level;
+};
+
+static bool parse_level(const char *text, enum acme_log_level *ret)
+{
+    static const char *const names[] = {[ACME_LOG_DEBUG] = "debug",
+                                        [ACME_LOG_INFO] = "info",
+                                        [ACME_LOG_WARN] = "warn",
+                                        [ACME_LOG_ERROR] = "error"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *ret = (enum acme_log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int usage(FILE *err, const char *what, const char *which)
+{
+    fprintf(err, "acmebridge: %s '%s'; see 'acmebridge help'\n", what, which);
+    return EXIT_MISTAKE;
+}
+
+/* Reads argv[2..] of a command; EXIT_RIGHT or EXIT_MISTAKE, said on `err`. */
+static int parse_options(int argc, char **argv, bool serving, FILE *err, struct options *ret)
+{
+    enum { DATA_DIR = 256, LOG_LEVEL };
+    static const struct option serve_options[] = {{"config", required_argument, NULL, 'c'},
+                                                  {"data-dir", required_argument, NULL, DATA_DIR},
+                                                  {"log-level", required_argument, NULL, LOG_LEVEL},
+                                                  {NULL, 0, NULL, 0}};
+    static const struct option check_options[] = {{"config", required_argument, NULL, 'c'},
+                                                  {"data-dir", required_argument, NULL, DATA_DIR},
+                                                  {NULL, 0, NULL, 0}};
+    struct options options = {.log_level = ACME_LOG_INFO};
+    opterr = 0;
+    optind = 0; /* GNU: begin anew, with what comes after the command */
+    for (;;) {
+        /* getopt numbers from argv[1], the command, as if it were the program's name. */
+        int option = getopt_long(argc - 1, argv + 1, ":c:", serving ? serve_options : check_options, NULL);
+        if (option == -1)
+            break;
+        switch (option) {
+        case 'c':
+            options.config = optarg;
+            break;
+        case DATA_DIR:
+            options.data_dir = optarg;
+            break;
+        case LOG_LEVEL:
+            if (!parse_level(optarg, &options.log_level))
+                return usage(err, "expected the log level debug, info, warn or error, found", optarg);
+            break;
+        case ':':
+            return usage(err, "a value is missing after", argv[optind]);
+        default:
+            if (optopt > 0 && optopt < 256) {
+                char name[3] = {'-', (char)optopt, '\0'};
+                return usage(err, "unknown option", name);
+            }
+            return usage(err, "unknown option", argv[optind]);
+        }
+    }
+    if (optind < argc - 1)
+        return usage(err, "unexpected argument", argv[1 + optind]);
+    if (options.config != NULL && options.config[0] == '\0')
+        return usage(err, "expected a file after -c, found", "");
+    if (options.data_dir != NULL && options.data_dir[0] == '\0')
+        return usage(err, "expected a folder after --data-dir, found", "");
+    *ret = options;
+    return EXIT_RIGHT;
+}
+
+static int load(const struct options *options, FILE *err, struct acme_config **ret)
+{
+    char *error = NULL;
+    struct acme_err result = acme_config_load(options->config, options->data_dir, ret, &error);
+    if (!acme_failed(result))
+        return EXIT_RIGHT;
+    if (error != NULL)
+        fputs(error, err);
+    else
+        fprintf(err, "acmebridge: the configuration could not be read: %s\n", acme_code_name(result.code));
+    free(error);
+    return error != NULL || result.code == ACME_E_FORMAT ? EXIT_MISTAKE : EXIT_SYSTEM;
+}
+
+static void show(const struct acme_config *config, FILE *out)
+{
+    fprintf(out, "%s: configuration is right\n", config->file);
+    fprintf(out, "url: %s/directory (listening on %s)\n", config->server.url, config->server.listen);
+    for (size_t i = 0; i < config->profile_count; i++) {
+        const struct acme_profile *profile = &config->profiles[i];
+        bool standard = strcmp(profile->name, config->default_profile) == 0;
+        fprintf(out, "profile: %s -> %s%s\n", profile->name, profile->issuer, standard ? " (default)" : "");
+    }
+    for (size_t i = 0; i < config->issuer_count; i++) {
+        const struct acme_issuer_config *issuer = &config->issuers[i];
+        if (issuer->type == ACME_ISSUER_SCM)
+            fprintf(out, "issuer: %s (scm, %s)\n", issuer->name, issuer->scm.url);
+        else
+            fprintf(out, "issuer: %s (local)\n", issuer->name);
+    }
+    fprintf(out, "store: %s\n", config->store_path);
+}
+
+static int run_command(int argc, char **argv, bool serving, FILE *out, FILE *err,
+                       int (*serve)(const struct acme_config *config))
+{
+    struct options options;
+    int code = parse_options(argc, argv, serving, err, &options);
+    if (code != EXIT_RIGHT)
+        return code;
+    struct acme_config *config = NULL;
+    code = load(&options, err, &config);
+    if (code != EXIT_RIGHT)
+        return code;
+    if (serving) {
+        acme_log_set_level(options.log_level);
+        code = serve(config);
+    } else {
+        show(config, out);
+    }
+    acme_config_destroy(config);
+    return code;
+}
+
+static bool is_any(const char *text, const char *const *words)
+{
+    for (; *words != NULL; words++) {
+        if (strcmp(text, *words) == 0)
+            return true;
+    }
+    return false;
+}
+
+int acme_cli_run(int argc, char **argv, FILE *out, FILE *err, int (*serve)(const struct acme_config *config))
+{
+    int code = EXIT_RIGHT;
+    if (argc < 2) {
+        fputs(help, err);
+        return EXIT_MISTAKE;
+    }
+    if (is_any(argv[1], (const char *const[]){"help", "--help", "-h", NULL}))
+        fputs(help, out);
+    else if (is_any(argv[1], (const char *const[]){"version", "--version", NULL}))
+        fputs("acmebridge " ACME_VERSION "\n", out);
+    else if (strcmp(argv[1], "serve") == 0)
+        code = run_command(argc, argv, true, out, err, serve);
+    else if (strcmp(argv[1], "check") == 0)
+        code = run_command(argc, argv, false, out, err, serve);
+    else
+        return usage(err, "unknown command", argv[1]);
+    if (fflush(out) != 0 || ferror(out)) {
+        fputs("acmebridge: standard output could not be written\n", err);
+        return code != EXIT_RIGHT ? code : EXIT_SYSTEM;
+    }
+    return code;
+}

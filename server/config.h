@@ -1,0 +1,88 @@
+/* The configuration as the program uses it: read once from YAML, checked whole, immutable afterwards.
+ * docs/configuration.md lists every key; the tables in config_tables.c are its source. */
+#ifndef ACME_SERVER_CONFIG_H
+#define ACME_SERVER_CONFIG_H
+
+#include "backends/scm/scm.h"
+#include "protocol/service.h"
+#include "server/address_policy.h"
+
+enum acme_issuer_type { ACME_ISSUER_LOCAL, ACME_ISSUER_SCM };
+
+struct acme_issuer_config {
+    const char *name; /* [a-z0-9-]{1,32} */
+    enum acme_issuer_type type;
+    int64_t deadline_ms;
+    int max_concurrency;
+    struct acme_scm_config scm; /* type scm; its password was read from password_file or ${VAR} */
+};
+
+struct acme_server_config {
+    const char *url;                  /* https://host[:port][/path], no trailing slash */
+    const char *listen;               /* address:port */
+    const char *tls_certificate_file; /* both or neither; neither: from the local CA */
+    const char *tls_key_file;
+    const char *const
+        *tls_names; /* names of a certificate from the local CA, besides url's host; count may be 0 */
+    size_t tls_name_count;
+    const char *terms_of_service;
+    const char *website;
+    int io_threads;     /* 0: one per two cores, at least one */
+    int worker_threads; /* 0: twice the cores, at least four */
+    size_t max_connections;
+    size_t max_connections_per_address;
+    size_t max_body_bytes;
+    int request_deadline_ms;
+    int idle_timeout_ms;
+};
+
+struct acme_validation_config {
+    int http_port;
+    int tls_port;
+    const char *const *resolvers;
+    size_t resolver_count;
+    struct acme_address_policy policy;
+    int max_concurrency;
+};
+
+struct acme_config {
+    const char *file; /* what was read; "embedded defaults" */
+    const char *data_dir;
+    const char *store_path; /* of sqlite:// */
+    struct acme_server_config server;
+    struct acme_validation_config validation;
+    struct acme_issuer_config *issuers;
+    size_t issuer_count;
+    struct acme_profile *profiles;
+    size_t profile_count;
+    const char *default_profile;
+    /* limits of orders; see struct acme_service_config */
+    int64_t order_lifetime_ms;
+    int64_t authz_lifetime_ms;
+    int64_t adopt_window_ms;
+    int64_t finalize_hold_ms;
+    int64_t retry_after_quiet_ms;
+    int retry_after_processing_s;
+    size_t max_identifiers;
+    size_t max_contacts;
+    struct acme_arena *arena; /* everything above lives here; passwords are apart, wiped when it goes */
+};
+
+/** acme_config_load(path, data_dir, ret, ret_error): read and check `path`; NULL means the embedded defaults
+ * (one local issuer "local", profile "default", https://localhost:14000, listening on loopback). `data_dir`
+ * (NULL: the file's, else $STATE_DIRECTORY, else ./acmebridge-data) overrides the file. Reads password files;
+ * starts nothing. Owns: *ret, release with acme_config_destroy (wipes passwords); *ret_error is malloc'd text
+ * "file:line:column: expected ..., found ..." (free it), one line per mistake, each ended by a line feed, all
+ * mistakes of a file at once. Errors: FORMAT (see *ret_error), IO (unreadable file, likewise), NOMEM
+ * (*ret_error untouched). */
+struct acme_err acme_config_load(const char *path, const char *data_dir, struct acme_config **ret,
+                                 char **ret_error) ACME_MUST_USE;
+
+/** acme_config_parse(file, text, len, data_dir, ret, ret_error): the same for a text in memory; `file` stands
+ * in mistakes, and relative paths start from its folder. Limits: 1 MiB. */
+struct acme_err acme_config_parse(const char *file, const char *text, size_t len, const char *data_dir,
+                                  struct acme_config **ret, char **ret_error) ACME_MUST_USE;
+
+void acme_config_destroy(struct acme_config *config); /* wipes the passwords; NULL is allowed */
+
+#endif

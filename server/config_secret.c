@@ -1,0 +1,206 @@
+#include "server/config_secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void wipe(void *text)
+{
+    OPENSSL_secure_clear_free(text, strlen(text));
+}
+
+/* Takes a copy that the arena releases. */
+static const char *keep_secret(struct acme_config_reader *reader, const char *text, size_t len)
+{
+    char *copy = OPENSSL_secure_zalloc(len + 1);
+    if (copy == NULL) {
+        reader->mistakes->nomem = true;
+        return NULL;
+    }
+    memcpy(copy, text, len);
+    if (!acme_arena_defer(reader->arena, wipe, copy)) {
+        reader->mistakes->nomem = true;
+        return NULL;
+    }
+    return copy;
+}
+
+/* What is wrong with the contents; NULL when they are one line of text. Cuts the line end off. */
+static const char *judge(const char *text, size_t *len)
+{
+    if (*len > 0 && text[*len - 1] == '\n')
+        *len -= *len > 1 && text[*len - 2] == '\r' ? 2 : 1;
+    if (*len == 0)
+        return "nothing in it";
+    for (size_t i = 0; i < *len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c == '\n')
+            return "more than one line in it";
+        if (c < 0x20 || c == 0x7f)
+            return "a control character in it";
+    }
+    return NULL;
+}
+
+static const char *judge_file(int fd)
+{
+    struct stat info;
+    if (fstat(fd, &info) != 0)
+        return strerror(errno);
+    if (!S_ISREG(info.st_mode))
+        return "it is not a regular file";
+    if ((info.st_mode & (S_IROTH | S_IWOTH)) != 0)
+        return "everybody may read or write it: chmod 600, or 640 for a group";
+    if ((info.st_mode & S_IWGRP) != 0)
+        return "its group may write it: chmod 600 or 640";
+    return NULL;
+}
+
+/* Everything up to the end of the file, at most `size` bytes; -1 with errno. */
+static ssize_t read_whole(int fd, char *buffer, size_t size)
+{
+    size_t len = 0;
+    while (len < size) {
+        ssize_t got = read(fd, buffer + len, size - len);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
+        len += (size_t)got;
+    }
+    return (ssize_t)len;
+}
+
+static const char *read_secret(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                               const char *path)
+{
+    char buffer[ACME_SECRET_MAX + 3]; /* a line end, and one more to notice an overlong file */
+    const char *why = NULL;
+    const char *secret = NULL;
+    ssize_t got = -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        why = strerror(errno);
+    else
+        why = judge_file(fd);
+    if (why == NULL) {
+        got = read_whole(fd, buffer, sizeof buffer);
+        if (got < 0)
+            why = strerror(errno);
+    }
+    if (why == NULL) {
+        size_t len = (size_t)got;
+        why = judge(buffer, &len);
+        if (why == NULL && len > ACME_SECRET_MAX)
+            why = "more than 1024 characters in it";
+        if (why == NULL)
+            secret = keep_secret(reader, buffer, len);
+    }
+    OPENSSL_cleanse(buffer, sizeof buffer);
+    if (fd >= 0)
+        close(fd);
+    if (why != NULL)
+        acme_mistake_add(reader->mistakes, node->line, node->column,
+                         "expected a file with a password on one line, found %s: %s",
+                         acme_mistake_quote(reader->mistakes, path), why);
+    return secret;
+}
+
+static const char *from_file(struct acme_config_reader *reader, const struct acme_yaml_node *node)
+{
+    const char *value = acme_config_text(reader, node);
+    const char *path = value != NULL ? acme_config_path(reader, value) : NULL;
+    return path != NULL ? read_secret(reader, node, path) : NULL;
+}
+
+static const char *from_credential(struct acme_config_reader *reader, const struct acme_yaml_node *node)
+{
+    const char *name = acme_config_text(reader, node);
+    if (name == NULL)
+        return NULL;
+    if (strchr(name, '/') != NULL || name[0] == '.' || strlen(name) > 255) {
+        acme_config_wrong(reader, node,
+                          "the name of a systemd credential, without a slash and not beginning with a dot");
+        return NULL;
+    }
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    if (folder == NULL || folder[0] != '/') {
+        acme_mistake_add(
+            reader->mistakes, node->line, node->column,
+            "expected $CREDENTIALS_DIRECTORY to be set (systemd sets it for a unit with LoadCredential=), "
+            "found it unset");
+        return NULL;
+    }
+    const char *path = acme_arena_printf(reader->arena, "%s/%s", folder, name);
+    if (path == NULL) {
+        reader->mistakes->nomem = true;
+        return NULL;
+    }
+    return read_secret(reader, node, path);
+}
+
+static const char *from_environment(struct acme_config_reader *reader, const struct acme_yaml_node *node)
+{
+    size_t len = 0;
+    const char *name = node->kind == ACME_YAML_SCALAR ? acme_config_variable(node->text, &len) : NULL;
+    if (name == NULL || name[len + 1] != '\0') {
+        acme_mistake_add(reader->mistakes, node->line, node->column,
+                         "expected password: ${VARIABLE}, found something else (not shown): a password does "
+                         "not belong into "
+                         "this file, use password_file, password_credential or an environment variable");
+        return NULL;
+    }
+    char variable[128];
+    memcpy(variable, name, len); /* acme_config_variable gives at most 64 */
+    variable[len] = '\0';
+    const char *value = getenv(variable);
+    const char *why = "it unset";
+    if (value != NULL) {
+        size_t value_len = strlen(value);
+        why = judge(value, &value_len);
+        if (why == NULL && value_len > ACME_SECRET_MAX)
+            why = "more than 1024 characters in it";
+        if (why == NULL)
+            return keep_secret(reader, value, value_len);
+    }
+    acme_mistake_add(reader->mistakes, node->line, node->column,
+                     "expected the environment variable %s to hold a password, found %s", variable, why);
+    return NULL;
+}
+
+const char *acme_config_password(struct acme_config_reader *reader, const struct acme_yaml_node *owner)
+{
+    static const struct {
+        const char *key;
+        const char *(*get)(struct acme_config_reader *reader, const struct acme_yaml_node *node);
+    } sources[] = {{"password_file", from_file},
+                   {"password_credential", from_credential},
+                   {"password", from_environment}};
+
+    const char *password = NULL;
+    const struct acme_yaml_node *used = NULL;
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
+        const struct acme_yaml_node *node = acme_yaml_get(owner, sources[i].key);
+        if (node == NULL)
+            continue;
+        if (used != NULL) {
+            acme_mistake_add(reader->mistakes, node->key->line, node->key->column,
+                             "expected one source of the password, found '%s' besides '%s'", sources[i].key,
+                             used->key->text);
+            continue;
+        }
+        used = node;
+        password = sources[i].get(reader, node);
+    }
+    if (used == NULL)
+        acme_mistake_add(reader->mistakes, owner->line, owner->column,
+                         "expected the key 'password_file', 'password_credential' or 'password' "
+                         "(${VARIABLE}), found none");
+    return password;
+}

@@ -1,0 +1,20 @@
+/* Secrets of the configuration. They come from files, systemd credentials or the environment, never from the
+ * YAML text itself; they live outside of arenas and are wiped with the configuration. */
+#ifndef ACME_SERVER_CONFIG_SECRET_H
+#define ACME_SERVER_CONFIG_SECRET_H
+
+#include "server/config_schema.h"
+
+enum { ACME_SECRET_MAX = 1024 };
+
+/** acme_config_password(reader, owner): the password that the mapping `owner` names by exactly one of
+ *  - password_file: a regular file of one line (a line end is taken off) that neither everybody may read nor
+ *    anybody but its owner may write; relative paths start from the configuration file's folder;
+ *  - password_credential: the same, below $CREDENTIALS_DIRECTORY;
+ *  - password: "${VARIABLE}".
+ *  NULL after noting a mistake; mistakes name files and variables, never their contents.
+ *  Owns: the text is released and wiped with the reader's arena. Thread: the caller's; reads files and the
+ * environment. */
+const char *acme_config_password(struct acme_config_reader *reader, const struct acme_yaml_node *owner);
+
+#endif

@@ -1,0 +1,453 @@
+#include "server/config_tables.h"
+
+#include "server/config.h"
+#include "server/config_text.h"
+
+#include <limits.h>
+#include <string.h>
+
+#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
+
+static const char *const kinds[] = {"local", "scm", NULL}; /* in the order of the bits */
+
+/* ---- server ---- */
+
+#define AT(field) offsetof(struct acme_server_config, field)
+
+static const struct acme_config_key tls_keys[] = {
+    {.name = "certificate_file",
+     .type = ACME_CONFIG_TEXT,
+     .offset = AT(tls_certificate_file),
+     .check = acme_config_readable_file},
+    {.name = "key_file",
+     .type = ACME_CONFIG_TEXT,
+     .offset = AT(tls_key_file),
+     .check = acme_config_readable_file},
+    {.name = "names",
+     .type = ACME_CONFIG_TEXT_LIST,
+     .offset = AT(tls_names),
+     .count_offset = AT(tls_name_count),
+     .check = acme_config_host_name},
+};
+static const struct acme_config_table tls_table = {tls_keys, COUNT(tls_keys), NULL};
+
+static const struct acme_config_key server_keys[] = {
+    {.name = "url",
+     .type = ACME_CONFIG_TEXT,
+     .required = true,
+     .offset = AT(url),
+     .unit = ACME_CONFIG_BASE_URL_FORM,
+     .check = acme_config_base_url},
+    {.name = "listen",
+     .type = ACME_CONFIG_TEXT,
+     .required = true,
+     .offset = AT(listen),
+     .unit = ACME_CONFIG_LISTEN_FORM,
+     .check = acme_config_listen},
+    {.name = "tls", .type = ACME_CONFIG_TABLE, .table = &tls_table},
+    {.name = "terms_of_service",
+     .type = ACME_CONFIG_TEXT,
+     .offset = AT(terms_of_service),
+     .unit = ACME_CONFIG_LINK_FORM,
+     .check = acme_config_link},
+    {.name = "website",
+     .type = ACME_CONFIG_TEXT,
+     .offset = AT(website),
+     .unit = ACME_CONFIG_LINK_FORM,
+     .check = acme_config_link},
+    {.name = "io_threads", .type = ACME_CONFIG_INT, .offset = AT(io_threads), .max = 64, .unit = "threads"},
+    {.name = "worker_threads",
+     .type = ACME_CONFIG_INT,
+     .offset = AT(worker_threads),
+     .max = 256,
+     .unit = "threads"},
+    {.name = "max_connections",
+     .type = ACME_CONFIG_SIZE,
+     .offset = AT(max_connections),
+     .min = 1,
+     .max = 65536,
+     .standard = 1024,
+     .unit = "connections"},
+    {.name = "max_connections_per_address",
+     .type = ACME_CONFIG_SIZE,
+     .offset = AT(max_connections_per_address),
+     .min = 1,
+     .max = 65536,
+     .standard = 256,
+     .unit = "connections"},
+    {.name = "max_body_bytes",
+     .type = ACME_CONFIG_SIZE,
+     .offset = AT(max_body_bytes),
+     .min = 4096,
+     .max = 1048576,
+     .standard = 65536,
+     .unit = "bytes"},
+    {.name = "request_deadline_seconds",
+     .type = ACME_CONFIG_INT,
+     .offset = AT(request_deadline_ms),
+     .min = 1,
+     .max = 600,
+     .standard = 20,
+     .scale = 1000,
+     .unit = "seconds"},
+    {.name = "idle_timeout_seconds",
+     .type = ACME_CONFIG_INT,
+     .offset = AT(idle_timeout_ms),
+     .min = 1,
+     .max = 3600,
+     .standard = 60,
+     .scale = 1000,
+     .unit = "seconds"},
+};
+static const struct acme_config_table server_table = {server_keys, COUNT(server_keys), NULL};
+
+#undef AT
+
+/* ---- validation ---- */
+
+static void read_networks(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                          struct acme_network **networks, size_t *count)
+{
+    if (node->kind != ACME_YAML_SEQUENCE || node->count > ACME_CONFIG_LIST_MAX) {
+        acme_config_wrong(reader, node, "a list of at most 1000 networks");
+        return;
+    }
+    struct acme_network *list = acme_arena_alloc(reader->arena, (node->count + 1) * sizeof *list);
+    if (list == NULL) {
+        reader->mistakes->nomem = true;
+        return;
+    }
+    *networks = list;
+    for (const struct acme_yaml_node *item = node->first; item != NULL; item = item->next) {
+        const char *text = acme_config_text(reader, item);
+        if (text == NULL)
+            continue;
+        if (acme_failed(acme_network_parse(text, &list[*count])))
+            acme_config_wrong(reader, item, ACME_CONFIG_NETWORK_FORM ", without bits set behind the prefix");
+        else
+            (*count)++;
+    }
+}
+
+static void read_allow(struct acme_config_reader *reader, const struct acme_yaml_node *node, void *object)
+{
+    struct acme_validation_config *validation = object;
+    read_networks(reader, node, &validation->policy.allow, &validation->policy.allow_count);
+}
+
+static void read_deny(struct acme_config_reader *reader, const struct acme_yaml_node *node, void *object)
+{
+    struct acme_validation_config *validation = object;
+    read_networks(reader, node, &validation->policy.deny, &validation->policy.deny_count);
+}
+
+#define AT(field) offsetof(struct acme_validation_config, field)
+
+static const struct acme_config_key validation_keys[] = {
+    {.name = "http_port",
+     .type = ACME_CONFIG_INT,
+     .offset = AT(http_port),
+     .min = 1,
+     .max = 65535,
+     .standard = 80},
+    {.name = "tls_port",
+     .type = ACME_CONFIG_INT,
+     .offset = AT(tls_port),
+     .min = 1,
+     .max = 65535,
+     .standard = 443},
+    {.name = "resolvers",
+     .type = ACME_CONFIG_TEXT_LIST,
+     .offset = AT(resolvers),
+     .count_offset = AT(resolver_count),
+     .check = acme_config_resolver},
+    {.name = "allow", .type = ACME_CONFIG_READ, .read = read_allow},
+    {.name = "deny", .type = ACME_CONFIG_READ, .read = read_deny},
+    {.name = "max_concurrency",
+     .type = ACME_CONFIG_INT,
+     .offset = AT(max_concurrency),
+     .min = 1,
+     .max = 10000,
+     .standard = 256,
+     .unit = "validations"},
+};
+static const struct acme_config_table validation_table = {validation_keys, COUNT(validation_keys), NULL};
+
+#undef AT
+
+/* ---- orders, and the file as a whole ---- */
+
+#define AT(field) offsetof(struct acme_config, field)
+
+static const struct acme_config_key orders_keys[] = {
+    {.name = "order_lifetime_hours",
+     .type = ACME_CONFIG_INT64,
+     .offset = AT(order_lifetime_ms),
+     .min = 1,
+     .max = 8760,
+     .standard = 168,
+     .scale = ACME_HOUR_MS,
+     .unit = "hours"},
+    {.name = "authorization_lifetime_hours",
+     .type = ACME_CONFIG_INT64,
+     .offset = AT(authz_lifetime_ms),
+     .min = 1,
+     .max = 8760,
+     .standard = 720,
+     .scale = ACME_HOUR_MS,
+     .unit = "hours"},
+    {.name = "adopt_window_hours",
+     .type = ACME_CONFIG_INT64,
+     .offset = AT(adopt_window_ms),
+     .max = 8760,
+     .standard = 24,
+     .scale = ACME_HOUR_MS,
+     .unit = "hours"},
+    {.name = "finalize_hold_ms",
+     .type = ACME_CONFIG_INT64,
+     .offset = AT(finalize_hold_ms),
+     .max = 15000,
+     .standard = 2000,
+     .unit = "milliseconds"},
+    {.name = "retry_after_quiet_seconds",
+     .type = ACME_CONFIG_INT64,
+     .offset = AT(retry_after_quiet_ms),
+     .max = 86400,
+     .standard = 30,
+     .scale = ACME_SECOND_MS,
+     .unit = "seconds"},
+    {.name = "retry_after_processing_seconds",
+     .type = ACME_CONFIG_INT,
+     .offset = AT(retry_after_processing_s),
+     .min = 1,
+     .max = 86400,
+     .standard = 60,
+     .unit = "seconds"},
+    {.name = "max_identifiers",
+     .type = ACME_CONFIG_SIZE,
+     .offset = AT(max_identifiers),
+     .min = 1,
+     .max = 1000,
+     .standard = 100,
+     .unit = "identifiers"},
+    {.name = "max_contacts",
+     .type = ACME_CONFIG_SIZE,
+     .offset = AT(max_contacts),
+     .max = 100,
+     .standard = 10,
+     .unit = "contacts"},
+};
+static const struct acme_config_table orders_table = {orders_keys, COUNT(orders_keys), NULL};
+
+static const struct acme_config_key root_keys[] = {
+    {.name = "server",
+     .type = ACME_CONFIG_TABLE,
+     .required = true,
+     .offset = AT(server),
+     .table = &server_table},
+    {.name = "data_dir", .type = ACME_CONFIG_TEXT, .offset = AT(data_dir), .check = acme_config_directory},
+    {.name = "store", .type = ACME_CONFIG_LATER},
+    {.name = "validation", .type = ACME_CONFIG_TABLE, .offset = AT(validation), .table = &validation_table},
+    {.name = "orders", .type = ACME_CONFIG_TABLE, .table = &orders_table},
+    {.name = "issuers", .type = ACME_CONFIG_LATER, .required = true},
+    {.name = "profiles", .type = ACME_CONFIG_LATER, .required = true},
+    {.name = "default_profile",
+     .type = ACME_CONFIG_TEXT,
+     .offset = AT(default_profile),
+     .check = acme_config_name},
+};
+const struct acme_config_table acme_config_root_table = {root_keys, COUNT(root_keys), NULL};
+
+#undef AT
+
+/* ---- issuers ---- */
+
+#define AT(field)  offsetof(struct acme_issuer_config, field)
+#define SCM(field) offsetof(struct acme_issuer_config, scm.field)
+
+static const struct acme_config_key issuer_keys[] = {
+    {.name = "name",
+     .type = ACME_CONFIG_TEXT,
+     .required = true,
+     .offset = AT(name),
+     .unit = ACME_CONFIG_NAME_FORM,
+     .check = acme_config_name},
+    {.name = "type", .type = ACME_CONFIG_LATER},
+    {.name = "deadline_hours",
+     .type = ACME_CONFIG_INT64,
+     .applies = ACME_CONFIG_KIND_LOCAL,
+     .offset = AT(deadline_ms),
+     .min = 1,
+     .max = 8760,
+     .standard = 1,
+     .scale = ACME_HOUR_MS,
+     .unit = "hours"},
+    {.name = "deadline_hours",
+     .type = ACME_CONFIG_INT64,
+     .applies = ACME_CONFIG_KIND_SCM,
+     .offset = AT(deadline_ms),
+     .min = 1,
+     .max = 8760,
+     .standard = 168,
+     .scale = ACME_HOUR_MS,
+     .unit = "hours"},
+    {.name = "max_concurrency",
+     .type = ACME_CONFIG_INT,
+     .applies = ACME_CONFIG_KIND_LOCAL,
+     .offset = AT(max_concurrency),
+     .min = 1,
+     .max = 1024,
+     .standard = 64,
+     .unit = "issuances"},
+    {.name = "max_concurrency",
+     .type = ACME_CONFIG_INT,
+     .applies = ACME_CONFIG_KIND_SCM,
+     .offset = AT(max_concurrency),
+     .min = 1,
+     .max = 256,
+     .standard = 4,
+     .unit = "calls"},
+    {.name = "url",
+     .type = ACME_CONFIG_TEXT,
+     .required = true,
+     .applies = ACME_CONFIG_KIND_SCM,
+     .offset = SCM(url),
+     .unit = ACME_CONFIG_UPSTREAM_FORM,
+     .check = acme_config_upstream_url},
+    {.name = "customer_uri",
+     .type = ACME_CONFIG_TEXT,
+     .required = true,
+     .applies = ACME_CONFIG_KIND_SCM,
+     .offset = SCM(customer_uri)},
+    {.name = "login",
+     .type = ACME_CONFIG_TEXT,
+     .required = true,
+     .applies = ACME_CONFIG_KIND_SCM,
+     .offset = SCM(login)},
+    {.name = "password_file", .type = ACME_CONFIG_LATER, .applies = ACME_CONFIG_KIND_SCM},
+    {.name = "password_credential", .type = ACME_CONFIG_LATER, .applies = ACME_CONFIG_KIND_SCM},
+    {.name = "password", .type = ACME_CONFIG_LATER, .applies = ACME_CONFIG_KIND_SCM},
+    {.name = "org_id",
+     .type = ACME_CONFIG_INT64,
+     .required = true,
+     .applies = ACME_CONFIG_KIND_SCM,
+     .offset = SCM(org_id),
+     .min = 1,
+     .max = INT_MAX},
+    {.name = "profile_id",
+     .type = ACME_CONFIG_INT64,
+     .required = true,
+     .applies = ACME_CONFIG_KIND_SCM,
+     .offset = SCM(profile_id),
+     .min = 1,
+     .max = INT_MAX},
+    {.name = "term_days",
+     .type = ACME_CONFIG_INT64,
+     .required = true,
+     .applies = ACME_CONFIG_KIND_SCM,
+     .offset = SCM(term_days),
+     .min = 1,
+     .max = 3650,
+     .unit = "days"},
+    {.name = "external_requester",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_SCM,
+     .offset = SCM(external_requester)},
+    {.name = "ca_file",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_SCM,
+     .offset = SCM(ca_file),
+     .check = acme_config_readable_file},
+    {.name = "proxy",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_SCM,
+     .offset = SCM(proxy),
+     .check = acme_config_proxy},
+    {.name = "poll_max_seconds",
+     .type = ACME_CONFIG_INT64,
+     .applies = ACME_CONFIG_KIND_SCM,
+     .offset = SCM(poll_max_ms),
+     .min = 1,
+     .max = 86400,
+     .standard = 300,
+     .scale = ACME_SECOND_MS,
+     .unit = "seconds"},
+};
+const struct acme_config_table acme_config_issuer_table = {issuer_keys, COUNT(issuer_keys), kinds};
+
+#undef SCM
+#undef AT
+
+/* ---- profiles ---- */
+
+static void read_challenges(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                            void *object)
+{
+    struct acme_profile *profile = object;
+    if (node->kind != ACME_YAML_SEQUENCE || node->count == 0) {
+        acme_config_wrong(reader, node, "a list of challenge types: [http-01]");
+        return;
+    }
+    unsigned challenges = 0;
+    for (const struct acme_yaml_node *item = node->first; item != NULL; item = item->next) {
+        const char *text = item->kind == ACME_YAML_SCALAR ? item->text : "";
+        if (strcmp(text, "http-01") == 0)
+            challenges |= ACME_CHALLENGE_HTTP_01;
+        else if (strcmp(text, "dns-01") == 0 || strcmp(text, "tls-alpn-01") == 0)
+            acme_config_wrong(reader, item, "http-01, the only challenge type available in this version");
+        else
+            acme_config_wrong(reader, item, "the challenge type http-01");
+    }
+    profile->challenges = challenges;
+}
+
+#define AT(field) offsetof(struct acme_key_policy, field)
+
+static const struct acme_config_key policy_keys[] = {
+    {.name = "rsa", .type = ACME_CONFIG_FLAG, .keep = true, .offset = AT(rsa)},
+    {.name = "rsa_min_bits",
+     .type = ACME_CONFIG_INT,
+     .keep = true,
+     .offset = AT(rsa_min_bits),
+     .min = 2048,
+     .max = 8192,
+     .unit = "bits"},
+    {.name = "rsa_max_bits",
+     .type = ACME_CONFIG_INT,
+     .keep = true,
+     .offset = AT(rsa_max_bits),
+     .min = 2048,
+     .max = 8192,
+     .unit = "bits"},
+    {.name = "p256", .type = ACME_CONFIG_FLAG, .keep = true, .offset = AT(p256)},
+    {.name = "p384", .type = ACME_CONFIG_FLAG, .keep = true, .offset = AT(p384)},
+    {.name = "p521", .type = ACME_CONFIG_FLAG, .keep = true, .offset = AT(p521)},
+    {.name = "ed25519", .type = ACME_CONFIG_FLAG, .keep = true, .offset = AT(ed25519)},
+};
+static const struct acme_config_table policy_table = {policy_keys, COUNT(policy_keys), NULL};
+
+#undef AT
+#define AT(field) offsetof(struct acme_profile, field)
+
+static const struct acme_config_key profile_keys[] = {
+    {.name = "name",
+     .type = ACME_CONFIG_TEXT,
+     .required = true,
+     .offset = AT(name),
+     .unit = ACME_CONFIG_NAME_FORM,
+     .check = acme_config_name},
+    {.name = "issuer", .type = ACME_CONFIG_LATER},
+    {.name = "description", .type = ACME_CONFIG_TEXT, .offset = AT(description)},
+    {.name = "challenges", .type = ACME_CONFIG_READ, .read = read_challenges},
+    {.name = "validity_days",
+     .type = ACME_CONFIG_INT64,
+     .applies = ACME_CONFIG_KIND_LOCAL,
+     .offset = AT(validity_ms),
+     .min = 1,
+     .max = 3650,
+     .standard = 90,
+     .scale = ACME_DAY_MS,
+     .unit = "days"},
+    {.name = "keys", .type = ACME_CONFIG_TABLE, .keep = true, .offset = AT(keys), .table = &policy_table},
+};
+const struct acme_config_table acme_config_profile_table = {profile_keys, COUNT(profile_keys), kinds};

@@ -1,0 +1,14 @@
+/* The rows of the configuration: every key there is. docs/configuration.md says the same in words. */
+#ifndef ACME_SERVER_CONFIG_TABLES_H
+#define ACME_SERVER_CONFIG_TABLES_H
+
+#include "server/config_schema.h"
+
+/* Kinds of issuers, for acme_config_fill: bits of enum acme_issuer_type's values. */
+enum { ACME_CONFIG_KIND_LOCAL = 1 << 0, ACME_CONFIG_KIND_SCM = 1 << 1 };
+
+extern const struct acme_config_table acme_config_root_table;    /* struct acme_config */
+extern const struct acme_config_table acme_config_issuer_table;  /* struct acme_issuer_config */
+extern const struct acme_config_table acme_config_profile_table; /* struct acme_profile */
+
+#endif

@@ -1,0 +1,174 @@
+#include "server/frontend.h"
+
+#include "base/id.h"
+#include "base/problem.h"
+#include "protocol/service.h"
+
+#include <string.h>
+
+enum { CHECK_ARENA_BYTES = 64 * 1024 };
+
+/* One request on its way through a worker; lives in the request's arena. */
+struct worker_task {
+    struct acme_frontend *frontend;
+    struct acme_http_exchange *exchange;
+    struct acme_request request;
+    const char *order_id; /* settle a held finalize for this order; NULL: handle the request */
+};
+
+/* The jobs that the request on this worker has made. They are started after its response is sent or held: a
+ * job that ends at once must find the held response, and the arena with the job's texts is gone once the
+ * response is out, hence the copies. */
+struct created_job {
+    char id[ACME_ID_SIZE];
+    char subject_id[ACME_ID_SIZE];
+    char queue[33];
+    struct acme_job job;
+};
+enum { JOBS_PER_REQUEST = 2 };
+static _Thread_local struct created_job created[JOBS_PER_REQUEST];
+static _Thread_local size_t created_count;
+
+static bool copy_text(char *out, size_t size, const char *text)
+{
+    size_t len = strlen(text);
+    if (len >= size)
+        return false;
+    memcpy(out, text, len + 1);
+    return true;
+}
+
+void acme_frontend_job_created(void *context, const struct acme_job *job)
+{
+    (void)context;
+    if (created_count == JOBS_PER_REQUEST)
+        return; /* comes back when its lease ends */
+    struct created_job *copy = &created[created_count];
+    if (!copy_text(copy->id, sizeof copy->id, job->id) ||
+        !copy_text(copy->subject_id, sizeof copy->subject_id, job->subject_id) ||
+        !copy_text(copy->queue, sizeof copy->queue, job->queue))
+        return;
+    copy->job = *job;
+    copy->job.id = copy->id;
+    copy->job.subject_id = copy->subject_id;
+    copy->job.queue = copy->queue;
+    copy->job.state = NULL;
+    created_count++;
+}
+
+static bool still_processing(struct acme_store *store, const char *order_id)
+{
+    ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(CHECK_ARENA_BYTES);
+    struct acme_order order;
+    return arena != NULL && !acme_failed(acme_store_order_get(store, arena, order_id, &order)) &&
+           order.status == ACME_ORDER_PROCESSING;
+}
+
+static void handle(const struct worker_task *task)
+{
+    struct acme_frontend *frontend = task->frontend;
+    struct acme_response response = {.status = 0};
+    char order_id[ACME_ID_SIZE];
+    created_count = 0;
+    acme_service_handle(frontend->service, &task->request, &response);
+    bool held =
+        response.hold_order_id != NULL && copy_text(order_id, sizeof order_id, response.hold_order_id);
+    if (held)
+        acme_holds_add(frontend->holds, task->exchange, task->request.arena, &response);
+    else
+        acme_http_respond(task->exchange, &response);
+    /* The task is gone with the response. */
+    for (size_t i = 0; i < created_count; i++)
+        acme_runner_hand(frontend->runner, &created[i].job);
+    /* An order that joined an issuance under way may have missed its end. */
+    if (held && created_count == 0 && !still_processing(frontend->store, order_id))
+        acme_holds_release(frontend->holds, order_id);
+}
+
+static void run_on_worker(void *argument)
+{
+    const struct worker_task *task = argument;
+    if (task->order_id == NULL) {
+        handle(task);
+        return;
+    }
+    struct acme_response response = {.status = 0};
+    acme_service_order_response(task->frontend->service, task->request.arena, task->order_id, &response);
+    acme_http_respond(task->exchange, &response);
+}
+
+static struct worker_task *new_task(struct acme_frontend *frontend, struct acme_http_exchange *exchange,
+                                    struct acme_arena *arena)
+{
+    struct worker_task *task = acme_arena_alloc(arena, sizeof *task);
+    if (task == NULL)
+        return NULL;
+    task->frontend = frontend;
+    task->exchange = exchange;
+    task->request.arena = arena;
+    return task;
+}
+
+static void respond_busy(struct acme_frontend *frontend, struct acme_http_exchange *exchange,
+                         struct acme_arena *arena)
+{
+    struct acme_response response = {.status = 0};
+    acme_service_problem_response(frontend->service, arena, ACME_PROBLEM_SERVER_INTERNAL, 503,
+                                  "The server is busy; try again in a few seconds.", &response);
+    if (response.header_count < ACME_RESPONSE_MAX_HEADERS)
+        response.headers[response.header_count++] = (struct acme_header){.name = "Retry-After", .value = "5"};
+    acme_http_respond(exchange, &response);
+}
+
+void acme_frontend_settle(void *context, struct acme_http_exchange *exchange, struct acme_arena *arena,
+                          const char *order_id)
+{
+    struct acme_frontend *frontend = context;
+    struct worker_task *task = new_task(frontend, exchange, arena);
+    if (task != NULL)
+        task->order_id = acme_arena_strdup(arena, order_id);
+    if (task == NULL || task->order_id == NULL ||
+        acme_failed(acme_pool_submit(frontend->workers, run_on_worker, task)))
+        respond_busy(frontend, exchange, arena);
+}
+
+/* The path below the base URL's own, NULL when the request is for something else. */
+static const char *path_below(const char *base_path, const char *path)
+{
+    size_t len = strlen(base_path);
+    if (strncmp(path, base_path, len) != 0 || path[len] != '/')
+        return NULL;
+    return path + len;
+}
+
+void acme_frontend_on_request(void *context, struct acme_http_exchange *exchange,
+                              const struct acme_request *request)
+{
+    struct acme_frontend *frontend = context;
+    struct acme_response response = {.status = 0};
+    struct acme_request below = *request;
+    below.path = path_below(frontend->base_path, request->path);
+    if (below.path == NULL) {
+        acme_service_problem_response(frontend->service, request->arena, ACME_PROBLEM_MALFORMED, 404,
+                                      "There is no such resource on this server.", &response);
+        acme_http_respond(exchange, &response);
+        return;
+    }
+    if (acme_service_is_light(below.method, below.path)) {
+        acme_service_handle(frontend->service, &below, &response);
+        acme_http_respond(exchange, &response);
+        return;
+    }
+    struct worker_task *task = new_task(frontend, exchange, request->arena);
+    if (task != NULL)
+        task->request = below;
+    if (task == NULL || acme_failed(acme_pool_submit(frontend->workers, run_on_worker, task)))
+        respond_busy(frontend, exchange, request->arena);
+}
+
+void acme_frontend_on_problem(void *context, struct acme_arena *arena, int problem_type, int status,
+                              const char *detail, struct acme_response *response)
+{
+    struct acme_frontend *frontend = context;
+    acme_service_problem_response(frontend->service, arena, problem_type, status, detail, response);
+}

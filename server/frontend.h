@@ -1,0 +1,35 @@
+/* Between HTTP and the protocol: light requests are answered on the I/O loop, the others by the workers. */
+#ifndef ACME_SERVER_FRONTEND_H
+#define ACME_SERVER_FRONTEND_H
+
+#include "server/holds.h"
+#include "server/http.h"
+#include "server/pool.h"
+#include "server/runner.h"
+
+struct acme_frontend {
+    const char *base_path; /* the path part of the base URL, "" when it has none */
+    struct acme_service *service;
+    struct acme_store *store;
+    struct acme_pool *workers;
+    struct acme_holds *holds;
+    struct acme_runner *runner;
+};
+
+/** acme_frontend_on_request / _on_problem: the callbacks of struct acme_http_callbacks; context is a struct
+ * acme_frontend. */
+void acme_frontend_on_request(void *context, struct acme_http_exchange *exchange,
+                              const struct acme_request *request);
+void acme_frontend_on_problem(void *context, struct acme_arena *arena, int problem_type, int status,
+                              const char *detail, struct acme_response *response);
+
+/** acme_frontend_job_created(context, job): the hook of the service. Thread: the worker that runs the
+ * request. */
+void acme_frontend_job_created(void *context, const struct acme_job *job);
+
+/** acme_frontend_settle(context, exchange, arena, order_id): the callback of acme_holds_create: answer a held
+ * finalize on a worker. */
+void acme_frontend_settle(void *context, struct acme_http_exchange *exchange, struct acme_arena *arena,
+                          const char *order_id);
+
+#endif

@@ -1,0 +1,201 @@
+#include "server/holds.h"
+
+#include "base/id.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <time.h>
+
+struct hold {
+    TAILQ_ENTRY(hold) by_deadline;
+    LIST_ENTRY(hold) by_order;
+    struct acme_http_exchange *exchange;
+    struct acme_arena *arena;
+    struct acme_response response;
+    char order_id[ACME_ID_SIZE];
+    struct timespec deadline;
+};
+
+enum { BUCKETS = 256, HELD_MAX = 4096 };
+
+TAILQ_HEAD(hold_queue, hold);
+LIST_HEAD(hold_bucket, hold);
+
+struct acme_holds {
+    void (*settle)(void *context, struct acme_http_exchange *exchange, struct acme_arena *arena,
+                   const char *order_id);
+    void *context;
+    pthread_t timer;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct hold_queue queue; /* every hold lasts equally long, so it is in deadline order */
+    struct hold_bucket buckets[BUCKETS];
+    size_t count;
+    bool closed;
+    bool stopping;
+};
+
+static struct hold_bucket *bucket_of(struct acme_holds *holds, const char *order_id)
+{
+    unsigned hash = 5381;
+    for (const char *p = order_id; *p != '\0'; p++)
+        hash = hash * 33 + (unsigned char)*p;
+    return &holds->buckets[hash % BUCKETS];
+}
+
+static void unlink_hold(struct acme_holds *holds, struct hold *hold)
+{
+    TAILQ_REMOVE(&holds->queue, hold, by_deadline);
+    LIST_REMOVE(hold, by_order);
+    holds->count--;
+}
+
+static void send_as_is(struct hold *hold)
+{
+    acme_http_respond(hold->exchange, &hold->response);
+    free(hold);
+}
+
+static bool passed(const struct timespec *deadline)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec > deadline->tv_sec ||
+           (now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec);
+}
+
+static void *timer_main(void *argument)
+{
+    struct acme_holds *holds = argument;
+    pthread_mutex_lock(&holds->lock);
+    while (!holds->stopping) {
+        struct hold *first = TAILQ_FIRST(&holds->queue);
+        if (first == NULL) {
+            pthread_cond_wait(&holds->changed, &holds->lock);
+        } else if (passed(&first->deadline)) {
+            unlink_hold(holds, first);
+            pthread_mutex_unlock(&holds->lock);
+            send_as_is(first);
+            pthread_mutex_lock(&holds->lock);
+        } else {
+            struct timespec until = first->deadline;
+            pthread_cond_timedwait(&holds->changed, &holds->lock, &until);
+        }
+    }
+    pthread_mutex_unlock(&holds->lock);
+    return NULL;
+}
+
+struct acme_err acme_holds_create(void (*settle)(void *context, struct acme_http_exchange *exchange,
+                                                 struct acme_arena *arena, const char *order_id),
+                                  void *context, struct acme_holds **ret)
+{
+    struct acme_holds *holds = calloc(1, sizeof *holds);
+    ENSURE(holds != NULL, ACME_E_NOMEM);
+    holds->settle = settle;
+    holds->context = context;
+    TAILQ_INIT(&holds->queue);
+    pthread_mutex_init(&holds->lock, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&holds->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (pthread_create(&holds->timer, NULL, timer_main, holds) != 0) {
+        pthread_cond_destroy(&holds->changed);
+        pthread_mutex_destroy(&holds->lock);
+        free(holds);
+        return acme_err(ACME_E_IO);
+    }
+    *ret = holds;
+    return acme_ok();
+}
+
+void acme_holds_add(struct acme_holds *holds, struct acme_http_exchange *exchange, struct acme_arena *arena,
+                    const struct acme_response *response)
+{
+    struct hold *hold = strlen(response->hold_order_id) < ACME_ID_SIZE ? calloc(1, sizeof *hold) : NULL;
+    if (hold == NULL) {
+        acme_http_respond(exchange, response);
+        return;
+    }
+    hold->exchange = exchange;
+    hold->arena = arena;
+    hold->response = *response;
+    strncpy(hold->order_id, response->hold_order_id, sizeof hold->order_id - 1);
+    clock_gettime(CLOCK_MONOTONIC, &hold->deadline);
+    hold->deadline.tv_sec += (time_t)(response->hold_ms / 1000);
+    hold->deadline.tv_nsec += (long)(response->hold_ms % 1000) * 1000000;
+    if (hold->deadline.tv_nsec >= 1000000000) {
+        hold->deadline.tv_sec++;
+        hold->deadline.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&holds->lock);
+    bool kept = !holds->closed && holds->count < HELD_MAX;
+    if (kept) {
+        bool was_empty = TAILQ_EMPTY(&holds->queue);
+        TAILQ_INSERT_TAIL(&holds->queue, hold, by_deadline);
+        LIST_INSERT_HEAD(bucket_of(holds, hold->order_id), hold, by_order);
+        holds->count++;
+        if (was_empty)
+            pthread_cond_signal(&holds->changed);
+    }
+    pthread_mutex_unlock(&holds->lock);
+    if (!kept)
+        send_as_is(hold);
+}
+
+void acme_holds_release(struct acme_holds *holds, const char *order_id)
+{
+    struct hold_queue released = TAILQ_HEAD_INITIALIZER(released);
+    pthread_mutex_lock(&holds->lock);
+    struct hold *next;
+    for (struct hold *hold = LIST_FIRST(bucket_of(holds, order_id)); hold != NULL; hold = next) {
+        next = LIST_NEXT(hold, by_order);
+        if (strcmp(hold->order_id, order_id) != 0)
+            continue;
+        unlink_hold(holds, hold);
+        TAILQ_INSERT_TAIL(&released, hold, by_deadline);
+    }
+    pthread_mutex_unlock(&holds->lock);
+    struct hold *hold;
+    while ((hold = TAILQ_FIRST(&released)) != NULL) {
+        TAILQ_REMOVE(&released, hold, by_deadline);
+        holds->settle(holds->context, hold->exchange, hold->arena, hold->order_id);
+        free(hold);
+    }
+}
+
+void acme_holds_flush(struct acme_holds *holds)
+{
+    struct hold_queue all = TAILQ_HEAD_INITIALIZER(all);
+    pthread_mutex_lock(&holds->lock);
+    holds->closed = true;
+    struct hold *hold;
+    while ((hold = TAILQ_FIRST(&holds->queue)) != NULL) {
+        unlink_hold(holds, hold);
+        TAILQ_INSERT_TAIL(&all, hold, by_deadline);
+    }
+    pthread_mutex_unlock(&holds->lock);
+    while ((hold = TAILQ_FIRST(&all)) != NULL) {
+        TAILQ_REMOVE(&all, hold, by_deadline);
+        send_as_is(hold);
+    }
+}
+
+void acme_holds_destroy(struct acme_holds *holds)
+{
+    if (holds == NULL)
+        return;
+    acme_holds_flush(holds);
+    pthread_mutex_lock(&holds->lock);
+    holds->stopping = true;
+    pthread_cond_signal(&holds->changed);
+    pthread_mutex_unlock(&holds->lock);
+    pthread_join(holds->timer, NULL);
+    pthread_cond_destroy(&holds->changed);
+    pthread_mutex_destroy(&holds->lock);
+    free(holds);
+}

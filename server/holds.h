@@ -1,0 +1,31 @@
+/* Finalize requests held for a moment, so that a quick CA answers within the request (architecture.md section
+ * 6). */
+#ifndef ACME_SERVER_HOLDS_H
+#define ACME_SERVER_HOLDS_H
+
+#include "server/http.h"
+
+struct acme_holds;
+
+/** acme_holds_create(settle, context, ret): settle(context, exchange, arena, order_id) is called for a held
+ * request whose order changed; it answers the exchange. Errors: NOMEM, IO. */
+struct acme_err acme_holds_create(void (*settle)(void *context, struct acme_http_exchange *exchange,
+                                                 struct acme_arena *arena, const char *order_id),
+                                  void *context, struct acme_holds **ret) ACME_MUST_USE;
+
+/** acme_holds_add(holds, exchange, arena, response): keep `exchange` until its order changes or
+ * response->hold_ms have passed; then `response` itself is sent. `response` (copied) points into the
+ * exchange's arena. When it cannot be kept it is sent at once. Thread: any. */
+void acme_holds_add(struct acme_holds *holds, struct acme_http_exchange *exchange, struct acme_arena *arena,
+                    const struct acme_response *response);
+
+/** acme_holds_release(holds, order_id): the order changed: settle every request held for it. Thread: any. */
+void acme_holds_release(struct acme_holds *holds, const char *order_id);
+
+/** acme_holds_flush(holds): send every held response as it stands, and hold none from now on. */
+void acme_holds_flush(struct acme_holds *holds);
+
+/** acme_holds_destroy(holds): after a flush; ends the thread. NULL is allowed. */
+void acme_holds_destroy(struct acme_holds *holds);
+
+#endif

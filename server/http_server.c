@@ -1,0 +1,132 @@
+#include "base/log.h"
+#include "server/http_internal.h"
+#include "server/http_tls.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "192.0.2.1:443" or "[2001:db8::1]:443" */
+static bool parse_listen(const char *listen, struct sockaddr_storage *ret, int *ret_len)
+{
+    int len = sizeof *ret;
+    if (evutil_parse_sockaddr_port(listen, (struct sockaddr *)ret, &len) != 0)
+        return false;
+    *ret_len = len;
+    return strrchr(listen, ':') != NULL;
+}
+
+static int port_of(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0)
+        return 0;
+    if (address.ss_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)&address)->sin6_port);
+    return ntohs(((const struct sockaddr_in *)&address)->sin_port);
+}
+
+static void set_port(struct sockaddr_storage *address, int port)
+{
+    if (address->ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)address)->sin6_port = htons((uint16_t)port);
+    else
+        ((struct sockaddr_in *)address)->sin_port = htons((uint16_t)port);
+}
+
+/* All loops listen before the first one serves, on the port that the first got. */
+static struct acme_err start_loops(struct acme_http_server *server, struct sockaddr_storage *address, int len)
+{
+    for (int i = 0; i < server->options.loops; i++) {
+        struct acme_http_loop *loop = &server->loops[i];
+        server->loop_count = i + 1;
+        TRY(acme_http_loop_init(loop, server, (struct sockaddr *)address, len));
+        if (i == 0) {
+            server->port = port_of(evconnlistener_get_fd(loop->listener));
+            set_port(address, server->port);
+        }
+    }
+    for (int i = 0; i < server->loop_count; i++)
+        TRY(acme_http_loop_start(&server->loops[i], i));
+    return acme_ok();
+}
+
+struct acme_err acme_http_start(const struct acme_http_options *options, const struct acme_http_callbacks *callbacks,
+                                SSL_CTX *tls, struct acme_http_server **ret)
+{
+    ENSURE(options->loops > 0 && options->request_deadline_ms > 0 && options->idle_timeout_ms > 0 && tls != NULL,
+           ACME_E_INTERNAL);
+    struct sockaddr_storage address = {0};
+    int address_len = 0;
+    if (!parse_listen(options->listen, &address, &address_len)) {
+        acme_log(ERROR, "not an address with a port to listen on", LOG_STR("address", options->listen));
+        return acme_err(ACME_E_IO);
+    }
+    struct acme_http_server *server = calloc(1, sizeof *server);
+    ENSURE(server != NULL, ACME_E_NOMEM);
+    server->options = *options;
+    server->options.listen = NULL;
+    server->callbacks = *callbacks;
+    pthread_mutex_init(&server->tls_lock, NULL);
+    acme_http_set_tls(server, tls);
+    server->peers = acme_http_peers_create(options->max_connections_per_address);
+    server->loops = calloc((size_t)options->loops, sizeof *server->loops);
+    struct acme_err err = acme_err(ACME_E_NOMEM);
+    errno = 0;
+    if (server->peers != NULL && server->loops != NULL)
+        err = start_loops(server, &address, address_len);
+    if (acme_failed(err)) {
+        char reason[128];
+        acme_log(ERROR, "cannot listen", LOG_STR("address", options->listen),
+                 LOG_STR("reason", strerror_r(errno, reason, sizeof reason)));
+        acme_http_stop(server);
+        return err;
+    }
+    *ret = server;
+    return acme_ok();
+}
+
+void acme_http_set_tls(struct acme_http_server *server, SSL_CTX *tls)
+{
+    acme_tls_prepare_server(tls);
+    SSL_CTX_up_ref(tls);
+    pthread_mutex_lock(&server->tls_lock);
+    SSL_CTX *before = server->tls;
+    server->tls = tls;
+    pthread_mutex_unlock(&server->tls_lock);
+    SSL_CTX_free(before);
+}
+
+int acme_http_port(const struct acme_http_server *server)
+{
+    return server->port;
+}
+
+void acme_http_drain(struct acme_http_server *server)
+{
+    atomic_store(&server->draining, true);
+    for (int i = 0; i < server->loop_count; i++)
+        acme_inbox_wake(&server->loops[i].inbox);
+}
+
+bool acme_http_is_drained(const struct acme_http_server *server)
+{
+    return atomic_load(&server->connections) == 0;
+}
+
+void acme_http_stop(struct acme_http_server *server)
+{
+    if (server == NULL)
+        return;
+    atomic_store(&server->stopping, true);
+    for (int i = 0; i < server->loop_count; i++)
+        acme_http_loop_finish(&server->loops[i]);
+    free(server->loops);
+    acme_http_peers_destroy(server->peers);
+    SSL_CTX_free(server->tls);
+    pthread_mutex_destroy(&server->tls_lock);
+    free(server);
+}

@@ -1,0 +1,21 @@
+# The HTTP front, the worker pool and the outbound loop.
+set(SERVER_IO_SOURCES
+    address_policy.c
+    dns_message.c
+    http_conn.c
+    http_exchange.c
+    http_loop.c
+    http_parse.c
+    http_peers.c
+    http_server.c
+    http_tls.c
+    http_write.c
+    inbox.c
+    outbound.c
+    outbound_call.c
+    outbound_fetch.c
+    outbound_multi.c
+    outbound_transfer.c
+    pool.c
+    resolver.c
+    thread.c)

@@ -1,0 +1,101 @@
+/* What the files of the outbound loop share. A task is one call or one fetch; a transfer is one libcurl exchange of
+ * it. After they were handed over, tasks belong to the loop's thread. */
+#ifndef ACME_SERVER_OUTBOUND_INTERNAL_H
+#define ACME_SERVER_OUTBOUND_INTERNAL_H
+
+#include "base/buf.h"
+#include "server/inbox.h"
+#include "server/outbound.h"
+#include "server/resolver.h"
+
+#include <curl/curl.h>
+#include <event2/event.h>
+#include <stdatomic.h>
+
+#define ACME_OUTBOUND_USER_AGENT "acmebridge/" ACME_VERSION
+
+struct acme_outbound_task;
+
+struct acme_outbound_task_class {
+    void (*start)(struct acme_outbound_task *task);
+    void (*destroy)(struct acme_outbound_task *task); /* also when never started, or in the middle */
+    bool limited;                                     /* counts against max_fetches */
+};
+
+/* First member of a call or a fetch. */
+struct acme_outbound_task {
+    struct acme_inbox_item item;
+    const struct acme_outbound_task_class *class;
+    struct acme_outbound *outbound;
+    acme_outbound_done done;
+    void *context;
+    struct acme_outbound_task *prev; /* in `running` or `waiting` */
+    struct acme_outbound_task *next;
+};
+
+struct acme_task_list {
+    struct acme_outbound_task *first;
+    struct acme_outbound_task *last;
+};
+
+struct acme_outbound {
+    pthread_t thread;
+    struct event_base *base;
+    struct acme_inbox inbox;
+    struct event *wake;
+    CURLM *multi;
+    struct event *curl_timer;
+    struct acme_resolver *resolver;
+    const struct acme_address_policy *policy;
+    size_t max_fetches;
+    size_t fetches; /* running */
+    struct acme_task_list running;
+    struct acme_task_list waiting;
+    atomic_bool stopping;
+};
+
+/** acme_outbound_submit(task): hand a complete task to the loop. Errors: STATE; the task then stays the caller's. Thread: any. */
+struct acme_err acme_outbound_submit(struct acme_outbound_task *task) ACME_MUST_USE;
+
+/** acme_outbound_finish(task, result): the end of a task: call its `done`, then destroy it. */
+void acme_outbound_finish(struct acme_outbound_task *task, const struct acme_outbound_result *result);
+
+enum { ACME_TRANSFER_MAX_FIELDS = 64, ACME_TRANSFER_DETAIL_SIZE = 512 };
+
+struct acme_transfer {
+    CURL *easy;
+    CURLM *multi; /* not NULL while under way */
+    void (*complete)(struct acme_transfer *transfer, CURLcode code);
+    const struct acme_address_policy *policy; /* NULL: every address will do */
+    struct acme_buf *body;
+    size_t max_bytes;
+    struct acme_arena *arena; /* the reply's fields */
+    struct acme_http_header fields[ACME_TRANSFER_MAX_FIELDS];
+    size_t field_count;
+    bool sent; /* the request is on its way, or may be */
+    bool too_large;
+    const char *denied; /* why the policy forbade an address */
+    char peer[80];      /* the last address tried, "203.0.113.5:80" */
+    char error[CURL_ERROR_SIZE];
+};
+
+/** acme_transfer_init(transfer, max_bytes): a handle with what calls and fetches have in common. Errors: NOMEM; finish it all the same. */
+struct acme_err acme_transfer_init(struct acme_transfer *transfer, size_t max_bytes) ACME_MUST_USE;
+/** acme_transfer_finish(transfer): ends it when under way, without a call to `complete`. Fine on zeroed memory. */
+void acme_transfer_finish(struct acme_transfer *transfer);
+
+/** acme_transfer_start(transfer, multi): perform; `complete` is called later, from the loop. Errors: NOMEM. */
+struct acme_err acme_transfer_start(struct acme_transfer *transfer, CURLM *multi) ACME_MUST_USE;
+
+/** acme_transfer_judge(transfer, code, detail): what libcurl's result means, and in words. */
+enum acme_outbound_failure acme_transfer_judge(const struct acme_transfer *transfer, CURLcode code,
+                                               char detail[ACME_TRANSFER_DETAIL_SIZE]);
+
+/** acme_transfer_reply(transfer): the reply of a transfer that went well; borrows from it. */
+struct acme_http_reply acme_transfer_reply(struct acme_transfer *transfer);
+
+/** acme_outbound_multi_init(outbound) / _finish: libcurl's multi handle on the event base. Errors: NOMEM. */
+struct acme_err acme_outbound_multi_init(struct acme_outbound *outbound) ACME_MUST_USE;
+void acme_outbound_multi_finish(struct acme_outbound *outbound);
+
+#endif

@@ -1,0 +1,57 @@
+/* The job runner: starts durable jobs when they are due, within each queue's limit, and drives them to their
+ * next committed state. One scheduler thread decides what starts; job threads do the steps (store, backends),
+ * the outbound loop the waiting: a job that waits for the network or for time holds no thread. */
+#ifndef ACME_SERVER_RUNNER_H
+#define ACME_SERVER_RUNNER_H
+
+#include "backends/issuer.h"
+#include "server/outbound.h"
+#include "store/store.h"
+
+#define ACME_VALIDATION_QUEUE "validation"
+
+struct acme_runner;
+
+struct acme_runner_options {
+    struct acme_store *store;
+    struct acme_outbound *outbound;
+    const struct acme_clock *clock;
+    const char *owner; /* lease owner, unique to this process */
+    int64_t lease_ms;
+    struct acme_issuer *const *issuers;
+    size_t issuer_count;
+    int validation_max_concurrency;
+    int http_port;  /* of http-01 */
+    int https_port; /* of redirects to https */
+    int64_t authz_lifetime_ms;
+    const char *quarantine_dir; /* certificates that failed their check are kept there */
+    int threads;
+    /** order_changed(context, order_id): an order left `processing`. Thread: a job thread. */
+    void (*order_changed)(void *context, const char *order_id);
+    /** profile_validity_ms(context, profile): the profile's validity. Thread: a job thread. */
+    int64_t (*profile_validity_ms)(void *context, const char *profile);
+    void *context;
+};
+
+/** acme_runner_start(options, ret): take over every unfinished job of an earlier run and begin. Everything in
+ * `options` is borrowed until acme_runner_destroy. Errors: IO, NOMEM. */
+struct acme_err acme_runner_start(const struct acme_runner_options *options,
+                                  struct acme_runner **ret) ACME_MUST_USE;
+
+/** acme_runner_hand(runner, job): run a job that was just committed with a lease of ours. The job is copied.
+ * When memory or room is short it is left to the end of its lease. Thread: any. */
+void acme_runner_hand(struct acme_runner *runner, const struct acme_job *job);
+
+/** acme_runner_quiesce(runner): start nothing more; what runs may end. */
+void acme_runner_quiesce(struct acme_runner *runner);
+bool acme_runner_is_idle(struct acme_runner *runner);
+
+/** acme_runner_stop(runner): end the threads; steps under way are finished, what waits for the network is
+ * dropped when its answer comes. What was under way is taken up by the next start. NULL is allowed. */
+void acme_runner_stop(struct acme_runner *runner);
+
+/** acme_runner_destroy(runner): release it: after acme_runner_stop, and after acme_outbound_stop, whose
+ * callbacks still reach it. NULL is allowed. */
+void acme_runner_destroy(struct acme_runner *runner);
+
+#endif

@@ -1,0 +1,72 @@
+/* Shared by the runner and the kinds of jobs it runs (job_issue.c, job_validate.c). */
+#ifndef ACME_SERVER_RUNNER_INTERNAL_H
+#define ACME_SERVER_RUNNER_INTERNAL_H
+
+#include "server/runner.h"
+
+#include "base/id.h"
+#include "base/json.h"
+#include "base/log.h"
+
+#include <sys/queue.h>
+
+enum { ACME_JOB_ARENA_BYTES = 4 * 1024 * 1024 };
+
+struct job_queue {
+    const char *name;
+    const struct acme_issuer *issuer; /* NULL: the validation queue */
+    int max_active;
+    int active;
+    int64_t next_due_ms;             /* 0: nothing known to be due ever */
+    TAILQ_HEAD(, active_job) handed; /* leased to us, waiting for a free place */
+    size_t handed_count;
+};
+
+/* One leased job while this process works on it. Touched by one thread at a time: a job thread, then the
+ * outbound thread that brings an answer, then a job thread again. */
+struct active_job {
+    TAILQ_ENTRY(active_job) entry;      /* in job_queue.handed */
+    LIST_ENTRY(active_job) known_entry; /* in the runner's table of known ids */
+    struct acme_runner *runner;
+    struct job_queue *queue;
+    struct acme_arena *arena; /* for the whole run of this lease */
+    char id[ACME_ID_SIZE];
+    char subject_id[ACME_ID_SIZE];
+    enum acme_job_kind kind;
+    bool intent;
+    int attempts;
+    int64_t leased_ms; /* when the lease was last renewed */
+    const char *state; /* as loaded; NULL before the first step */
+    struct issue_run *issue;
+    struct validate_run *validate;
+};
+
+const struct acme_runner_options *acme_runner_options_of(const struct acme_runner *runner);
+
+/** acme_job_submit(job, run): continue on a job thread. When that is impossible (stopping) the job is
+ * dropped: its lease ends with the process. */
+void acme_job_submit(struct active_job *job, void (*run)(void *job));
+
+/** acme_job_drop(job): stop working on it without a change in the store (stopping, lost lease, broken store).
+ * Releases `job`. */
+void acme_job_drop(struct active_job *job);
+
+/** acme_job_done(job, next_run_ms): its outcome is committed; next_run_ms is when it is due again, 0 when it
+ * is gone. Releases `job`. */
+void acme_job_done(struct active_job *job, int64_t next_run_ms);
+
+/** acme_job_lease(job): the lease to write with, from now. */
+struct acme_lease acme_job_lease(const struct active_job *job);
+
+int64_t acme_job_now_ms(const struct active_job *job);
+
+/** acme_job_backoff_ms(attempts, max_ms): 2 s doubling, with up to 25 % added at random so that a crowd
+ * spreads out. */
+int64_t acme_job_backoff_ms(int attempts, int64_t max_ms);
+
+/* The kinds. Each is entered on a job thread with a freshly leased job and ends in one of the three functions
+ * above. */
+void acme_job_issue_run(void *job);
+void acme_job_validate_run(void *job);
+
+#endif

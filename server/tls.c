@@ -1,0 +1,110 @@
+#include "server/tls.h"
+
+#include "base/log.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <string.h>
+
+enum { CERTIFICATE_ARENA_BYTES = 256 * 1024 };
+
+static const unsigned char HTTP_1_1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+
+static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+                       unsigned int in_len, void *argument)
+{
+    (void)ssl;
+    (void)argument;
+    unsigned char *chosen = NULL;
+    if (SSL_select_next_proto(&chosen, out_len, HTTP_1_1, sizeof HTTP_1_1, in, in_len) !=
+        OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_NOACK;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static SSL_CTX *new_context(void)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    if (context == NULL)
+        return NULL;
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_options(context,
+                        SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION);
+    /* An idle keep-alive connection then holds no 34 KiB of record buffers. */
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_alpn_select_cb(context, choose_alpn, NULL);
+    return context;
+}
+
+static void log_openssl(const char *event, const char *file)
+{
+    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    acme_log(ERROR, event, LOG_STR("file", file), LOG_STR("error", reason));
+    ERR_clear_error();
+}
+
+struct acme_err acme_tls_from_files(const char *certificate_file, const char *key_file, SSL_CTX **ret)
+{
+    ERR_clear_error();
+    SSL_CTX *context = new_context();
+    ENSURE(context != NULL, ACME_E_NOMEM);
+    enum acme_code failure = ACME_E_FORMAT;
+    if (SSL_CTX_use_certificate_chain_file(context, certificate_file) != 1) {
+        log_openssl("the server's certificate cannot be used", certificate_file);
+    } else if (SSL_CTX_use_PrivateKey_file(context, key_file, SSL_FILETYPE_PEM) != 1) {
+        log_openssl("the server's key cannot be used", key_file);
+    } else if (SSL_CTX_check_private_key(context) != 1) {
+        log_openssl("the server's key does not match its certificate", key_file);
+        failure = ACME_E_DENIED;
+    } else {
+        *ret = context;
+        return acme_ok();
+    }
+    SSL_CTX_free(context);
+    return acme_err(failure);
+}
+
+/* The PEM text of leaf and intermediate into `context`. */
+static bool use_chain(SSL_CTX *context, const char *pem)
+{
+    BIO *in = BIO_new_mem_buf(pem, (int)strlen(pem));
+    if (in == NULL)
+        return false;
+    X509 *leaf = PEM_read_bio_X509(in, NULL, NULL, NULL);
+    bool ok = leaf != NULL && SSL_CTX_use_certificate(context, leaf) == 1;
+    X509_free(leaf);
+    X509 *issuer = NULL;
+    while (ok && (issuer = PEM_read_bio_X509(in, NULL, NULL, NULL)) != NULL) {
+        if (SSL_CTX_add0_chain_cert(context, issuer) != 1) {
+            X509_free(issuer);
+            ok = false;
+        }
+    }
+    ERR_clear_error(); /* the end of the text is reported as an error */
+    BIO_free(in);
+    return ok;
+}
+
+struct acme_err acme_tls_from_ca(const struct acme_local_ca *ca, const struct acme_identifier *names,
+                                 size_t count, int64_t now_ms, int64_t lifetime_ms, SSL_CTX **ret)
+{
+    ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(CERTIFICATE_ARENA_BYTES);
+    ENSURE(arena != NULL, ACME_E_NOMEM);
+    SSL_CTX *context = new_context();
+    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    char *pem = NULL;
+    struct acme_err err = acme_err(ACME_E_CRYPTO);
+    if (context != NULL && key != NULL)
+        err = acme_local_ca_issue(ca, arena, key, names, count, now_ms - ACME_HOUR_MS, now_ms + lifetime_ms,
+                                  &pem);
+    if (!acme_failed(err) && !(use_chain(context, pem) && SSL_CTX_use_PrivateKey(context, key) == 1))
+        err = acme_err(ACME_E_CRYPTO);
+    EVP_PKEY_free(key);
+    if (acme_failed(err)) {
+        SSL_CTX_free(context);
+        return err;
+    }
+    *ret = context;
+    return acme_ok();
+}

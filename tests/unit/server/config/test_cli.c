@@ -1,0 +1,142 @@
+/* The command line: commands, options, exit codes, what goes where. */
+#include "server/cli.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static int served;
+static char served_url[64];
+static char served_data_dir[64];
+
+static int serve(const struct acme_config *config)
+{
+    served++;
+    snprintf(served_url, sizeof served_url, "%s", config->server.url);
+    snprintf(served_data_dir, sizeof served_data_dir, "%s", config->data_dir);
+    return 7;
+}
+
+struct outcome {
+    int code;
+    char *out;
+    char *err;
+};
+
+static struct outcome run(const char *const *words)
+{
+    char *argv[12] = {NULL};
+    int argc = 0;
+    for (; words[argc] != NULL; argc++) {
+        argv[argc] = strdup(words[argc]);
+        assert_non_null(argv[argc]);
+    }
+    char *owned[12];
+    memcpy(owned, argv, sizeof owned); /* getopt_long may change the sequence */
+    struct outcome outcome = {0};
+    size_t out_len = 0;
+    size_t err_len = 0;
+    FILE *out = open_memstream(&outcome.out, &out_len);
+    FILE *err = open_memstream(&outcome.err, &err_len);
+    assert_true(out != NULL && err != NULL);
+    outcome.code = acme_cli_run(argc, argv, out, err, serve);
+    fclose(out);
+    fclose(err);
+    for (int i = 0; i < argc; i++)
+        free(owned[i]);
+    return outcome;
+}
+
+#define RUN(...) run((const char *const[]){"acmebridge", ##__VA_ARGS__, NULL})
+
+static void expect(struct outcome outcome, int code, const char *out, const char *err)
+{
+    if (outcome.code != code || strstr(outcome.out, out) == NULL || strstr(outcome.err, err) == NULL ||
+        (out[0] == '\0' && outcome.out[0] != '\0') || (err[0] == '\0' && outcome.err[0] != '\0'))
+        fail_msg("expected %d, '%s', '%s'; found %d, '%s', '%s'", code, out, err, outcome.code, outcome.out,
+                 outcome.err);
+    free(outcome.out);
+    free(outcome.err);
+}
+
+static void test_commands(void **state)
+{
+    (void)state;
+    expect(RUN(), 2, "", "acmebridge serve [-c FILE]");
+    expect(RUN("help"), 0, "acmebridge serve [-c FILE]", "");
+    expect(RUN("--help"), 0, "acmebridge serve [-c FILE]", "");
+    expect(RUN("version"), 0, "acmebridge " ACME_VERSION "\n", "");
+    expect(RUN("sreve"), 2, "", "acmebridge: unknown command 'sreve'; see 'acmebridge help'\n");
+}
+
+static void test_options(void **state)
+{
+    (void)state;
+    expect(RUN("serve", "--nope"), 2, "", "unknown option '--nope'");
+    expect(RUN("serve", "-x"), 2, "", "unknown option '-x'");
+    expect(RUN("serve", "-c"), 2, "", "a value is missing after '-c'");
+    expect(RUN("serve", "--log-level", "loud"), 2, "",
+           "expected the log level debug, info, warn or error, found 'loud'");
+    expect(RUN("check", "--log-level", "info"), 2, "", "unknown option '--log-level'");
+    expect(RUN("check", "extra"), 2, "", "unexpected argument 'extra'");
+    expect(RUN("check", "-c", ""), 2, "", "expected a file after -c");
+    expect(RUN("check", "--data-dir="), 2, "", "expected a folder after --data-dir");
+    assert_int_equal(served, 0);
+}
+
+static void test_serve(void **state)
+{
+    (void)state;
+    served = 0;
+    expect(RUN("serve", "--log-level", "warn", "--data-dir", "/tmp/somewhere"), 7, "", "");
+    assert_int_equal(served, 1);
+    assert_string_equal(served_url, "https://localhost:14000");
+    assert_string_equal(served_data_dir, "/tmp/somewhere");
+    expect(RUN("serve", "-c", "/no/such/file"), 2, "", "/no/such/file: expected a readable file");
+    assert_int_equal(served, 1);
+}
+
+static void test_check(void **state)
+{
+    (void)state;
+    served = 0;
+    char path[] = "/tmp/acme-cli-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    static const char text[] = "server: { url: https://a.example, listen: 127.0.0.1:0 }\n"
+                               "issuers: [ { name: lab, type: local } ]\n"
+                               "profiles: [ { name: one, issuer: lab }, { name: two, issuer: lab } ]\n"
+                               "default_profile: two\nstore: sqlite:///x/y.db\n";
+    assert_int_equal(write(fd, text, sizeof text - 1), (int)sizeof text - 1);
+    char expected[256];
+    snprintf(expected, sizeof expected,
+             "%s: configuration is right\nurl: https://a.example/directory (listening on 127.0.0.1:0)\n"
+             "profile: one -> lab\nprofile: two -> lab (default)\nissuer: lab (local)\nstore: /x/y.db\n",
+             path);
+    expect(RUN("check", "--config", path), 0, expected, "");
+
+    assert_int_equal(write(fd, "nope: 1\n", 8), 8);
+    snprintf(expected, sizeof expected, "%s:6:1: unknown key 'nope'", path);
+    expect(RUN("check", "-c", path), 2, "", expected);
+    close(fd);
+    unlink(path);
+    expect(RUN("check"), 0, "embedded defaults: configuration is right\n", "");
+    assert_int_equal(served, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_serve),
+        cmocka_unit_test(test_check),
+    };
+    return cmocka_run_group_tests_name("command line", tests, NULL, NULL);
+}
