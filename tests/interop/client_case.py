@@ -1,0 +1,65 @@
+"""What the tests of the ACME clients share: the server with both profiles, a webroot, running a client."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from cryptography.hazmat.primitives import serialization
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+from harness.case import ServerCase  # noqa: E402 (found through the line above)
+
+COMMAND_SECONDS = 100
+
+
+class ClientCase(ServerCase):
+    """The server with a simulator that needs about two seconds for a certificate."""
+
+    simulator_arguments = ("--approval-delay", "0.5", "--ca-delay", "1")
+    program = None
+
+    @classmethod
+    def setUpClass(cls):
+        if shutil.which(cls.program) is None:
+            raise RuntimeError(f"{cls.program} is not installed (Debian package {cls.program})")
+        super().setUpClass()
+
+    def setUp(self):
+        super().setUp()
+        self.directory = tempfile.mkdtemp(prefix=f"acmebridge-{self.program}-")
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        self.webroot = os.path.join(self.directory, "webroot")
+        os.mkdir(self.webroot)
+        self.responder.webroot = self.webroot
+
+    def call(self, *arguments, **environment):
+        """Runs the client; returns (exit code, everything it printed, without its line breaks)."""
+        done = subprocess.run(
+            [self.program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, timeout=COMMAND_SECONDS, cwd=self.directory,
+            env={"PATH": os.environ["PATH"], "HOME": self.directory, "LANG": "C.UTF-8", **environment})
+        return done.returncode, " ".join(done.stdout.split())
+
+    def directory_url(self, profile):
+        return self.bridge.url + ("/directory" if profile is None else f"/profile/{profile}/directory")
+
+    def root_of(self, profile):
+        return self.simulator.ready["root_file"] if profile == "scm" else self.bridge.root
+
+    def accounts_created(self):
+        return len(self.bridge.log_lines('"account created"'))
+
+    def enrollments(self, name):
+        """The simulator's requests for a name."""
+        return [request for request in self.simulator.control("GET", "/stats")["requests"]
+                if name in request["sans"]]
+
+    def check_files(self, chain_file, key_file, names, profile):
+        with open(chain_file, encoding="ascii") as stream:
+            chain = stream.read()
+        with open(key_file, "rb") as stream:
+            key = serialization.load_pem_private_key(stream.read(), None)
+        return self.check_certificate(chain, key, names, self.root_of(profile))
