@@ -11,7 +11,8 @@ enum { ACME_JSON_MAX_DEPTH = 16 };
 
 /** acme_json_parse(arena, text, len, ret): parse exactly one JSON value (RFC 8259) filling all of `text`.
  *  Refused: invalid UTF-8, a byte order mark, control characters in strings, \u0000 and lone surrogates,
- *  numbers out of grammar, duplicate member names, more than ACME_JSON_MAX_DEPTH levels, trailing bytes.
+ *  numbers out of grammar or of more than 63 characters, duplicate member names, more than 1024 members in an
+ *  object, more than ACME_JSON_MAX_DEPTH levels, trailing bytes.
  *  Owns: the tree is released with `arena`; do not cJSON_Delete it.
  *  Errors: FORMAT, NOMEM; output untouched on error. Thread: any. */
 struct acme_err acme_json_parse(struct acme_arena *arena, const char *text, size_t len, cJSON **ret) ACME_MUST_USE;

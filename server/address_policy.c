@@ -6,8 +6,8 @@
 
 static const uint8_t v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-/* What is not contacted unless allowed, in the CIDR form of acme_network_parse. Inner networks stand before outer ones, for the
- * name. */
+/* What is not contacted unless allowed, in the CIDR form of acme_network_parse. Inner networks stand before
+ * outer ones, for the name. */
 static const struct {
     const char *why;
     struct acme_network network;
@@ -21,7 +21,8 @@ static const struct {
     {"a cloud metadata address", V4(100, 100, 100, 200, 32)}, /* Alibaba Cloud */
     {"a cloud metadata address", V4(168, 63, 129, 16, 32)},   /* Azure */
     {"a cloud metadata address", V4(192, 0, 0, 192, 32)},     /* Oracle Cloud */
-    {"a cloud metadata address", {.address = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54}, .prefix_bits = 128}},
+    {"a cloud metadata address",
+     {.address = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54}, .prefix_bits = 128}},
     {"a loopback address", V4(127, 0, 0, 0, 8)},
     {"a loopback address", {.address = {[15] = 1}, .prefix_bits = 128}},
     {"an unspecified address", V4(0, 0, 0, 0, 8)},
@@ -68,8 +69,8 @@ static const char *guarded_as(const uint8_t address[16])
     return NULL;
 }
 
-/* The IPv4 address a router would make of an IPv6 one: NAT64 (RFC 6052, RFC 8215), 6to4 (RFC 3056), IPv4-compatible
- * (RFC 4291 section 2.5.5.1). */
+/* The IPv4 address a router would make of an IPv6 one: NAT64 (RFC 6052, RFC 8215), 6to4 (RFC 3056),
+ * IPv4-compatible (RFC 4291 section 2.5.5.1). */
 static bool inner_v4(const uint8_t address[16], uint8_t ret[16])
 {
     static const uint8_t nat64[12] = {0x00, 0x64, 0xff, 0x9b};

@@ -297,7 +297,7 @@ static char *normal_url(struct acme_config_reader *reader, const struct url *url
     size_t path_len = url->path_len;
     while (path_len > 0 && url->path[path_len - 1] == '/')
         path_len--;
-    char port[8] = "";
+    char port[16] = "";
     if (url->port >= 0 && url->port != (https ? 443 : 80))
         snprintf(port, sizeof port, ":%d", url->port);
     char *text = acme_arena_printf(reader->arena, "%s://%.*s%s%.*s", https ? "https" : "http",

@@ -94,7 +94,8 @@ static bool read_record(const struct message *m, size_t *at, struct record *ret,
 }
 
 /* The name the addresses belong to: the one asked, or the end of its CNAMEs. */
-static bool follow_cnames(const struct message *m, const struct record *records, size_t count, struct name *name)
+static bool follow_cnames(const struct message *m, const struct record *records, size_t count,
+                          struct name *name)
 {
     for (int hops = 0; hops <= MAX_CNAMES; hops++) {
         bool moved = false;
@@ -105,7 +106,8 @@ static bool follow_cnames(const struct message *m, const struct record *records,
                 !same(&owner, name))
                 continue;
             struct name target;
-            if (!read_name(m, records[i].rdata, &target, &end) || end != records[i].rdata + records[i].rdata_len)
+            if (!read_name(m, records[i].rdata, &target, &end) ||
+                end != records[i].rdata + records[i].rdata_len)
                 return false;
             *name = target;
             moved = true;

@@ -20,10 +20,10 @@ struct acme_ip_list {
     size_t count;
 };
 
-/** acme_dns_read_addresses(packet, len, type, limit, list): add to `list` the addresses of `type` (A or AAAA) that the answer section
- *  gives for the name asked, along its CNAMEs; at most `limit` of them, the rest is ignored. None is not an error.
- *  Limits: 16 CNAMEs, 64 records. Errors: FORMAT (not a well-formed response to one question, or a CNAME loop); `list`
- *  is then untouched. Thread: any. */
+/** acme_dns_read_addresses(packet, len, type, limit, list): add to `list` the addresses of `type` (A or AAAA)
+ * that the answer section gives for the name asked, along its CNAMEs; at most `limit` of them, the rest is
+ * ignored. None is not an error. Limits: 16 CNAMEs, 64 records. Errors: FORMAT (not a well-formed response to
+ * one question, or a CNAME loop); `list` is then untouched. Thread: any. */
 struct acme_err acme_dns_read_addresses(const uint8_t *packet, size_t len, int type, size_t limit,
                                         struct acme_ip_list *list) ACME_MUST_USE;
 

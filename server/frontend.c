@@ -13,7 +13,6 @@ struct worker_task {
     struct acme_frontend *frontend;
     struct acme_http_exchange *exchange;
     struct acme_request request;
-    const char *order_id; /* settle a held finalize for this order; NULL: handle the request */
 };
 
 /* The jobs that the request on this worker has made. They are started after its response is sent or held: a
@@ -64,8 +63,9 @@ static bool still_processing(struct acme_store *store, const char *order_id)
            order.status == ACME_ORDER_PROCESSING;
 }
 
-static void handle(const struct worker_task *task)
+static void handle(void *argument)
 {
+    const struct worker_task *task = argument;
     struct acme_frontend *frontend = task->frontend;
     struct acme_response response = {.status = 0};
     char order_id[ACME_ID_SIZE];
@@ -85,30 +85,6 @@ static void handle(const struct worker_task *task)
         acme_holds_release(frontend->holds, order_id);
 }
 
-static void run_on_worker(void *argument)
-{
-    const struct worker_task *task = argument;
-    if (task->order_id == NULL) {
-        handle(task);
-        return;
-    }
-    struct acme_response response = {.status = 0};
-    acme_service_order_response(task->frontend->service, task->request.arena, task->order_id, &response);
-    acme_http_respond(task->exchange, &response);
-}
-
-static struct worker_task *new_task(struct acme_frontend *frontend, struct acme_http_exchange *exchange,
-                                    struct acme_arena *arena)
-{
-    struct worker_task *task = acme_arena_alloc(arena, sizeof *task);
-    if (task == NULL)
-        return NULL;
-    task->frontend = frontend;
-    task->exchange = exchange;
-    task->request.arena = arena;
-    return task;
-}
-
 static void respond_busy(struct acme_frontend *frontend, struct acme_http_exchange *exchange,
                          struct acme_arena *arena)
 {
@@ -124,12 +100,9 @@ void acme_frontend_settle(void *context, struct acme_http_exchange *exchange, st
                           const char *order_id)
 {
     struct acme_frontend *frontend = context;
-    struct worker_task *task = new_task(frontend, exchange, arena);
-    if (task != NULL)
-        task->order_id = acme_arena_strdup(arena, order_id);
-    if (task == NULL || task->order_id == NULL ||
-        acme_failed(acme_pool_submit(frontend->workers, run_on_worker, task)))
-        respond_busy(frontend, exchange, arena);
+    struct acme_response response = {.status = 0};
+    acme_service_order_response(frontend->service, arena, order_id, &response);
+    acme_http_respond(exchange, &response);
 }
 
 /* The path below the base URL's own, NULL when the request is for something else. */
@@ -159,10 +132,10 @@ void acme_frontend_on_request(void *context, struct acme_http_exchange *exchange
         acme_http_respond(exchange, &response);
         return;
     }
-    struct worker_task *task = new_task(frontend, exchange, request->arena);
+    struct worker_task *task = acme_arena_alloc(request->arena, sizeof *task);
     if (task != NULL)
-        task->request = below;
-    if (task == NULL || acme_failed(acme_pool_submit(frontend->workers, run_on_worker, task)))
+        *task = (struct worker_task){.frontend = frontend, .exchange = exchange, .request = below};
+    if (task == NULL || acme_failed(acme_pool_submit(frontend->workers, handle, task)))
         respond_busy(frontend, exchange, request->arena);
 }
 

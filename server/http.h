@@ -1,7 +1,7 @@
 /* The HTTP(S) front: listeners, I/O loops, HTTP/1.1 in and out. The seam behind which the HTTP implementation can be
  * replaced: nothing else in the program knows libevent's connection types.
  *
- * What it refuses by itself, always with a problem document and Connection: close: a missing or repeated Host, a
+ * What it refuses by itself, always with a problem document and Connection: close: a missing (HTTP/1.1) or repeated Host, a
  * repeated, signed, hexadecimal or over-long Content-Length, any Transfer-Encoding (411 with a Content-Length hint / 400), folded headers,
  * control characters, bare LF line ends, headers over 16 KiB or 100 fields, bodies over the limit (413), a whole request slower than its
  * wall-clock deadline (408), unknown HTTP versions (505). Connections over the cap are closed at once. */

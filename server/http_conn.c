@@ -3,8 +3,8 @@
  *   HANDSHAKE -> IDLE -> HEAD -> BODY -> BUSY -> WRITING -> IDLE ...
  *                          \------\--- refused ----^    \-> LINGER -> closed
  *
- * One timer, which means something else in each state. Functions that may end the connection return false when they
- * did: nothing of it may be touched then. */
+ * One timer, which means something else in each state. Functions that may end the connection return false
+ * when they did: nothing of it may be touched then. */
 #include "base/log.h"
 #include "base/problem.h"
 #include "server/http_internal.h"
@@ -31,7 +31,8 @@ enum state {
     BODY,    /* the head is complete */
     BUSY,    /* handed over, not answered yet */
     WRITING, /* the answer is going out */
-    LINGER   /* said good-bye; reading on for a moment, since closing with unread input would destroy what we sent */
+    LINGER   /* said good-bye; reading on for a moment, since closing with unread input would destroy what we
+                sent */
 };
 
 struct acme_http_conn {
@@ -45,10 +46,10 @@ struct acme_http_conn {
     struct event read;
     struct event write;
     struct event timer;
-    bool reading;         /* the read event is set */
-    bool writing;         /* the write event is set */
-    bool deadline_armed;  /* the timer stands for the request (or answer) under way */
-    bool close_after;     /* the answer going out is the last one */
+    bool reading;        /* the read event is set */
+    bool writing;        /* the write event is set */
+    bool deadline_armed; /* the timer stands for the request (or answer) under way */
+    bool close_after;    /* the answer going out is the last one */
     char *in;
     size_t in_len;
     size_t in_cap;

@@ -30,8 +30,8 @@ static bool fill_request(struct acme_request *request, const char *data, const s
     return true;
 }
 
-struct acme_err acme_http_exchange_create(const char *data, const struct acme_http_head *head, size_t max_arena,
-                                          struct acme_http_exchange **ret)
+struct acme_err acme_http_exchange_create(const char *data, const struct acme_http_head *head,
+                                          size_t max_arena, struct acme_http_exchange **ret)
 {
     struct acme_http_exchange *exchange = calloc(1, sizeof *exchange);
     ENSURE(exchange != NULL, ACME_E_NOMEM);
@@ -75,7 +75,8 @@ void acme_http_respond(struct acme_http_exchange *exchange, const struct acme_re
     exchange->out = acme_http_write_response(response, flags, &exchange->out_len);
     acme_arena_destroy(exchange->request.arena);
     exchange->request = (struct acme_request){.arena = NULL};
-    /* From within on_request the connection is on the stack below us: it looks for the answer when we return. */
+    /* From within on_request the connection is on the stack below us: it looks for the answer when we return.
+     */
     if (pthread_equal(pthread_self(), loop->thread) && loop->dispatching == exchange) {
         loop->answered_inline = true;
         return;

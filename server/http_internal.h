@@ -1,6 +1,6 @@
-/* What the files of the HTTP front share. A server has loops, a loop has connections in slots, a connection has at
- * most one exchange under way. Everything of a loop and its connections belongs to the loop's thread; what other
- * threads touch is atomic, locked or the inbox. */
+/* What the files of the HTTP front share. A server has loops, a loop has connections in slots, a connection
+ * has at most one exchange under way. Everything of a loop and its connections belongs to the loop's thread;
+ * what other threads touch is atomic, locked or the inbox. */
 #ifndef ACME_SERVER_HTTP_INTERNAL_H
 #define ACME_SERVER_HTTP_INTERNAL_H
 
@@ -57,8 +57,8 @@ struct acme_http_server {
     struct acme_http_loop *loops;
 };
 
-/* In the inbox once answered. The connection is named by slot and generation, so that one that went away, and another that took its
- * slot, are told apart. */
+/* In the inbox once answered. The connection is named by slot and generation, so that one that went away, and
+ * another that took its slot, are told apart. */
 struct acme_http_exchange {
     struct acme_inbox_item item;
     struct acme_http_loop *loop;
@@ -67,15 +67,15 @@ struct acme_http_exchange {
     struct acme_request request; /* its arena too, until answered */
     bool is_head;
     bool http_1_0;
-    bool close;     /* after this answer */
-    char *out;      /* the answer, malloc'd; NULL when there was no memory for it */
+    bool close; /* after this answer */
+    char *out;  /* the answer, malloc'd; NULL when there was no memory for it */
     size_t out_len;
 };
 
-/** acme_http_exchange_create(data, head, max_arena, ret): the request in `data`, which holds head and body, copied into an exchange
- *  and its arena. Errors: NOMEM; LIMIT when it does not fit the arena. */
-struct acme_err acme_http_exchange_create(const char *data, const struct acme_http_head *head, size_t max_arena,
-                                          struct acme_http_exchange **ret) ACME_MUST_USE;
+/** acme_http_exchange_create(data, head, max_arena, ret): the request in `data`, which holds head and body,
+ * copied into an exchange and its arena. Errors: NOMEM; LIMIT when it does not fit the arena. */
+struct acme_err acme_http_exchange_create(const char *data, const struct acme_http_head *head,
+                                          size_t max_arena, struct acme_http_exchange **ret) ACME_MUST_USE;
 void acme_http_exchange_destroy(struct acme_http_exchange *exchange);
 
 /** acme_http_conn_create(loop, fd, address): serve an accepted socket; closes `fd` when it cannot. */
@@ -88,14 +88,15 @@ void acme_http_conn_answer(struct acme_http_conn *conn, struct acme_http_exchang
 /** acme_http_conn_drain(conn): close if no request is under way. */
 void acme_http_conn_drain(struct acme_http_conn *conn);
 
-/** acme_http_loop_init(loop, server, address, address_len): event base, inbox and listener. On failure *loop is to be finished all the
- *  same. Errors: NOMEM, IO. */
+/** acme_http_loop_init(loop, server, address, address_len): event base, inbox and listener. On failure *loop
+ * is to be finished all the same. Errors: NOMEM, IO. */
 struct acme_err acme_http_loop_init(struct acme_http_loop *loop, struct acme_http_server *server,
                                     const struct sockaddr *address, int address_len) ACME_MUST_USE;
 struct acme_err acme_http_loop_start(struct acme_http_loop *loop, int number) ACME_MUST_USE;
 void acme_http_loop_finish(struct acme_http_loop *loop);
 
-/** acme_http_loop_take_slot(loop, conn, ret_generation): a slot for a new connection; false without memory. */
+/** acme_http_loop_take_slot(loop, conn, ret_generation): a slot for a new connection; false without memory.
+ */
 bool acme_http_loop_take_slot(struct acme_http_loop *loop, struct acme_http_conn *conn, size_t *ret_slot,
                               uint64_t *ret_generation);
 void acme_http_loop_free_slot(struct acme_http_loop *loop, size_t slot);

@@ -86,7 +86,8 @@ static void on_accept_again(evutil_socket_t fd, short what, void *context)
 static void drain(struct acme_http_loop *loop)
 {
     loop->drained = true;
-    /* Who is in the backlog believes to be connected: closing the listener now would reset those connections. */
+    /* Who is in the backlog believes to be connected: closing the listener now would reset those connections.
+     */
     int listening = evconnlistener_get_fd(loop->listener);
     for (int i = 0; i < MAX_LAST_ACCEPTS; i++) {
         struct sockaddr_storage address;
@@ -152,8 +153,8 @@ struct acme_err acme_http_loop_init(struct acme_http_loop *loop, struct acme_htt
                loop->wake != NULL && loop->accept_again != NULL && event_add(loop->wake, NULL) == 0,
            ACME_E_NOMEM);
     loop->listener = evconnlistener_new_bind(loop->base, on_accept, loop,
-                                             LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE |
-                                                 LEV_OPT_REUSEABLE_PORT,
+                                             LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC |
+                                                 LEV_OPT_REUSEABLE | LEV_OPT_REUSEABLE_PORT,
                                              BACKLOG, address, address_len);
     ENSURE(loop->listener != NULL, ACME_E_IO);
     evconnlistener_set_error_cb(loop->listener, on_accept_error);

@@ -85,8 +85,8 @@ static bool split(struct span *rest, char separator, struct span *ret_first)
 static bool parse_version(struct parser *p, struct span version)
 {
     const char *text = version.data;
-    if (version.len != 8 || memcmp(text, "HTTP/", 5) != 0 || text[5] < '0' || text[5] > '9' || text[6] != '.' ||
-        text[7] < '0' || text[7] > '9')
+    if (version.len != 8 || memcmp(text, "HTTP/", 5) != 0 || text[5] < '0' || text[5] > '9' ||
+        text[6] != '.' || text[7] < '0' || text[7] > '9')
         return refuse(p, 400, "the request line does not end in an HTTP version");
     if (text[5] != '1' || text[7] > '1')
         return refuse(p, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
@@ -286,7 +286,8 @@ static enum acme_http_verdict find_end(struct parser *p, size_t len, size_t *sca
         }
         size_t start = *scanned;
         *scanned = (size_t)(lf - p->data) + 1;
-        if (lf - line == 1 && start > 0) { /* an empty line before the request is skipped: RFC 9112 section 2.2 */
+        if (lf - line == 1 &&
+            start > 0) { /* an empty line before the request is skipped: RFC 9112 section 2.2 */
             *ret_end = *scanned;
             return ACME_HTTP_COMPLETE;
         }

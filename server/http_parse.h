@@ -1,5 +1,6 @@
-/* The head of an HTTP/1.x request (RFC 9112), strictly: bytes in, verdict out, no I/O and no memory of its own.
- * Whatever two implementations could read differently is refused, since that is what request smuggling lives on. */
+/* The head of an HTTP/1.x request (RFC 9112), strictly: bytes in, verdict out, no I/O and no memory of its
+ * own. Whatever two implementations could read differently is refused, since that is what request smuggling
+ * lives on. */
 #ifndef ACME_SERVER_HTTP_PARSE_H
 #define ACME_SERVER_HTTP_PARSE_H
 
@@ -44,11 +45,11 @@ struct acme_http_refusal {
 
 enum acme_http_verdict { ACME_HTTP_MORE, ACME_HTTP_COMPLETE, ACME_HTTP_REFUSED };
 
-/** acme_http_parse_head(data, len, max_body, scanned, ret_head, ret_refusal): judge the `len` bytes received so far.
- *  MORE: the head is not complete; call again with the same bytes and those that followed. COMPLETE: *ret_head is
- *  set. REFUSED: *ret_refusal is set. `*scanned` (0 at first) is kept by the caller between calls and spares a second look at
- *  lines already seen. A body longer than `max_body` is refused from its announcement alone.
- *  Thread: any; pure. */
+/** acme_http_parse_head(data, len, max_body, scanned, ret_head, ret_refusal): judge the `len` bytes received
+ * so far. MORE: the head is not complete; call again with the same bytes and those that followed. COMPLETE:
+ * *ret_head is set. REFUSED: *ret_refusal is set. `*scanned` (0 at first) is kept by the caller between calls
+ * and spares a second look at lines already seen. A body longer than `max_body` is refused from its
+ * announcement alone. Thread: any; pure. */
 enum acme_http_verdict acme_http_parse_head(const char *data, size_t len, size_t max_body, size_t *scanned,
                                             struct acme_http_head *ret_head,
                                             struct acme_http_refusal *ret_refusal);

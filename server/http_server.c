@@ -5,17 +5,40 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* "192.0.2.1:443" or "[2001:db8::1]:443" */
 static bool parse_listen(const char *listen, struct sockaddr_storage *ret, int *ret_len)
 {
-    int len = sizeof *ret;
-    if (evutil_parse_sockaddr_port(listen, (struct sockaddr *)ret, &len) != 0)
+    char host[INET6_ADDRSTRLEN + 2];
+    const char *colon = strrchr(listen, ':');
+    if (colon == NULL || (size_t)(colon - listen) >= sizeof host)
         return false;
-    *ret_len = len;
-    return strrchr(listen, ':') != NULL;
+    size_t len = (size_t)(colon - listen);
+    memcpy(host, listen, len);
+    host[len] = '\0';
+    size_t digits = strlen(colon + 1);
+    if (digits == 0 || digits > 5 || strspn(colon + 1, "0123456789") != digits ||
+        atoi(colon + 1) > UINT16_MAX)
+        return false;
+    uint16_t port = htons((uint16_t)atoi(colon + 1));
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = port};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = port};
+    if (inet_pton(AF_INET, host, &in.sin_addr) == 1) {
+        memcpy(ret, &in, sizeof in);
+        *ret_len = sizeof in;
+        return true;
+    }
+    if (len < 2 || host[0] != '[' || host[len - 1] != ']')
+        return false;
+    host[len - 1] = '\0';
+    if (inet_pton(AF_INET6, host + 1, &in6.sin6_addr) != 1)
+        return false;
+    memcpy(ret, &in6, sizeof in6);
+    *ret_len = sizeof in6;
+    return true;
 }
 
 static int port_of(int fd)
@@ -54,10 +77,12 @@ static struct acme_err start_loops(struct acme_http_server *server, struct socka
     return acme_ok();
 }
 
-struct acme_err acme_http_start(const struct acme_http_options *options, const struct acme_http_callbacks *callbacks,
-                                SSL_CTX *tls, struct acme_http_server **ret)
+struct acme_err acme_http_start(const struct acme_http_options *options,
+                                const struct acme_http_callbacks *callbacks, SSL_CTX *tls,
+                                struct acme_http_server **ret)
 {
-    ENSURE(options->loops > 0 && options->request_deadline_ms > 0 && options->idle_timeout_ms > 0 && tls != NULL,
+    ENSURE(options->loops > 0 && options->request_deadline_ms > 0 && options->idle_timeout_ms > 0 &&
+               tls != NULL,
            ACME_E_INTERNAL);
     struct sockaddr_storage address = {0};
     int address_len = 0;

@@ -4,8 +4,8 @@
 #include <string.h>
 
 /* RFC 7301: a client that offers protocols, none of which is ours, is told so in the handshake. */
-static int select_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_len, const unsigned char *offered,
-                       unsigned offered_len, void *context)
+static int select_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_len,
+                       const unsigned char *offered, unsigned offered_len, void *context)
 {
     (void)ssl;
     (void)context;
@@ -28,7 +28,8 @@ void acme_tls_prepare_server(SSL_CTX *tls)
 {
     static const unsigned char session_context[] = "acmebridge";
     SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
-    SSL_CTX_set_options(tls, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_options(tls,
+                        SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF); /* tickets carry the state: no memory of ours */

@@ -1,4 +1,5 @@
-/* TLS on non-blocking sockets: OpenSSL's results reduced to what a state machine asks. Thread: one at a time per SSL. */
+/* TLS on non-blocking sockets: OpenSSL's results reduced to what a state machine asks. Thread: one at a time
+ * per SSL. */
 #ifndef ACME_SERVER_HTTP_TLS_H
 #define ACME_SERVER_HTTP_TLS_H
 
@@ -11,8 +12,8 @@ enum acme_tls_result {
     ACME_TLS_CLOSED /* by the peer, or an error: nothing more will come or go */
 };
 
-/** acme_tls_prepare_server(tls): set what every server context of ours has: TLS 1.2 or later, ALPN http/1.1, no renegotiation, small
- *  buffers, stateless session tickets. Call before connections use it. */
+/** acme_tls_prepare_server(tls): set what every server context of ours has: TLS 1.2 or later, ALPN http/1.1,
+ * no renegotiation, small buffers, stateless session tickets. Call before connections use it. */
 void acme_tls_prepare_server(SSL_CTX *tls);
 
 enum acme_tls_result acme_tls_handshake(SSL *ssl);

@@ -59,8 +59,9 @@ static const char *date_field(void)
         struct tm tm;
         gmtime_r(&now.tv_sec, &tm);
         /* not strftime: its names follow the locale */
-        (void)snprintf(field, sizeof field, "Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n", days[tm.tm_wday % 7],
-                       tm.tm_mday, months[tm.tm_mon % 12], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+        (void)snprintf(field, sizeof field, "Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n",
+                       days[tm.tm_wday % 7], tm.tm_mday, months[tm.tm_mon % 12], tm.tm_year + 1900,
+                       tm.tm_hour, tm.tm_min, tm.tm_sec);
     }
     return field;
 }

@@ -10,8 +10,9 @@ enum acme_http_write_flag {
     ACME_HTTP_WRITE_KEEP_ALIVE = 1 << 2 /* Connection: keep-alive, for HTTP/1.0 */
 };
 
-/** acme_http_write_response(response, flags, ret_len): status line, Date, the response's own fields and its body. A field whose name or
- *  value could break the framing is left out and logged. Owns: malloc'd, the caller's; NULL without memory. Thread: any. */
+/** acme_http_write_response(response, flags, ret_len): status line, Date, the response's own fields and its
+ * body. A field whose name or value could break the framing is left out and logged. Owns: malloc'd, the
+ * caller's; NULL without memory. Thread: any. */
 char *acme_http_write_response(const struct acme_response *response, unsigned flags, size_t *ret_len);
 
 #endif

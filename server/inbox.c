@@ -35,7 +35,8 @@ bool acme_inbox_push(struct acme_inbox *inbox, struct acme_inbox_item *item)
         else
             inbox->last->next = item;
         inbox->last = item;
-        /* Under the lock: once the owner has closed the inbox and taken the last item it may close the descriptor. */
+        /* Under the lock: once the owner has closed the inbox and taken the last item it may close the
+         * descriptor. */
         if (was_empty)
             acme_inbox_wake(inbox);
     }

@@ -1,7 +1,8 @@
-# The HTTP front, the worker pool and the outbound loop.
+# HTTP in and out, and the threads under them.
 set(SERVER_IO_SOURCES
     address_policy.c
     dns_message.c
+    fetch_target.c
     http_conn.c
     http_exchange.c
     http_loop.c

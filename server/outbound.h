@@ -16,7 +16,7 @@ struct acme_outbound_options {
     size_t max_fetches; /* validations under way at once; more wait in line (bounded by the job runner) */
 };
 
-/** acme_outbound_start(options, ret): start the thread. Errors: IO, NOMEM. */
+/** acme_outbound_start(options, ret): start the thread. Errors: IO, NOMEM, FORMAT (a resolver is not an address; logged). */
 struct acme_err acme_outbound_start(const struct acme_outbound_options *options, struct acme_outbound **ret) ACME_MUST_USE;
 /** acme_outbound_stop(outbound): cancel everything under way (each done is called with CANCELLED), end and join the thread. NULL allowed. */
 void acme_outbound_stop(struct acme_outbound *outbound);
@@ -45,7 +45,9 @@ struct acme_outbound_result {
 typedef void (*acme_outbound_done)(void *context, const struct acme_outbound_result *result);
 
 /** acme_outbound_call(outbound, transport, call, done, context): one upstream call; everything of `call` and `transport` is copied. Connections are kept and
- *  reused. Redirects are not followed. Errors: NOMEM, STATE (stopping): done is then not called. Thread: any. */
+ *  reused. Redirects are not followed. POST, PUT and DELETE get a connection of their own,
+ *  since libcurl would repeat them when a kept one turns out dead. Errors: NOMEM, STATE (stopping), FORMAT (a header with a line end):
+ *  done is then not called. Thread: any. */
 struct acme_err acme_outbound_call(struct acme_outbound *outbound, const struct acme_transport *transport,
                                    const struct acme_http_call *call, acme_outbound_done done, void *context) ACME_MUST_USE;
 

@@ -98,7 +98,8 @@ static bool set_options(struct call *call, CURL *easy)
     bool set = set_method(call, easy);
     set = set && curl_easy_setopt(easy, CURLOPT_URL, call->url) == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->fields) == CURLE_OK;
-    set = set && curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)call->connect_timeout_ms) == CURLE_OK;
+    set =
+        set && curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)call->connect_timeout_ms) == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)call->total_timeout_ms) == CURLE_OK;
     /* "" also keeps the environment's proxies out */
     set = set && curl_easy_setopt(easy, CURLOPT_PROXY, call->proxy != NULL ? call->proxy : "") == CURLE_OK;
@@ -112,8 +113,9 @@ static bool set_options(struct call *call, CURL *easy)
         set = set && curl_easy_setopt(easy, CURLOPT_SSLCERT, call->client_cert_file) == CURLE_OK;
     if (call->client_key_file != NULL)
         set = set && curl_easy_setopt(easy, CURLOPT_SSLKEY, call->client_key_file) == CURLE_OK;
-    /* When a kept connection turns out dead libcurl sends the request again by itself, whatever its method. The server may have
-     * acted on the first one, so what changes something upstream gets a connection of its own. */
+    /* When a kept connection turns out dead libcurl sends the request again by itself, whatever its method.
+     * The server may have acted on the first one, so what changes something upstream gets a connection of its
+     * own. */
     bool repeatable = strcmp(call->method, "GET") == 0 || strcmp(call->method, "HEAD") == 0;
     set = set && curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, repeatable ? 0L : 1L) == CURLE_OK;
     return set;
@@ -171,7 +173,8 @@ static struct acme_err copy_fields(struct call *call, const struct acme_http_cal
         ENSURE(add_field(call, field->name, empty ? ";" : ": ", field->value), ACME_E_NOMEM);
         typed = typed || strcasecmp(field->name, "Content-Type") == 0;
     }
-    ENSURE(add_field(call, "Expect", ":", ""), ACME_E_NOMEM); /* a second of waiting, and answers that confuse */
+    ENSURE(add_field(call, "Expect", ":", ""),
+           ACME_E_NOMEM); /* a second of waiting, and answers that confuse */
     ENSURE(typed || add_field(call, "Content-Type", ":", ""), ACME_E_NOMEM);
     return acme_ok();
 }
@@ -204,8 +207,8 @@ struct acme_err acme_outbound_call(struct acme_outbound *outbound, const struct 
     static const struct acme_transport plain = {.ca_file = NULL};
     struct call *copy = calloc(1, sizeof *copy);
     ENSURE(copy != NULL, ACME_E_NOMEM);
-    copy->task = (struct acme_outbound_task){
-        .class = &class, .outbound = outbound, .done = done, .context = context};
+    copy->task =
+        (struct acme_outbound_task){.class = &class, .outbound = outbound, .done = done, .context = context};
     struct acme_err err = copy_call(copy, transport != NULL ? transport : &plain, call);
     if (!acme_failed(err))
         err = acme_outbound_submit(&copy->task);

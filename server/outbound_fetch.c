@@ -1,116 +1,140 @@
-/* Validation fetches: a GET on behalf of strangers. Every hop goes through our resolver, the address policy
- * and the fixed ports; libcurl never resolves a name or follows a redirect here. */
+/* Fetches for validations: a client of ours chose the target, so every step is checked and every resource
+ * bounded.
+ *
+ *   visit (a URL) -> lookup -> attempt (one address after the other) -> reply, or visit the next URL
+ *
+ * Each attempt is pinned to the one address that the policy has seen; libcurl never resolves a name here. */
+#include "server/fetch_target.h"
 #include "server/outbound_internal.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+#include <time.h>
 
-enum { CONNECT_TIMEOUT_MS = 4000, MAX_URL = 2048, MAX_HOST = 256, DETAIL_SIZE = 768 };
+enum { MAX_VISITS = 32, TRIED_SIZE = 1024, PIN_SIZE = 80 };
 
 struct fetch {
     struct acme_outbound_task task;
-    struct acme_transfer transfer;
-    struct event *deadline; /* for all hops together */
-    struct event *next;     /* leaves libcurl's callback before the next transfer */
-    struct acme_lookup *lookup;
-    struct curl_slist *connect_to;
+    struct acme_fetch options; /* `url` is ours */
+    int64_t deadline_ms;
+    CURLU *url;
+    struct acme_fetch_target target;
+    char *visited[MAX_VISITS];
+    size_t visits;
+    struct acme_lookup *lookup; /* not NULL while under way */
+    struct event *lookup_timer;
     struct acme_ip_list addresses;
-    size_t address; /* the one being tried */
-    int http_port;
-    int https_port;
-    int max_redirects;
-    int timeout_ms;
-    int redirects;
-    size_t max_bytes;
-    char url[MAX_URL + 1];
-    char next_url[MAX_URL + 1]; /* "" while the next step is the next address */
-    char host[MAX_HOST];
-    int port;
-    char detail[DETAIL_SIZE];
+    size_t next_address;
+    struct acme_transfer transfer;
+    struct curl_slist *pin;
+    struct acme_buf tried; /* what became of the addresses so far */
 };
 
-static void begin_hop(struct fetch *fetch);
-static void try_address(struct fetch *fetch);
+static void attempt(struct fetch *fetch);
+static void visit(struct fetch *fetch);
+
+static int64_t monotonic_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void end_transfer(struct fetch *fetch)
+{
+    acme_transfer_finish(&fetch->transfer);
+    curl_slist_free_all(fetch->pin);
+    fetch->pin = NULL;
+}
 
 static void destroy_fetch(struct acme_outbound_task *task)
 {
     struct fetch *fetch = (struct fetch *)task;
     if (fetch->lookup != NULL)
         acme_lookup_cancel(fetch->lookup);
-    acme_transfer_finish(&fetch->transfer);
-    curl_slist_free_all(fetch->connect_to);
-    if (fetch->deadline != NULL)
-        event_free(fetch->deadline);
-    if (fetch->next != NULL)
-        event_free(fetch->next);
+    if (fetch->lookup_timer != NULL)
+        event_free(fetch->lookup_timer);
+    end_transfer(fetch);
+    acme_fetch_target_finish(&fetch->target);
+    curl_url_cleanup(fetch->url);
+    for (size_t i = 0; i < fetch->visits; i++)
+        free(fetch->visited[i]);
+    acme_buf_finish(&fetch->tried);
+    free((char *)(uintptr_t)fetch->options.url);
     free(fetch);
 }
 
-static void ACME_PRINTF(3, 4)
-    fail(struct fetch *fetch, enum acme_outbound_failure failure, const char *format, ...)
+static void fail(struct fetch *fetch, enum acme_outbound_failure failure, const char *detail)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(fetch->detail, sizeof fetch->detail, format, arguments);
-    va_end(arguments);
     struct acme_outbound_result result = {
-        .failure = failure, .detail = fetch->detail, .final_url = fetch->url};
+        .failure = failure, .detail = detail, .final_url = fetch->target.url};
     acme_outbound_finish(&fetch->task, &result);
 }
 
-static void on_deadline(evutil_socket_t fd, short what, void *context)
+static void fail_without_memory(struct fetch *fetch)
 {
-    (void)fd;
-    (void)what;
-    struct fetch *fetch = context;
-    if (fetch->lookup != NULL)
-        fail(fetch, ACME_OUTBOUND_DNS, "timed out looking up %s", fetch->host);
-    else
-        fail(fetch, fetch->transfer.sent ? ACME_OUTBOUND_TIMEOUT : ACME_OUTBOUND_CONNECT, "%s%stimed out %s",
-             fetch->transfer.peer, fetch->transfer.peer[0] != '\0' ? ": " : "",
-             fetch->transfer.sent ? "waiting for the answer" : "while connecting");
+    fail(fetch, ACME_OUTBOUND_CONNECT, "the request could not be set up");
 }
 
-static void on_next(evutil_socket_t fd, short what, void *context)
+static void fail_before(struct fetch *fetch, const char *what, const char *why)
 {
-    (void)fd;
-    (void)what;
-    struct fetch *fetch = context;
-    acme_transfer_finish(&fetch->transfer);
-    if (fetch->next_url[0] == '\0') {
-        fetch->address++;
-        try_address(fetch);
+    char detail[ACME_TRANSFER_DETAIL_SIZE];
+    (void)snprintf(detail, sizeof detail, "%s%s", what, why);
+    fail(fetch, ACME_OUTBOUND_DENIED, detail);
+}
+
+static void succeed(struct fetch *fetch)
+{
+    struct acme_http_reply reply = acme_transfer_reply(&fetch->transfer);
+    struct acme_outbound_result result = {.failure = ACME_OUTBOUND_OK,
+                                          .reply = &reply,
+                                          .detail = fetch->transfer.peer,
+                                          .final_url = fetch->target.url};
+    acme_outbound_finish(&fetch->task, &result);
+}
+
+static void note_tried(struct fetch *fetch, const char *detail)
+{
+    if (fetch->tried.len > 0)
+        acme_buf_str(&fetch->tried, "; ");
+    acme_buf_str(&fetch->tried, detail);
+    fetch->tried.failed = false; /* what does not fit is left out */
+}
+
+static bool is_redirect(const struct acme_http_reply *reply)
+{
+    switch (reply->status) {
+    case 301:
+    case 302:
+    case 303:
+    case 307:
+    case 308:
+        return acme_http_reply_header(reply, "location") != NULL;
+    default:
+        return false;
+    }
+}
+
+static void follow(struct fetch *fetch, const char *location)
+{
+    if (fetch->visits > (size_t)fetch->options.max_redirects) {
+        fail(fetch, ACME_OUTBOUND_REDIRECTS, "too many redirects");
         return;
     }
-    memcpy(fetch->url, fetch->next_url, sizeof fetch->url);
-    fetch->next_url[0] = '\0';
-    begin_hop(fetch);
-}
-
-/* The Location of a redirect, resolved against the URL that gave it. */
-static bool redirect_target(struct fetch *fetch, const char *location)
-{
-    CURLU *parts = curl_url();
-    char *absolute = NULL;
-    bool good = parts != NULL && curl_url_set(parts, CURLUPART_URL, fetch->url, 0) == CURLUE_OK &&
-                curl_url_set(parts, CURLUPART_URL, location, 0) == CURLUE_OK &&
-                curl_url_set(parts, CURLUPART_FRAGMENT, NULL, 0) == CURLUE_OK &&
-                curl_url_get(parts, CURLUPART_URL, &absolute, 0) == CURLUE_OK && strlen(absolute) <= MAX_URL;
-    if (good)
-        memcpy(fetch->next_url, absolute, strlen(absolute) + 1);
-    curl_free(absolute);
-    curl_url_cleanup(parts);
-    return good;
-}
-
-static bool is_redirect(int status)
-{
-    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+    CURLUcode code = curl_url_set(fetch->url, CURLUPART_URL, location, CURLU_URLENCODE);
+    if (code == CURLUE_OUT_OF_MEMORY) {
+        fail_without_memory(fetch);
+        return;
+    }
+    if (code != CURLUE_OK) {
+        fail_before(fetch, "a redirect cannot be followed: ", curl_url_strerror(code));
+        return;
+    }
+    end_transfer(fetch);
+    visit(fetch);
 }
 
 static void on_complete(struct acme_transfer *transfer, CURLcode code)
@@ -118,201 +142,245 @@ static void on_complete(struct acme_transfer *transfer, CURLcode code)
     struct fetch *fetch = (struct fetch *)((char *)transfer - offsetof(struct fetch, transfer));
     char detail[ACME_TRANSFER_DETAIL_SIZE];
     enum acme_outbound_failure failure = acme_transfer_judge(transfer, code, detail);
-    /* Not even connected: the name's next address may do (RFC 8555 section 8.3, IPv6 first, then IPv4). */
-    bool unreached = failure == ACME_OUTBOUND_CONNECT || failure == ACME_OUTBOUND_DENIED;
-    if (unreached && fetch->address + 1 < fetch->addresses.count) {
-        event_active(fetch->next, 0, 0);
+    if (failure == ACME_OUTBOUND_OK) {
+        struct acme_http_reply reply = acme_transfer_reply(transfer);
+        if (is_redirect(&reply))
+            follow(fetch, acme_http_reply_header(&reply, "location"));
+        else
+            succeed(fetch);
         return;
     }
-    if (failure != ACME_OUTBOUND_OK) {
-        fail(fetch, failure, "%s", detail);
+    note_tried(fetch, detail);
+    if (failure == ACME_OUTBOUND_CONNECT && fetch->next_address < fetch->addresses.count) {
+        end_transfer(fetch);
+        attempt(fetch);
         return;
     }
-    struct acme_http_reply reply = acme_transfer_reply(transfer);
-    const char *location = acme_http_reply_header(&reply, "location");
-    if (!is_redirect(reply.status) || location == NULL) {
-        struct acme_outbound_result result = {
-            .failure = ACME_OUTBOUND_OK, .reply = &reply, .detail = transfer->peer, .final_url = fetch->url};
-        acme_outbound_finish(&fetch->task, &result);
-        return;
-    }
-    if (fetch->redirects == fetch->max_redirects)
-        fail(fetch, ACME_OUTBOUND_REDIRECTS, "%s: more than %d redirects", transfer->peer,
-             fetch->max_redirects);
-    else if (!redirect_target(fetch, location))
-        fail(fetch, ACME_OUTBOUND_REDIRECTS, "%s: redirects to something that is not an http or https URL",
-             transfer->peer);
-    else {
-        fetch->redirects++;
-        event_active(fetch->next, 0, 0);
-    }
+    fail(fetch, failure, acme_buf_cstr(&fetch->tried));
 }
 
-/* The whole connection goes to this address; the URL, the Host field and the TLS name keep the host. */
-static bool pin(struct fetch *fetch, const struct acme_ip *ip)
+/* "::HOST:PORT" in CURLOPT_CONNECT_TO: whatever the URL says, connect there. CURLOPT_RESOLVE would put the
+ * address into the cache that the upstream calls use too. */
+static bool pin_address(struct fetch *fetch, const struct acme_ip *ip)
 {
-    char address[INET6_ADDRSTRLEN];
-    char target[INET6_ADDRSTRLEN + 32];
-    if (inet_ntop(ip->family, ip->bytes, address, sizeof address) == NULL)
+    char text[INET6_ADDRSTRLEN];
+    char pin[PIN_SIZE];
+    if (inet_ntop(ip->family, ip->bytes, text, sizeof text) == NULL)
         return false;
-    (void)snprintf(target, sizeof target, ip->family == AF_INET6 ? "::[%s]:%d" : "::%s:%d", address,
-                   fetch->port);
-    curl_slist_free_all(fetch->connect_to);
-    fetch->connect_to = curl_slist_append(NULL, target);
-    return fetch->connect_to != NULL;
+    (void)snprintf(pin, sizeof pin, ip->family == AF_INET6 ? "::[%s]:%d" : "::%s:%d", text,
+                   fetch->target.port);
+    fetch->pin = curl_slist_append(NULL, pin);
+    return fetch->pin != NULL;
 }
 
-static bool set_options(struct fetch *fetch, CURL *easy)
+static bool set_options(struct fetch *fetch, CURL *easy, int64_t left_ms)
 {
-    bool set = curl_easy_setopt(easy, CURLOPT_URL, fetch->url) == CURLE_OK;
-    set = set && curl_easy_setopt(easy, CURLOPT_CONNECT_TO, fetch->connect_to) == CURLE_OK;
-    set = set && curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS) == CURLE_OK;
+    size_t untried = fetch->addresses.count - fetch->next_address + 1;
+    bool set = curl_easy_setopt(easy, CURLOPT_URL, fetch->target.url) == CURLE_OK;
+    set = set && curl_easy_setopt(easy, CURLOPT_CONNECT_TO, fetch->pin) == CURLE_OK;
+    set = set && curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)left_ms) == CURLE_OK;
+    set = set && curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(left_ms / (int64_t)untried) + 1) ==
+                     CURLE_OK;
+    set = set && curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK;
-    set = set && curl_easy_setopt(easy, CURLOPT_NOPROXY, "*") == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK;
-    /* RFC 8555 section 8.3 leaves it open, and the host being validated has no certificate yet. */
+    set = set && curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L) == CURLE_OK;
+    /* RFC 8555 section 8.3: what is being asked for is the certificate, so there may be none yet. Without the
+     * system's CAs in memory, as nothing is verified. */
     set = set && curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L) == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L) == CURLE_OK;
+    set = set && curl_easy_setopt(easy, CURLOPT_CAINFO, NULL) == CURLE_OK;
+    set = set && curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK;
     return set;
 }
 
-static void try_address(struct fetch *fetch)
+static bool is_allowed(struct fetch *fetch, const struct acme_ip *ip)
 {
-    struct acme_transfer *transfer = &fetch->transfer;
-    transfer->complete = on_complete;
-    transfer->policy = fetch->task.outbound->policy;
-    if (!pin(fetch, &fetch->addresses.ip[fetch->address]) ||
-        acme_failed(acme_transfer_init(transfer, fetch->max_bytes)) || !set_options(fetch, transfer->easy) ||
-        acme_failed(acme_transfer_start(transfer, fetch->task.outbound->multi)))
-        fail(fetch, ACME_OUTBOUND_CONNECT, "the fetch could not be set up");
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+    const struct sockaddr *address = (const struct sockaddr *)&in6;
+    if (ip->family == AF_INET) {
+        memcpy(&in.sin_addr, ip->bytes, 4);
+        address = (const struct sockaddr *)&in;
+    } else {
+        memcpy(&in6.sin6_addr, ip->bytes, 16);
+    }
+    const char *why = NULL;
+    if (acme_address_allowed(fetch->task.outbound->policy, address, &why))
+        return true;
+    char text[INET6_ADDRSTRLEN] = "?";
+    char detail[ACME_TRANSFER_DETAIL_SIZE];
+    (void)inet_ntop(ip->family, ip->bytes, text, sizeof text);
+    (void)snprintf(detail, sizeof detail,
+                   ip->family == AF_INET6 ? "[%s]:%d: not contacted, it is %s"
+                                          : "%s:%d: not contacted, it is %s",
+                   text, fetch->target.port, why);
+    note_tried(fetch, detail);
+    return false;
+}
+
+static void attempt(struct fetch *fetch)
+{
+    int64_t left_ms = fetch->deadline_ms - monotonic_ms();
+    if (left_ms <= 0) {
+        note_tried(fetch, "the time limit is over");
+        fail(fetch, ACME_OUTBOUND_TIMEOUT, acme_buf_cstr(&fetch->tried));
+        return;
+    }
+    const struct acme_ip *ip = &fetch->addresses.ip[fetch->next_address++];
+    fetch->transfer.complete = on_complete;
+    if (acme_failed(acme_transfer_init(&fetch->transfer, fetch->options.max_bytes)) ||
+        !pin_address(fetch, ip) || !set_options(fetch, fetch->transfer.easy, left_ms)) {
+        fail_without_memory(fetch);
+        return;
+    }
+    fetch->transfer.policy = fetch->task.outbound->policy;
+    if (acme_failed(acme_transfer_start(&fetch->transfer, fetch->task.outbound->multi)))
+        fail_without_memory(fetch);
+}
+
+/* The addresses are known: try those that the policy allows. */
+static void connect_to(struct fetch *fetch, const struct acme_ip_list *addresses)
+{
+    fetch->addresses.count = 0;
+    fetch->next_address = 0;
+    for (size_t i = 0; i < addresses->count; i++)
+        if (is_allowed(fetch, &addresses->ip[i]))
+            fetch->addresses.ip[fetch->addresses.count++] = addresses->ip[i];
+    if (fetch->addresses.count > 0)
+        attempt(fetch);
+    else
+        fail(fetch, ACME_OUTBOUND_DENIED, acme_buf_cstr(&fetch->tried));
 }
 
 static void on_lookup(void *context, const struct acme_ip_list *addresses, const char *why)
 {
     struct fetch *fetch = context;
     fetch->lookup = NULL;
-    if (addresses->count == 0) {
-        fail(fetch, ACME_OUTBOUND_DNS, "%s", why);
+    event_del(fetch->lookup_timer);
+    if (addresses->count > 0)
+        connect_to(fetch, addresses);
+    else
+        fail(fetch, ACME_OUTBOUND_DNS, why);
+}
+
+static void on_lookup_timeout(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    struct fetch *fetch = context;
+    acme_lookup_cancel(fetch->lookup);
+    fetch->lookup = NULL;
+    char detail[ACME_TRANSFER_DETAIL_SIZE];
+    (void)snprintf(detail, sizeof detail, "timed out looking up A and AAAA for %s", fetch->target.host);
+    fail(fetch, ACME_OUTBOUND_DNS, detail);
+}
+
+static void look_up(struct fetch *fetch)
+{
+    int64_t left_ms = fetch->deadline_ms - monotonic_ms();
+    if (left_ms < 1)
+        left_ms = 1;
+    const struct timeval left = {.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000};
+    if (fetch->lookup_timer == NULL)
+        fetch->lookup_timer = event_new(fetch->task.outbound->base, -1, 0, on_lookup_timeout, fetch);
+    if (fetch->lookup_timer == NULL || event_add(fetch->lookup_timer, &left) != 0) {
+        fail_without_memory(fetch);
         return;
     }
-    fetch->addresses = *addresses;
-    fetch->address = 0;
-    try_address(fetch);
+    if (acme_failed(acme_resolver_lookup(fetch->task.outbound->resolver, fetch->target.host, on_lookup, fetch,
+                                         &fetch->lookup)))
+        fail(fetch, ACME_OUTBOUND_DNS, "the DNS resolver of this server does not work");
 }
 
-/* Loopback names and literal addresses need no DNS. */
-static bool known_addresses(const char *host, struct acme_ip_list *list)
+static bool remember_visit(struct fetch *fetch)
 {
-    static const uint8_t v6_loopback[16] = {[15] = 1};
-    static const uint8_t v4_loopback[4] = {127, 0, 0, 1};
-    static const char suffix[] = ".localhost";
-    size_t len = strlen(host);
-    list->count = 0;
-    if (strcasecmp(host, "localhost") == 0 ||
-        (len >= sizeof suffix && strcasecmp(host + len - (sizeof suffix - 1), suffix) == 0)) {
-        list->count = 2;
-        list->ip[0].family = AF_INET6;
-        memcpy(list->ip[0].bytes, v6_loopback, sizeof v6_loopback);
-        list->ip[1].family = AF_INET;
-        memcpy(list->ip[1].bytes, v4_loopback, sizeof v4_loopback);
-        return true;
-    }
-    struct acme_ip *ip = &list->ip[0];
-    ip->family = strchr(host, ':') != NULL ? AF_INET6 : AF_INET;
-    list->count = inet_pton(ip->family, host, ip->bytes) == 1 ? 1 : 0;
-    return list->count == 1;
+    if (fetch->visits == MAX_VISITS)
+        return false;
+    fetch->visited[fetch->visits] = strdup(fetch->target.url);
+    if (fetch->visited[fetch->visits] == NULL)
+        return false;
+    fetch->visits++;
+    return true;
 }
 
-/* Take the URL apart; false when the fetch has ended because it must not be followed. */
-static bool read_url(struct fetch *fetch)
+static bool was_visited(const struct fetch *fetch)
 {
-    CURLU *parts = curl_url();
-    char *scheme = NULL;
-    char *host = NULL;
-    char *port = NULL;
-    char *user = NULL;
-    bool parsed = parts != NULL &&
-                  curl_url_set(parts, CURLUPART_URL, fetch->url, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK &&
-                  curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-                  curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK && strlen(host) < MAX_HOST;
-    bool web = parsed && (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
-    bool has_user = parsed && curl_url_get(parts, CURLUPART_USER, &user, 0) == CURLUE_OK;
-    long wanted = 0;
-    if (web) {
-        fetch->port = strcmp(scheme, "http") == 0 ? fetch->http_port : fetch->https_port;
-        size_t len = strlen(host);
-        bool bracketed = host[0] == '[' && host[len - 1] == ']';
-        memcpy(fetch->host, bracketed ? host + 1 : host, len + 1 - (bracketed ? 1 : 0));
-        if (bracketed)
-            fetch->host[len - 2] = '\0';
-        if (curl_url_get(parts, CURLUPART_PORT, &port, 0) == CURLUE_OK)
-            wanted = strtol(port, NULL, 10);
-    }
-    curl_free(scheme);
-    curl_free(host);
-    curl_free(port);
-    curl_free(user);
-    curl_url_cleanup(parts);
-    if (!web || has_user)
-        fail(fetch, ACME_OUTBOUND_REDIRECTS, "redirects to something that is not a plain http or https URL");
-    else if (wanted != 0 && wanted != fetch->port)
-        fail(fetch, ACME_OUTBOUND_DENIED, "redirects to port %ld, only port %d is contacted for this scheme",
-             wanted, fetch->port);
-    else
-        return true;
+    for (size_t i = 0; i < fetch->visits; i++)
+        if (strcmp(fetch->visited[i], fetch->target.url) == 0)
+            return true;
     return false;
 }
 
-static void begin_hop(struct fetch *fetch)
+/* fetch->url is the next one to get. */
+static void visit(struct fetch *fetch)
 {
-    if (!read_url(fetch))
-        return;
-    if (known_addresses(fetch->host, &fetch->addresses)) {
-        fetch->address = 0;
-        try_address(fetch);
+    char why[ACME_FETCH_WHY_SIZE];
+    struct acme_fetch_target target = {.url = NULL};
+    struct acme_err err =
+        acme_fetch_target_read(fetch->url, fetch->options.http_port, fetch->options.https_port, &target, why);
+    if (err.code == ACME_E_DENIED) {
+        fail_before(fetch, fetch->visits > 0 ? "a redirect is not followed: " : "", why);
         return;
     }
-    if (acme_failed(acme_resolver_lookup(fetch->task.outbound->resolver, fetch->host, on_lookup, fetch,
-                                         &fetch->lookup))) {
-        fetch->lookup = NULL;
-        fail(fetch, ACME_OUTBOUND_DNS, "the DNS resolver could not be started");
+    if (acme_failed(err)) {
+        fail_without_memory(fetch);
+        return;
     }
+    acme_fetch_target_finish(&fetch->target);
+    fetch->target = target;
+    acme_buf_finish(&fetch->tried);
+    acme_buf_init(&fetch->tried, TRIED_SIZE);
+    if (was_visited(fetch)) {
+        fail(fetch, ACME_OUTBOUND_REDIRECTS, "the redirects lead in a circle");
+        return;
+    }
+    if (!remember_visit(fetch)) {
+        fail_without_memory(fetch);
+        return;
+    }
+    struct acme_ip_list known;
+    if (acme_fetch_target_addresses(&fetch->target, &known))
+        connect_to(fetch, &known);
+    else
+        look_up(fetch);
 }
 
 static void start_fetch(struct acme_outbound_task *task)
 {
     struct fetch *fetch = (struct fetch *)task;
-    struct event_base *base = task->outbound->base;
-    struct timeval timeout = {.tv_sec = fetch->timeout_ms / 1000, .tv_usec = fetch->timeout_ms % 1000 * 1000};
-    fetch->deadline = event_new(base, -1, 0, on_deadline, fetch);
-    fetch->next = event_new(base, -1, 0, on_next, fetch);
-    if (fetch->deadline == NULL || fetch->next == NULL || event_add(fetch->deadline, &timeout) != 0) {
-        fail(fetch, ACME_OUTBOUND_CONNECT, "the fetch could not be set up");
+    fetch->deadline_ms = monotonic_ms() + fetch->options.timeout_ms;
+    fetch->url = curl_url();
+    if (fetch->url == NULL) {
+        fail_without_memory(fetch);
         return;
     }
-    begin_hop(fetch);
+    CURLUcode code = curl_url_set(fetch->url, CURLUPART_URL, fetch->options.url, 0);
+    if (code != CURLUE_OK)
+        fail_before(fetch, "not a URL to fetch: ", curl_url_strerror(code));
+    else
+        visit(fetch);
 }
 
-static const struct acme_outbound_task_class fetch_class = {
-    .start = start_fetch, .destroy = destroy_fetch, .limited = true};
-
-struct acme_err acme_outbound_fetch(struct acme_outbound *outbound, const struct acme_fetch *request,
+struct acme_err acme_outbound_fetch(struct acme_outbound *outbound, const struct acme_fetch *fetch,
                                     acme_outbound_done done, void *context)
 {
-    ENSURE(strlen(request->url) <= MAX_URL, ACME_E_LIMIT);
-    struct fetch *fetch = calloc(1, sizeof *fetch);
-    ENSURE(fetch != NULL, ACME_E_NOMEM);
-    fetch->task = (struct acme_outbound_task){
-        .class = &fetch_class, .outbound = outbound, .done = done, .context = context};
-    fetch->http_port = request->http_port;
-    fetch->https_port = request->https_port;
-    fetch->max_redirects = request->max_redirects;
-    fetch->timeout_ms = request->timeout_ms;
-    fetch->max_bytes = request->max_bytes;
-    memcpy(fetch->url, request->url, strlen(request->url) + 1);
-    struct acme_err err = acme_outbound_submit(&fetch->task);
+    static const struct acme_outbound_task_class class = {
+        .start = start_fetch, .destroy = destroy_fetch, .limited = true};
+    struct fetch *copy = calloc(1, sizeof *copy);
+    ENSURE(copy != NULL, ACME_E_NOMEM);
+    copy->task =
+        (struct acme_outbound_task){.class = &class, .outbound = outbound, .done = done, .context = context};
+    copy->options = *fetch;
+    if (copy->options.max_redirects > MAX_VISITS - 1)
+        copy->options.max_redirects = MAX_VISITS - 1;
+    acme_buf_init(&copy->tried, TRIED_SIZE);
+    copy->options.url = strdup(fetch->url);
+    struct acme_err err = acme_err(ACME_E_NOMEM);
+    if (copy->options.url != NULL)
+        err = acme_outbound_submit(&copy->task);
     if (acme_failed(err))
-        destroy_fetch(&fetch->task);
+        destroy_fetch(&copy->task);
     return err;
 }

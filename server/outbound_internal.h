@@ -1,5 +1,5 @@
-/* What the files of the outbound loop share. A task is one call or one fetch; a transfer is one libcurl exchange of
- * it. After they were handed over, tasks belong to the loop's thread. */
+/* What the files of the outbound loop share. A task is one call or one fetch; a transfer is one libcurl
+ * exchange of it. After they were handed over, tasks belong to the loop's thread. */
 #ifndef ACME_SERVER_OUTBOUND_INTERNAL_H
 #define ACME_SERVER_OUTBOUND_INTERNAL_H
 
@@ -54,7 +54,8 @@ struct acme_outbound {
     atomic_bool stopping;
 };
 
-/** acme_outbound_submit(task): hand a complete task to the loop. Errors: STATE; the task then stays the caller's. Thread: any. */
+/** acme_outbound_submit(task): hand a complete task to the loop. Errors: STATE; the task then stays the
+ * caller's. Thread: any. */
 struct acme_err acme_outbound_submit(struct acme_outbound_task *task) ACME_MUST_USE;
 
 /** acme_outbound_finish(task, result): the end of a task: call its `done`, then destroy it. */
@@ -72,19 +73,23 @@ struct acme_transfer {
     struct acme_arena *arena; /* the reply's fields */
     struct acme_http_header fields[ACME_TRANSFER_MAX_FIELDS];
     size_t field_count;
-    bool sent; /* the request is on its way, or may be */
+    bool sent;      /* the request is on its way, or may be */
+    bool tls_began; /* connected: a timeout is the handshake's */
     bool too_large;
     const char *denied; /* why the policy forbade an address */
     char peer[80];      /* the last address tried, "203.0.113.5:80" */
     char error[CURL_ERROR_SIZE];
 };
 
-/** acme_transfer_init(transfer, max_bytes): a handle with what calls and fetches have in common. Errors: NOMEM; finish it all the same. */
+/** acme_transfer_init(transfer, max_bytes): a handle with what calls and fetches have in common. Errors:
+ * NOMEM; finish it all the same. */
 struct acme_err acme_transfer_init(struct acme_transfer *transfer, size_t max_bytes) ACME_MUST_USE;
-/** acme_transfer_finish(transfer): ends it when under way, without a call to `complete`. Fine on zeroed memory. */
+/** acme_transfer_finish(transfer): ends it when under way, without a call to `complete`. Fine on zeroed
+ * memory. */
 void acme_transfer_finish(struct acme_transfer *transfer);
 
-/** acme_transfer_start(transfer, multi): perform; `complete` is called later, from the loop. Errors: NOMEM. */
+/** acme_transfer_start(transfer, multi): perform; `complete` is called later, from the loop. Errors: NOMEM.
+ */
 struct acme_err acme_transfer_start(struct acme_transfer *transfer, CURLM *multi) ACME_MUST_USE;
 
 /** acme_transfer_judge(transfer, code, detail): what libcurl's result means, and in words. */

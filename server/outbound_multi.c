@@ -1,5 +1,5 @@
-/* libcurl's multi socket interface on libevent: libcurl says which sockets and what time to watch, we say what
- * happened. */
+/* libcurl's multi socket interface on libevent: libcurl says which sockets and what time to watch, we say
+ * what happened. */
 #include "server/outbound_internal.h"
 
 enum { MAX_KEPT_CONNECTIONS = 32 };
@@ -24,7 +24,8 @@ static void reap(struct acme_outbound *outbound)
 static void on_socket_event(evutil_socket_t fd, short what, void *context)
 {
     struct acme_outbound *outbound = context;
-    int happened = ((what & EV_READ) != 0 ? CURL_CSELECT_IN : 0) | ((what & EV_WRITE) != 0 ? CURL_CSELECT_OUT : 0);
+    int happened =
+        ((what & EV_READ) != 0 ? CURL_CSELECT_IN : 0) | ((what & EV_WRITE) != 0 ? CURL_CSELECT_OUT : 0);
     int running = 0;
     (void)curl_multi_socket_action(outbound->multi, fd, happened, &running);
     reap(outbound);
@@ -84,7 +85,8 @@ struct acme_err acme_outbound_multi_init(struct acme_outbound *outbound)
                curl_multi_setopt(outbound->multi, CURLMOPT_SOCKETDATA, outbound) == CURLM_OK &&
                curl_multi_setopt(outbound->multi, CURLMOPT_TIMERFUNCTION, set_timer) == CURLM_OK &&
                curl_multi_setopt(outbound->multi, CURLMOPT_TIMERDATA, outbound) == CURLM_OK &&
-               curl_multi_setopt(outbound->multi, CURLMOPT_MAXCONNECTS, (long)MAX_KEPT_CONNECTIONS) == CURLM_OK,
+               curl_multi_setopt(outbound->multi, CURLMOPT_MAXCONNECTS, (long)MAX_KEPT_CONNECTIONS) ==
+                   CURLM_OK,
            ACME_E_NOMEM);
     return acme_ok();
 }

@@ -80,6 +80,15 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct 
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+/* Called when the TCP connection (or the proxy's tunnel) stands and the handshake begins. */
+static CURLcode on_tls_begins(CURL *easy, void *tls, void *context)
+{
+    (void)easy;
+    (void)tls;
+    ((struct acme_transfer *)context)->tls_began = true;
+    return CURLE_OK;
+}
+
 /* Connected, the request is about to leave. */
 static int on_about_to_send(void *context, char *peer, char *local, int peer_port, int local_port)
 {
@@ -129,6 +138,8 @@ struct acme_err acme_transfer_init(struct acme_transfer *transfer, size_t max_by
     set = set && curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer) == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_about_to_send) == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer) == CURLE_OK;
+    set = set && curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_tls_begins) == CURLE_OK;
+    set = set && curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, transfer) == CURLE_OK;
     /* A transfer that ends during a name lookup must not make the loop wait for the lookup's thread. */
     set = set && curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
     return acme_err(set ? ACME_OK : ACME_E_NOMEM);
@@ -187,10 +198,8 @@ static enum acme_outbound_failure classify(const struct acme_transfer *transfer,
         return code == CURLE_OPERATION_TIMEDOUT ? ACME_OUTBOUND_TIMEOUT : ACME_OUTBOUND_BROKEN;
     if (code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY)
         return ACME_OUTBOUND_DNS;
-    curl_off_t connected_us = 0;
-    curl_easy_getinfo(transfer->easy, CURLINFO_CONNECT_TIME_T, &connected_us);
-    if (is_tls_failure(code) || (code == CURLE_OPERATION_TIMEDOUT && connected_us > 0))
-        return ACME_OUTBOUND_TLS; /* connected, and nothing sent: that was the handshake */
+    if (is_tls_failure(code) || (code == CURLE_OPERATION_TIMEDOUT && transfer->tls_began))
+        return ACME_OUTBOUND_TLS;
     return ACME_OUTBOUND_CONNECT;
 }
 
@@ -220,11 +229,12 @@ enum acme_outbound_failure acme_transfer_judge(const struct acme_transfer *trans
                        failure == ACME_OUTBOUND_CONNECT ? "while connecting"
                        : failure == ACME_OUTBOUND_TLS   ? "during the TLS handshake"
                                                         : "waiting for the answer");
-    } else if (failure == ACME_OUTBOUND_CONNECT && os_error != 0) {
+    } else if (code == CURLE_COULDNT_CONNECT && os_error != 0) {
         put_reason(reason, sizeof reason, strerror_r((int)os_error, buffer, sizeof buffer));
         reason[0] = (char)tolower((unsigned char)reason[0]);
     } else if (failure != ACME_OUTBOUND_OK) {
-        put_reason(reason, sizeof reason, transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code));
+        put_reason(reason, sizeof reason,
+                   transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(code));
     }
     (void)snprintf(detail, ACME_TRANSFER_DETAIL_SIZE, "%s%s%s", transfer->peer,
                    transfer->peer[0] != '\0' && reason[0] != '\0' ? ": " : "", reason);

@@ -139,11 +139,9 @@ static int set_options(struct ub_ctx *unbound)
     static const char *const options[][2] = {
         {"do-not-query-localhost:", "no"}, /* a resolver on this host is normal */
         {"cache-max-ttl:", "60"},          /* a validation that was repaired should not meet old data */
-        {"cache-max-negative-ttl:", "5"},
-        {"msg-cache-size:", "1m"},
-        {"rrset-cache-size:", "1m"},
-        {"infra-cache-numhosts:", "1000"},
-        {"infra-keep-probing:", "yes"}, /* forwarders that come back are used again at once */
+        {"cache-max-negative-ttl:", "5"},  {"msg-cache-size:", "1m"},      {"rrset-cache-size:", "1m"},
+        {"infra-cache-numhosts:", "1000"}, {"infra-keep-probing:", "yes"}, /* forwarders that come back are
+                                                                              used again at once */
         {"outgoing-range:", "128"},
     };
     int failure = 0;
@@ -178,9 +176,11 @@ static void explain(const struct acme_lookup *lookup, char *out, size_t size)
     if (lookup->bogus)
         (void)snprintf(out, size, "the DNSSEC signatures for %s are bogus", lookup->name);
     else if (lookup->v4_rcode != 0)
-        (void)snprintf(out, size, "%s looking up A for %s", acme_dns_rcode_name(lookup->v4_rcode), lookup->name);
+        (void)snprintf(out, size, "%s looking up A for %s", acme_dns_rcode_name(lookup->v4_rcode),
+                       lookup->name);
     else if (lookup->v6_rcode != 0)
-        (void)snprintf(out, size, "%s looking up AAAA for %s", acme_dns_rcode_name(lookup->v6_rcode), lookup->name);
+        (void)snprintf(out, size, "%s looking up AAAA for %s", acme_dns_rcode_name(lookup->v6_rcode),
+                       lookup->name);
     else if (lookup->malformed)
         (void)snprintf(out, size, "a malformed DNS answer for %s", lookup->name);
     else
@@ -215,11 +215,14 @@ static void take(struct acme_lookup *lookup, int type, int rcode, const void *pa
 {
     struct acme_ip_list *list = type == ACME_DNS_TYPE_A ? &lookup->v4 : &lookup->v6;
     int *ret_rcode = type == ACME_DNS_TYPE_A ? &lookup->v4_rcode : &lookup->v6_rcode;
+    if (rcode == 0 && packet != NULL && len >= 4)
+        rcode = ((const uint8_t *)packet)[3] & 0x0f; /* `rcode` itself tells libunbound's own failures only */
     *ret_rcode = rcode;
     if (security == 1)
         lookup->bogus = true;
-    else if (rcode == 0 && (len < 0 || packet == NULL ||
-                            acme_failed(acme_dns_read_addresses(packet, (size_t)len, type, EACH_FAMILY, list))))
+    else if (rcode == 0 &&
+             (len < 0 || packet == NULL ||
+              acme_failed(acme_dns_read_addresses(packet, (size_t)len, type, EACH_FAMILY, list))))
         lookup->malformed = true;
     settle(lookup);
 }

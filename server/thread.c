@@ -3,7 +3,8 @@
 #include <signal.h>
 #include <stdio.h>
 
-struct acme_err acme_thread_start(const char *name, void *(*run)(void *argument), void *argument, pthread_t *ret)
+struct acme_err acme_thread_start(const char *name, void *(*run)(void *argument), void *argument,
+                                  pthread_t *ret)
 {
     sigset_t all;
     sigset_t before;

@@ -6,8 +6,9 @@
 
 #include <pthread.h>
 
-/** acme_thread_start(name, run, argument, ret): a joinable thread named `name` (cut to 15 characters) with every signal blocked, so
- *  that signals reach the main thread only and a write to a closed socket returns EPIPE. Errors: IO. Thread: any. */
+/** acme_thread_start(name, run, argument, ret): a joinable thread named `name` (cut to 15 characters) with
+ * every signal blocked, so that signals reach the main thread only and a write to a closed socket returns
+ * EPIPE. Errors: IO. Thread: any. */
 struct acme_err acme_thread_start(const char *name, void *(*run)(void *argument), void *argument,
                                   pthread_t *ret) ACME_MUST_USE;
 

@@ -103,7 +103,8 @@ static struct acme_err update_account(struct acme_db *db, void *arg)
     const struct update_account *update = arg;
     int64_t changed = 0;
     TRY(acme_db_run(db, &changed,
-                    "UPDATE accounts SET contacts = COALESCE($1, contacts), status = $2 WHERE id = $3",
+                    "UPDATE accounts SET contacts = COALESCE($1, contacts), status = $2"
+                    " WHERE id = $3 AND status = 'valid'",
                     DB_TEXT(update->contacts), DB_TEXT(status_words[update->status]), DB_TEXT(update->id)));
     ENSURE(changed > 0, ACME_E_NOT_FOUND);
     return acme_ok();

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,8 +89,17 @@ static struct acme_err configure(struct acme_db *db)
     return acme_ok();
 }
 
+/* Memory statistics cost a process-wide lock at every allocation. Refused, harmlessly, when SQLite is in use
+ * already. */
+static void configure_library(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 struct acme_err acme_db_open(const char *path, enum acme_db_role role, struct acme_db **ret)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, configure_library);
     struct acme_db *db = calloc(1, sizeof *db);
     ENSURE(db, ACME_E_NOMEM);
     db->role = role;
@@ -155,12 +165,15 @@ struct acme_err acme_db_savepoint_undo(struct acme_db *db)
     return acme_db_savepoint_keep(db);
 }
 
-void acme_db_tidy(struct acme_db *db)
+bool acme_db_is_untidy(struct acme_db *db)
 {
     if (db->wal_pages < db->checkpointed_pages) /* the log has started anew */
         db->checkpointed_pages = 0;
-    if (db->wal_pages - db->checkpointed_pages < CHECKPOINT_PAGES)
-        return;
+    return db->wal_pages - db->checkpointed_pages >= CHECKPOINT_PAGES;
+}
+
+void acme_db_tidy(struct acme_db *db)
+{
     int mode = db->wal_pages < RESTART_PAGES ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART;
     int rc = sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, NULL, NULL);
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY)

@@ -9,23 +9,26 @@
 
 /* ---- writer.c ---- */
 
-/* One write: runs on the writer thread, inside a transaction shared with others; an error takes back what it
- * did and nothing else. Results belong in `arg`: they count only once the caller has been told of the commit.
- */
+/* One write: runs on the thread of whichever caller leads, inside a transaction shared with others; an error
+ * takes back what it did and nothing else. Results belong in `arg`: they count only once the caller has been
+ * told of the commit. */
 typedef struct acme_err (*acme_write_function)(struct acme_db *db, void *arg);
 
 struct acme_write_op;
 
 struct acme_writer {
-    struct acme_db *db; /* only the writer thread uses it while that runs */
+    struct acme_db *db; /* used by who leads, and by nobody else */
     pthread_t thread;
     bool running;
     pthread_mutex_t lock; /* what follows */
-    pthread_cond_t wake;
+    pthread_cond_t wake;  /* the thread */
     struct acme_write_op *first;
     struct acme_write_op **end;
     size_t queued;
-    size_t waiting; /* of these, ops somebody waits for */
+    bool led;          /* somebody leads */
+    bool thread_wants; /* the thread is next */
+    bool thread_leads;
+    bool untidy; /* the thread should checkpoint */
     bool stopping;
 };
 

@@ -31,7 +31,7 @@ static const char schema_1[] =
     " csr_sha256 TEXT,"
     " issuance_id TEXT,"
     " certificate_id TEXT,"
-    " error TEXT);"
+    " error TEXT)" ACME_DB_CLUSTERED ";"
     "CREATE INDEX orders_account ON orders (account_id, id);"
     "CREATE INDEX orders_issuance ON orders (issuance_id) WHERE issuance_id IS NOT NULL;"
 
@@ -42,7 +42,7 @@ static const char schema_1[] =
     " identifier_value TEXT NOT NULL,"
     " wildcard BIGINT NOT NULL,"
     " status TEXT NOT NULL,"
-    " expires_ms BIGINT NOT NULL);"
+    " expires_ms BIGINT NOT NULL)" ACME_DB_CLUSTERED ";"
     "CREATE INDEX authorizations_valid ON authorizations"
     " (account_id, identifier_type, identifier_value, wildcard, expires_ms) WHERE status = 'valid';"
 
@@ -50,7 +50,7 @@ static const char schema_1[] =
     " order_id TEXT NOT NULL REFERENCES orders (id),"
     " position BIGINT NOT NULL,"
     " authz_id TEXT NOT NULL REFERENCES authorizations (id),"
-    " PRIMARY KEY (order_id, position));"
+    " PRIMARY KEY (order_id, position))" ACME_DB_CLUSTERED ";"
     "CREATE INDEX order_authorizations_authz ON order_authorizations (authz_id);"
 
     "CREATE TABLE challenges ("
@@ -62,7 +62,7 @@ static const char schema_1[] =
     " status TEXT NOT NULL,"
     " validated_ms BIGINT NOT NULL,"
     " started_ms BIGINT NOT NULL,"
-    " error TEXT);"
+    " error TEXT)" ACME_DB_CLUSTERED ";"
     "CREATE UNIQUE INDEX challenges_authz ON challenges (authz_id, position);"
 
     "CREATE TABLE issuances ("
@@ -115,12 +115,12 @@ static const char schema_1[] =
     " run_at_ms BIGINT NOT NULL,"
     " created_ms BIGINT NOT NULL,"
     " owner TEXT,"
-    " due_ms BIGINT NOT NULL);"
+    " due_ms BIGINT NOT NULL)" ACME_DB_CLUSTERED ";"
     "CREATE INDEX jobs_due ON jobs (queue, due_ms);"
 
     "CREATE TABLE named_values ("
     " name TEXT NOT NULL PRIMARY KEY,"
-    " value BYTEA NOT NULL);";
+    " value BYTEA NOT NULL)" ACME_DB_CLUSTERED ";";
 
 static const char *const steps[] = {schema_1};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };

@@ -1,9 +1,11 @@
 /* Durable state: typed operations, each atomic and committed to disk when it returns (SQLite WAL,
- * synchronous=FULL, many callers' writes gathered into one transaction by the writer thread).
+ * synchronous=FULL, many callers' writes gathered into one transaction).
  *
  * Everything a function returns through `ret_` lives in the arena handed in. Texts are NUL-terminated; absent
- * optional texts are NULL, absent times 0. Errors of every operation, besides those named: IO, NOMEM; outputs
- * are untouched on error. Thread: any, except where noted; calls block for the disk, so never on a loop. */
+ * optional texts are NULL, absent times 0. Errors of every operation, besides those named: IO, NOMEM; writes
+ * also BUSY (too many are queued; nothing happened) and INTERNAL (the caller broke a constraint: an id used
+ * twice, an unknown account). Outputs are untouched on error. Thread: any, except where noted; calls block
+ * for the disk, so never on a loop. */
 #ifndef ACME_STORE_STORE_H
 #define ACME_STORE_STORE_H
 
@@ -13,16 +15,18 @@
 struct acme_store;
 
 struct acme_store_options {
-    const char *path;   /* database file, made (0600) when absent */
-    int reader_count;   /* read connections; about the number of worker threads */
+    const char *path; /* database file, made (0600) when absent */
+    int reader_count; /* read connections; about the number of worker threads */
 };
 
-/** acme_store_open(options, clock, ret): open, migrate to this program's schema, start the writer thread.
- *  Errors: IO; UNSUPPORTED when the schema is newer than this program; BUSY when another process has it open. */
+/** acme_store_open(options, clock, ret): open and migrate to this program's schema.
+ *  Errors: IO; UNSUPPORTED when the schema is newer than this program; BUSY when another process has it open.
+ */
 struct acme_err acme_store_open(const struct acme_store_options *options, const struct acme_clock *clock,
                                 struct acme_store **ret) ACME_MUST_USE;
 
-/** acme_store_close(store): finish queued writes, checkpoint, close. No other call may be running. NULL allowed. */
+/** acme_store_close(store): finish queued writes, checkpoint, close. No other call may be running. NULL
+ * allowed. */
 void acme_store_close(struct acme_store *store);
 
 /* ---- small named values: nonce state and the like ---- */
@@ -31,7 +35,8 @@ void acme_store_close(struct acme_store *store);
 struct acme_err acme_store_value_get(struct acme_store *store, struct acme_arena *arena, const char *name,
                                      struct acme_bytes *ret) ACME_MUST_USE;
 /** acme_store_value_set(store, name, value): insert or replace; value.data NULL deletes. */
-struct acme_err acme_store_value_set(struct acme_store *store, const char *name, struct acme_bytes value) ACME_MUST_USE;
+struct acme_err acme_store_value_set(struct acme_store *store, const char *name,
+                                     struct acme_bytes value) ACME_MUST_USE;
 
 /* ---- accounts (RFC 8555 section 7.1.2) ---- */
 
@@ -47,17 +52,19 @@ struct acme_account {
     int64_t created_ms;
 };
 
-/** acme_store_account_create(store, arena, account, ret, ret_created): insert, or find the account that has this thumbprint
- *  already (two racing registrations make one account). */
+/** acme_store_account_create(store, arena, account, ret, ret_created): insert, or find the account that has
+ * this thumbprint already (two racing registrations make one account). */
 struct acme_err acme_store_account_create(struct acme_store *store, struct acme_arena *arena,
                                           const struct acme_account *account, struct acme_account *ret,
                                           bool *ret_created) ACME_MUST_USE;
 /** acme_store_account_get / _find: by id / by key thumbprint. Errors: NOT_FOUND. */
 struct acme_err acme_store_account_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                        struct acme_account *ret) ACME_MUST_USE;
-struct acme_err acme_store_account_find(struct acme_store *store, struct acme_arena *arena, const char *thumbprint,
-                                        struct acme_account *ret) ACME_MUST_USE;
-/** acme_store_account_update(store, id, contacts, status): set new contacts (NULL: keep) and status. Errors: NOT_FOUND. */
+struct acme_err acme_store_account_find(struct acme_store *store, struct acme_arena *arena,
+                                        const char *thumbprint, struct acme_account *ret) ACME_MUST_USE;
+/** acme_store_account_update(store, id, contacts, status): set new contacts (NULL: keep) and status of a
+ * valid account; what is not valid stays as it is, so that a racing update cannot revive it. Errors:
+ * NOT_FOUND (also: no longer valid). */
 struct acme_err acme_store_account_update(struct acme_store *store, const char *id, const char *contacts,
                                           enum acme_account_status status) ACME_MUST_USE;
 
@@ -71,38 +78,42 @@ struct acme_job {
     const char *subject_id; /* challenge id, or issuance id */
     const char *queue;      /* "validation", or the issuer's name: what limits apply */
     const char *state;      /* the backend's saved JSON object; NULL before its first step */
-    bool intent;            /* a call that must not happen twice has been announced, its outcome is not known */
-    int attempts;           /* real failures so far; waiting does not count */
+    bool intent;  /* a call that must not happen twice has been announced, its outcome is not known */
+    int attempts; /* real failures so far; waiting does not count */
     int64_t run_at_ms;
     int64_t created_ms;
 };
 
-/* Who works on a job. A job carries its owner and the end of the lease; every change of a job names the owner and
- * fails with STATE when the job has meanwhile gone to another. */
+/* Who works on a job. A job carries its owner and the end of the lease; every change of a job names the owner
+ * and fails with STATE when the job has meanwhile gone to another. */
 struct acme_lease {
     const char *owner;
     int64_t until_ms;
 };
 
-/** acme_store_jobs_recover(store): at start, by the only process: end all leases, so that every unfinished job is due. */
+/** acme_store_jobs_recover(store): at start, by the only process: end all leases, so that every unfinished
+ * job is due. */
 struct acme_err acme_store_jobs_recover(struct acme_store *store, size_t *ret_count) ACME_MUST_USE;
 
-/** acme_store_jobs_claim(store, arena, queue, now_ms, lease, limit, ret, ret_count): lease up to `limit` jobs of one queue
- *  that are due (run_at_ms <= now, no running lease), oldest first. */
+/** acme_store_jobs_claim(store, arena, queue, now_ms, lease, limit, ret, ret_count): lease up to `limit` jobs
+ * of one queue that are due (run_at_ms <= now, no running lease), oldest first. */
 struct acme_err acme_store_jobs_claim(struct acme_store *store, struct acme_arena *arena, const char *queue,
                                       int64_t now_ms, const struct acme_lease *lease, size_t limit,
                                       struct acme_job **ret, size_t *ret_count) ACME_MUST_USE;
 
-/** acme_store_jobs_next(store, queue, ret_ms): when the next job of the queue can be claimed (its run_at or its lease's end,
- *  whichever is later), 0 for none. A read: costs no commit. */
-struct acme_err acme_store_jobs_next(struct acme_store *store, const char *queue, int64_t *ret_ms) ACME_MUST_USE;
+/** acme_store_jobs_next(store, queue, ret_ms): when the next job of the queue can be claimed (its run_at or
+ * its lease's end, whichever is later), 0 for none. A read: costs no commit. */
+struct acme_err acme_store_jobs_next(struct acme_store *store, const char *queue,
+                                     int64_t *ret_ms) ACME_MUST_USE;
 
-/** acme_store_job_save(store, job_id, lease, state, intent): keep the job, renew its lease, save the state and the announced
- *  intent, durable on return. Errors: STATE. */
-struct acme_err acme_store_job_save(struct acme_store *store, const char *job_id, const struct acme_lease *lease,
-                                    const char *state, bool intent) ACME_MUST_USE;
+/** acme_store_job_save(store, job_id, lease, state, intent): keep the job, renew its lease, save the state
+ * and the announced intent, durable on return. Errors: STATE. */
+struct acme_err acme_store_job_save(struct acme_store *store, const char *job_id,
+                                    const struct acme_lease *lease, const char *state,
+                                    bool intent) ACME_MUST_USE;
 
-/** acme_store_job_wait(store, job_id, owner, state, run_at_ms, attempts): give the job back until run_at_ms; clears intent. Errors: STATE. */
+/** acme_store_job_wait(store, job_id, owner, state, run_at_ms, attempts): give the job back until run_at_ms;
+ * clears intent. Errors: STATE. */
 struct acme_err acme_store_job_wait(struct acme_store *store, const char *job_id, const char *owner,
                                     const char *state, int64_t run_at_ms, int attempts) ACME_MUST_USE;
 
@@ -147,37 +158,40 @@ struct acme_authz {
     size_t challenge_count;
 };
 
-/** acme_store_authz_get / acme_store_challenge_get: one authorization with all its challenges; the latter finds it through a
- *  challenge. Not limited to an account: callers compare account_id. Errors: NOT_FOUND. */
+/** acme_store_authz_get / acme_store_challenge_get: one authorization with all its challenges; the latter
+ * finds it through a challenge. Not limited to an account: callers compare account_id. Errors: NOT_FOUND. */
 struct acme_err acme_store_authz_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                      struct acme_authz *ret) ACME_MUST_USE;
-struct acme_err acme_store_challenge_get(struct acme_store *store, struct acme_arena *arena, const char *challenge_id,
-                                         struct acme_authz *ret) ACME_MUST_USE;
+struct acme_err acme_store_challenge_get(struct acme_store *store, struct acme_arena *arena,
+                                         const char *challenge_id, struct acme_authz *ret) ACME_MUST_USE;
 
-/** acme_store_authz_deactivate(store, id): pending or valid -> deactivated; pending or ready orders that need it become
- *  invalid with `error`. Errors: NOT_FOUND, STATE (already final). */
-struct acme_err acme_store_authz_deactivate(struct acme_store *store, const char *id, const char *error) ACME_MUST_USE;
+/** acme_store_authz_deactivate(store, id): pending or valid -> deactivated; pending or ready orders that need
+ * it become invalid with `error`. Errors: NOT_FOUND, STATE (already final). */
+struct acme_err acme_store_authz_deactivate(struct acme_store *store, const char *id,
+                                            const char *error) ACME_MUST_USE;
 
-/** acme_store_challenge_start(store, challenge_id, job, lease, now_ms): pending -> processing, together with its job, leased from the
- *  start to this process (which saves the claim). `job` gives id, queue, created_ms; kind and subject are implied.
- *  Errors: NOT_FOUND; STATE when the challenge or its authorization is not pending (nothing happens). */
+/** acme_store_challenge_start(store, challenge_id, job, lease, now_ms): pending -> processing, together with
+ * its job, leased from the start to this process (which saves the claim). `job` gives id, queue, created_ms;
+ * kind and subject are implied. Errors: NOT_FOUND; STATE when the challenge or its authorization is not
+ * pending (nothing happens). */
 struct acme_err acme_store_challenge_start(struct acme_store *store, const char *challenge_id,
                                            const struct acme_job *job, const struct acme_lease *lease,
                                            int64_t now_ms) ACME_MUST_USE;
 
-/** acme_store_challenge_progress(store, challenge_id, job_id, owner, error, run_at_ms, attempts): a failed try that will be repeated: the
- *  problem is kept on the processing challenge (RFC 8555 section 8.2), the job waits until run_at_ms. Errors: STATE. */
-struct acme_err acme_store_challenge_progress(struct acme_store *store, const char *challenge_id, const char *job_id,
-                                              const char *owner, const char *error, int64_t run_at_ms,
-                                              int attempts) ACME_MUST_USE;
+/** acme_store_challenge_progress(store, challenge_id, job_id, owner, error, run_at_ms, attempts): a failed
+ * try that will be repeated: the problem is kept on the processing challenge (RFC 8555 section 8.2), the job
+ * waits until run_at_ms. Errors: STATE. */
+struct acme_err acme_store_challenge_progress(struct acme_store *store, const char *challenge_id,
+                                              const char *job_id, const char *owner, const char *error,
+                                              int64_t run_at_ms, int attempts) ACME_MUST_USE;
 
-/** acme_store_challenge_finish(store, challenge_id, job_id, owner, error, now_ms, authz_expires_ms): the validation's end; error NULL
- *  means success. Challenge, authorization and every order that waits for it move together (all valid -> ready, one
- *  invalid -> invalid with the error), and the job is gone. An authorization that is no longer pending keeps its state.
- *  Errors: STATE (lost lease). */
-struct acme_err acme_store_challenge_finish(struct acme_store *store, const char *challenge_id, const char *job_id,
-                                            const char *owner, const char *error, int64_t now_ms,
-                                            int64_t authz_expires_ms) ACME_MUST_USE;
+/** acme_store_challenge_finish(store, challenge_id, job_id, owner, error, now_ms, authz_expires_ms): the
+ * validation's end; error NULL means success. Challenge, authorization and every order that waits for it move
+ * together (all valid -> ready, one invalid -> invalid with the error), and the job is gone. An authorization
+ * that is no longer pending keeps its state. Errors: STATE (lost lease). */
+struct acme_err acme_store_challenge_finish(struct acme_store *store, const char *challenge_id,
+                                            const char *job_id, const char *owner, const char *error,
+                                            int64_t now_ms, int64_t authz_expires_ms) ACME_MUST_USE;
 
 /* ---- orders (section 7.1.3, 7.4) ---- */
 
@@ -209,26 +223,28 @@ struct acme_order {
     const char *error;
 };
 
-/** acme_store_order_create(store, arena, order, authzs, now_ms, reuse_until_ms, ret): make the order (id, account_id, profile, identifiers,
- *  times given) with one authorization per identifier: for each the account's valid one for the same identifier and
- *  wildcard flag that lives beyond reuse_until_ms, if any, else authzs[i] is inserted with its challenges.
- *  The order is ready when all are valid. */
+/** acme_store_order_create(store, arena, order, authzs, now_ms, reuse_until_ms, ret): make the order (id,
+ * account_id, profile, identifiers, times given) with one authorization per identifier: for each the
+ * account's valid one for the same identifier and wildcard flag that lives beyond reuse_until_ms, if any,
+ * else authzs[i] is inserted with its challenges. The order is ready when all are valid. */
 struct acme_err acme_store_order_create(struct acme_store *store, struct acme_arena *arena,
                                         const struct acme_order *order, const struct acme_authz *authzs,
-                                        int64_t now_ms, int64_t reuse_until_ms, struct acme_order *ret) ACME_MUST_USE;
+                                        int64_t now_ms, int64_t reuse_until_ms,
+                                        struct acme_order *ret) ACME_MUST_USE;
 
 /** acme_store_order_get: Errors: NOT_FOUND. Callers compare account_id. */
 struct acme_err acme_store_order_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                      struct acme_order *ret) ACME_MUST_USE;
 
-/** acme_store_orders_list(store, arena, account_id, after_id, limit, ret_ids, ret_count): ids of the account's orders that are not invalid, by id,
- *  those behind after_id (NULL: from the start). */
-struct acme_err acme_store_orders_list(struct acme_store *store, struct acme_arena *arena, const char *account_id,
-                                       const char *after_id, size_t limit, const char ***ret_ids,
-                                       size_t *ret_count) ACME_MUST_USE;
+/** acme_store_orders_list(store, arena, account_id, after_id, limit, ret_ids, ret_count): ids of the
+ * account's orders that are not invalid, by id, those behind after_id (NULL: from the start). */
+struct acme_err acme_store_orders_list(struct acme_store *store, struct acme_arena *arena,
+                                       const char *account_id, const char *after_id, size_t limit,
+                                       const char ***ret_ids, size_t *ret_count) ACME_MUST_USE;
 
-/* ---- issuances: one certificate wanted from one issuer. Orders of one account for the same names, profile and key
- * share one (clients that gave up come back with a new order), so that nothing is bought twice. ---- */
+/* ---- issuances: one certificate wanted from one issuer. Orders of one account for the same names, profile
+ * and key share one (clients that gave up come back with a new order), so that nothing is bought twice. ----
+ */
 
 enum acme_issuance_status { ACME_ISSUANCE_PENDING, ACME_ISSUANCE_ISSUED, ACME_ISSUANCE_FAILED };
 
@@ -257,19 +273,21 @@ struct acme_issuance {
 enum acme_finalize_outcome {
     ACME_FINALIZE_STARTED, /* a new issuance and its leased job were made */
     ACME_FINALIZE_JOINED,  /* the order joined an issuance in flight */
-    ACME_FINALIZE_ADOPTED, /* an issued, never downloaded certificate became this order's: the order is valid */
+    ACME_FINALIZE_ADOPTED, /* an issued, never downloaded certificate became this order's: the order is valid
+                            */
     ACME_FINALIZE_REPEATED /* the same CSR was accepted for this order before: nothing changed */
 };
 
-/** acme_store_order_finalize(store, arena, issuance, job, lease, now_ms, adopt_since_ms, ret_order, ret_outcome): ready -> processing (or valid) with what it
- *  takes, in one step. `issuance` and `job` are candidates, used only for STARTED; issuance->order_id names the order.
- *  Issued certificates made before adopt_since_ms or already downloaded are not adopted.
- *  Errors: NOT_FOUND; STATE when the order is neither ready nor finalized with this very CSR (*ret_order is then set
- *  all the same, to tell the client its status). */
+/** acme_store_order_finalize(store, arena, issuance, job, lease, now_ms, adopt_since_ms, ret_order,
+ * ret_outcome): ready -> processing (or valid) with what it takes, in one step. `issuance` and `job` are
+ * candidates, used only for STARTED; issuance->order_id names the order. Issued certificates made before
+ * adopt_since_ms or already downloaded are not adopted. Errors: NOT_FOUND; STATE when the order is neither
+ * ready nor finalized with this very CSR (*ret_order is then set all the same, to tell the client its
+ * status). */
 struct acme_err acme_store_order_finalize(struct acme_store *store, struct acme_arena *arena,
                                           const struct acme_issuance *issuance, const struct acme_job *job,
-                                          const struct acme_lease *lease, int64_t now_ms, int64_t adopt_since_ms,
-                                          struct acme_order *ret_order,
+                                          const struct acme_lease *lease, int64_t now_ms,
+                                          int64_t adopt_since_ms, struct acme_order *ret_order,
                                           enum acme_finalize_outcome *ret_outcome) ACME_MUST_USE;
 
 /** acme_store_issuance_get: Errors: NOT_FOUND. */
@@ -291,27 +309,31 @@ struct acme_certificate {
     int64_t downloaded_ms;
 };
 
-/** acme_store_issuance_issued(store, issuance_id, job_id, owner, upstream_ref, certificate): the end well: the certificate is stored, every
- *  processing order of the issuance becomes valid, the job is gone. Errors: STATE (lost lease). */
-struct acme_err acme_store_issuance_issued(struct acme_store *store, const char *issuance_id, const char *job_id,
-                                           const char *owner, const char *upstream_ref,
+/** acme_store_issuance_issued(store, issuance_id, job_id, owner, upstream_ref, certificate): the end well:
+ * the certificate is stored, every processing order of the issuance becomes valid, the job is gone. Errors:
+ * STATE (lost lease). */
+struct acme_err acme_store_issuance_issued(struct acme_store *store, const char *issuance_id,
+                                           const char *job_id, const char *owner, const char *upstream_ref,
                                            const struct acme_certificate *certificate) ACME_MUST_USE;
 
-/** acme_store_issuance_failed(store, issuance_id, job_id, owner, upstream_ref, error): the end badly: every processing order becomes invalid with
- *  `error` (problem document), the job is gone. Errors: STATE. */
-struct acme_err acme_store_issuance_failed(struct acme_store *store, const char *issuance_id, const char *job_id,
-                                           const char *owner, const char *upstream_ref, const char *error) ACME_MUST_USE;
+/** acme_store_issuance_failed(store, issuance_id, job_id, owner, upstream_ref, error): the end badly: every
+ * processing order becomes invalid with `error` (problem document), the job is gone. Errors: STATE. */
+struct acme_err acme_store_issuance_failed(struct acme_store *store, const char *issuance_id,
+                                           const char *job_id, const char *owner, const char *upstream_ref,
+                                           const char *error) ACME_MUST_USE;
 
 /** acme_store_issuance_orders(store, arena, issuance_id, ret_ids, ret_count): the orders that share it. */
-struct acme_err acme_store_issuance_orders(struct acme_store *store, struct acme_arena *arena, const char *issuance_id,
-                                           const char ***ret_ids, size_t *ret_count) ACME_MUST_USE;
+struct acme_err acme_store_issuance_orders(struct acme_store *store, struct acme_arena *arena,
+                                           const char *issuance_id, const char ***ret_ids,
+                                           size_t *ret_count) ACME_MUST_USE;
 
 /** acme_store_certificate_get: Errors: NOT_FOUND. Callers compare account_id. */
 struct acme_err acme_store_certificate_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                            struct acme_certificate *ret) ACME_MUST_USE;
 
-/** acme_store_certificate_downloaded(store, id, now_ms): remember the first download. Does not wait for the commit: losing it in a
- *  crash only means that a client that comes back gets the same certificate once more. */
+/** acme_store_certificate_downloaded(store, id, now_ms): remember the first download. Does not wait for the
+ * commit: losing it in a crash only means that a client that comes back gets the same certificate once more.
+ */
 void acme_store_certificate_downloaded(struct acme_store *store, const char *id, int64_t now_ms);
 
 #endif

@@ -1,5 +1,8 @@
-/* The writer thread: gathers the writes of many callers into one transaction and answers each after the
- * commit, so that the price of a durable commit is shared (group commit). */
+/* Group commit: the writes of many callers share one transaction, so that the price of a durable commit is
+ * shared. One caller at a time leads: it takes everything that is queued, runs and commits it, answers the
+ * others and hands the lead to the first of those who came meanwhile. A caller that finds nobody leading does
+ * its own write without waking any other thread. The writer thread leads only for what nobody waits for:
+ * posted writes and checkpoints. */
 #include "store/internal.h"
 
 #include <signal.h>
@@ -16,8 +19,9 @@ struct acme_write_op {
     void *arg;
     bool posted; /* nobody waits; this and arg are ours to free */
     bool done;
+    bool leads; /* the lead was handed to its caller */
     struct acme_err result;
-    pthread_cond_t answered;
+    pthread_cond_t answered; /* done or leads */
     struct acme_write_op *next;
 };
 
@@ -55,7 +59,7 @@ static void run_batch(struct acme_db *db, struct acme_write_op *batch)
 }
 
 /* Called with the lock. A waiting caller's op is on its stack and gone as soon as the lock is. */
-static void answer_batch(struct acme_write_op *batch)
+static void answer_batch(struct acme_write_op *batch, const struct acme_write_op *own)
 {
     struct acme_write_op *next = NULL;
     for (struct acme_write_op *op = batch; op; op = next) {
@@ -63,11 +67,52 @@ static void answer_batch(struct acme_write_op *batch)
         if (op->posted) {
             free(op->arg);
             free(op);
-        } else {
-            op->done = true;
-            pthread_cond_signal(&op->answered);
+            continue;
         }
+        op->done = true;
+        if (op != own)
+            pthread_cond_signal(&op->answered);
     }
+}
+
+/* Called with the lock, leading. */
+static void hand_on_lead(struct acme_writer *writer)
+{
+    if (writer->thread_wants) {
+        writer->thread_leads = true;
+        pthread_cond_signal(&writer->wake);
+        return;
+    }
+    for (struct acme_write_op *op = writer->first; op; op = op->next) {
+        if (op->posted)
+            continue;
+        op->leads = true;
+        pthread_cond_signal(&op->answered);
+        return;
+    }
+    writer->led = false;
+}
+
+/* Called with the lock, leading: everything queued, and the caller's own op (NULL: the thread leads) with it.
+ */
+static void lead(struct acme_writer *writer, const struct acme_write_op *own)
+{
+    struct acme_write_op *batch = writer->first;
+    writer->first = NULL;
+    writer->end = &writer->first;
+    writer->queued = 0;
+    pthread_mutex_unlock(&writer->lock);
+    if (batch)
+        run_batch(writer->db, batch);
+    bool untidy = acme_db_is_untidy(writer->db);
+    if (untidy && !own)
+        acme_db_tidy(writer->db);
+    pthread_mutex_lock(&writer->lock);
+    if (untidy && own && !writer->untidy) {
+        writer->untidy = true;
+        pthread_cond_signal(&writer->wake);
+    }
+    answer_batch(batch, own);
 }
 
 static struct timespec monotonic_in(int delay_ms)
@@ -83,15 +128,27 @@ static struct timespec monotonic_in(int delay_ms)
     return at;
 }
 
-/* Called with the lock: until there is something to do, at once when somebody waits for it. */
+/* Called with the lock: until the thread is needed. Posted writes mostly go along with others' meanwhile. */
 static void wait_for_work(struct acme_writer *writer)
 {
-    while (!writer->first && !writer->stopping)
+    while (!writer->first && !writer->untidy && !writer->stopping)
         pthread_cond_wait(&writer->wake, &writer->lock);
     struct timespec until = monotonic_in(POST_DELAY_MS);
-    while (writer->waiting == 0 && !writer->stopping)
+    while (writer->first && !writer->untidy && !writer->stopping)
         if (pthread_cond_timedwait(&writer->wake, &writer->lock, &until) != 0)
             break;
+}
+
+/* Called with the lock. */
+static void take_lead(struct acme_writer *writer)
+{
+    if (writer->led) {
+        writer->thread_wants = true;
+        while (!writer->thread_leads)
+            pthread_cond_wait(&writer->wake, &writer->lock);
+        writer->thread_wants = writer->thread_leads = false;
+    }
+    writer->led = true;
 }
 
 static void *writer_main(void *context)
@@ -101,23 +158,14 @@ static void *writer_main(void *context)
     pthread_mutex_lock(&writer->lock);
     for (;;) {
         wait_for_work(writer);
-        struct acme_write_op *batch = writer->first;
-        if (!batch)
-            break; /* stopping, and nothing left */
-        writer->first = NULL;
-        writer->end = &writer->first;
-        writer->queued = 0;
-        writer->waiting = 0;
-        pthread_mutex_unlock(&writer->lock);
-
-        run_batch(writer->db, batch);
-
-        pthread_mutex_lock(&writer->lock);
-        answer_batch(batch);
-        pthread_mutex_unlock(&writer->lock);
-
-        acme_db_tidy(writer->db);
-        pthread_mutex_lock(&writer->lock);
+        if (writer->stopping && !writer->first)
+            break;
+        if (!writer->first && !writer->untidy)
+            continue; /* went along with somebody else's */
+        take_lead(writer);
+        lead(writer, NULL);
+        writer->untidy = false;
+        hand_on_lead(writer);
     }
     pthread_mutex_unlock(&writer->lock);
     return NULL;
@@ -169,9 +217,6 @@ static bool enqueue(struct acme_writer *writer, struct acme_write_op *op)
     *writer->end = op;
     writer->end = &op->next;
     writer->queued++;
-    writer->waiting += op->posted ? 0 : 1;
-    if (writer->queued == 1 || (writer->waiting == 1 && !op->posted))
-        pthread_cond_signal(&writer->wake);
     return true;
 }
 
@@ -181,8 +226,14 @@ struct acme_err acme_writer_run(struct acme_writer *writer, acme_write_function 
 
     pthread_mutex_lock(&writer->lock);
     if (enqueue(writer, &op)) {
-        while (!op.done)
+        op.leads = !writer->led;
+        writer->led = true;
+        while (!op.done && !op.leads)
             pthread_cond_wait(&op.answered, &writer->lock);
+        if (!op.done) {
+            lead(writer, &op);
+            hand_on_lead(writer);
+        }
     } else {
         op.result = acme_err(ACME_E_BUSY);
     }
@@ -199,6 +250,8 @@ void acme_writer_post(struct acme_writer *writer, acme_write_function function, 
         *op = (struct acme_write_op){.function = function, .arg = arg, .posted = true};
         pthread_mutex_lock(&writer->lock);
         queued = enqueue(writer, op);
+        if (queued && writer->queued == 1)
+            pthread_cond_signal(&writer->wake);
         pthread_mutex_unlock(&writer->lock);
     }
     if (!queued) {

@@ -66,21 +66,8 @@ static void b64url_round_trip(void **state)
 static void b64url_refuses(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"A",
-                                      "AAAAA",
-                                      "Zg==",
-                                      "Zm9v=",
-                                      "Zm9v\n",
-                                      " Zm9v",
-                                      "Zm+v",
-                                      "Zm/v",
-                                      "Zh",
-                                      "Zn",
-                                      "Zm9",
-                                      "Zm-",
-                                      "Z\xc3\xa4"
-                                      "A",
-                                      "AA.A"};
+    static const char *const bad[] = {"A",    "AAAAA", "Zg==", "Zm9v=", "Zm9v\n", " Zm9v",      "Zm+v",
+                                      "Zm/v", "Zh",    "Zn",   "Zm9",   "Zm-",    "Z\xc3\xa4X", "AA.A"};
     struct acme_bytes out = {.data = NULL, .len = 77};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(decode(bad[i], &out), ACME_E_FORMAT);
