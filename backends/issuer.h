@@ -1,9 +1,11 @@
-/* Issuers: what turns a CSR into a certificate. An issuer does no I/O: it is a function from its configuration, the
- * request, its saved state and what just happened to the next step; server/ performs the step.
+/* Issuers: what turns a CSR into a certificate. An issuer does no I/O: it is a function from its
+ * configuration, the request, its saved state and what just happened to the next step; server/ performs the
+ * step.
  *
- * Exactly-once: a CALL marked `once` must never happen twice blindly. Before it is sent the runner commits the
- * state and the intent. When the process dies or the outcome stays unknown (timeout, dropped connection, 5xx) the
- * issuer is entered with RECOVER, or CALL_FAILED / REPLY, and looks upstream for what it did before it does it again. */
+ * Exactly-once: a CALL marked `once` must never happen twice blindly. Before it is sent the runner commits
+ * the state and the intent. When the process dies or the outcome stays unknown (timeout, dropped connection,
+ * 5xx) the issuer is entered with RECOVER, or CALL_FAILED / REPLY, and looks upstream for what it did before
+ * it does it again. */
 #ifndef ACME_BACKENDS_ISSUER_H
 #define ACME_BACKENDS_ISSUER_H
 
@@ -15,11 +17,13 @@
 #include "certs/csr.h"
 
 struct acme_issue_request {
-    const char *tag; /* unique per issuance, printable, at most 64 characters: written into upstream comments */
+    const char
+        *tag; /* unique per issuance, printable, at most 64 characters: written into upstream comments */
     const char *account_id;
     const char *order_id;
     const struct acme_csr *csr;
-    const struct acme_identifier *identifiers; /* in the order's sequence; the first one stands for a missing CN */
+    const struct acme_identifier
+        *identifiers; /* in the order's sequence; the first one stands for a missing CN */
     size_t identifier_count;
     int64_t not_before_ms; /* 0: the issuer's choice */
     int64_t not_after_ms;  /* 0: the issuer's or the profile's choice */
@@ -29,11 +33,12 @@ struct acme_issue_request {
 };
 
 enum acme_issuer_event {
-    ACME_ISSUER_START,       /* first entry, empty state */
-    ACME_ISSUER_TIMER,       /* a WAIT ended, or the process restarted while nothing unrepeatable was under way */
-    ACME_ISSUER_REPLY,       /* the last CALL was answered (any HTTP status) */
-    ACME_ISSUER_CALL_FAILED, /* the last CALL got no HTTP answer; `reached` tells whether it may have been processed */
-    ACME_ISSUER_RECOVER      /* the process died after an intent was committed: the once-CALL may have happened */
+    ACME_ISSUER_START, /* first entry, empty state */
+    ACME_ISSUER_TIMER, /* a WAIT ended, or the process restarted while nothing unrepeatable was under way */
+    ACME_ISSUER_REPLY, /* the last CALL was answered (any HTTP status) */
+    ACME_ISSUER_CALL_FAILED, /* the last CALL got no HTTP answer; `reached` tells whether it may have been
+                                processed */
+    ACME_ISSUER_RECOVER /* the process died after an intent was committed: the once-CALL may have happened */
 };
 
 struct acme_issuer_input {
@@ -41,22 +46,22 @@ struct acme_issuer_input {
     int64_t now_ms;
     const struct acme_http_reply *reply; /* REPLY */
     const char *failure;                 /* CALL_FAILED: for the operator, no secrets */
-    bool reached;                        /* CALL_FAILED: false only when surely nothing was sent (DNS, refused, TLS) */
-    int attempts;                        /* real failures so far */
+    bool reached; /* CALL_FAILED: false only when surely nothing was sent (DNS, refused, TLS) */
+    int attempts; /* real failures so far */
 };
 
 enum acme_step_kind { ACME_STEP_CALL, ACME_STEP_WAIT, ACME_STEP_ISSUED, ACME_STEP_FAILED };
 
 struct acme_step {
     enum acme_step_kind kind;
-    struct acme_http_call call; /* CALL */
-    bool once;                  /* CALL: commit the intent first */
-    int64_t wait_until_ms;      /* WAIT */
-    bool failure;               /* WAIT: after a real failure, so it spends an attempt */
-    struct acme_cert_list certs;  /* ISSUED: everything received, in any order */
-    struct acme_problem problem;  /* FAILED: what the client is told */
-    const char *note;             /* one plain sentence for the operator: what happened, or what is waited for */
-    const char *upstream_ref;     /* the upstream's number for the request once known, else NULL */
+    struct acme_http_call call;  /* CALL */
+    bool once;                   /* CALL: commit the intent first */
+    int64_t wait_until_ms;       /* WAIT */
+    bool failure;                /* WAIT: after a real failure, so it spends an attempt */
+    struct acme_cert_list certs; /* ISSUED: everything received, in any order */
+    struct acme_problem problem; /* FAILED: what the client is told */
+    const char *note;         /* one plain sentence for the operator: what happened, or what is waited for */
+    const char *upstream_ref; /* the upstream's number for the request once known, else NULL */
 };
 
 /* What the transport needs to reach an upstream; performing it is server/'s. All may be NULL. */
@@ -72,9 +77,10 @@ struct acme_issuer;
 struct acme_issuer_class {
     const char *type; /* as in the configuration: "local", "scm" */
 
-    /** step(issuer, arena, request, state, input, ret): decide one step. `state` is a JSON object the issuer may change; it is saved
-     *  with every WAIT, before every once-CALL and after its outcome. Everything in *ret lives in `arena` or in the issuer.
-     *  Errors (only for our own failures: NOMEM, CRYPTO, INTERNAL): the runner retries later. Thread: any, several at once. */
+    /** step(issuer, arena, request, state, input, ret): decide one step. `state` is a JSON object the issuer
+     * may change; it is saved with every WAIT, before every once-CALL and after its outcome. Everything in
+     * *ret lives in `arena` or in the issuer. Errors (only for our own failures: NOMEM, CRYPTO, INTERNAL):
+     * the runner retries later. Thread: any, several at once. */
     struct acme_err (*step)(const struct acme_issuer *issuer, struct acme_arena *arena,
                             const struct acme_issue_request *request, cJSON *state,
                             const struct acme_issuer_input *input, struct acme_step *ret);
@@ -86,8 +92,8 @@ struct acme_issuer {
     const struct acme_issuer_class *class;
     const char *name;
     struct acme_transport transport;
-    int64_t deadline_ms;  /* how long an issuance may take, from finalize */
-    int max_concurrency;  /* calls under way at once */
+    int64_t deadline_ms; /* how long an issuance may take, from finalize */
+    int max_concurrency; /* calls under way at once */
 };
 
 void acme_issuer_destroy(struct acme_issuer *issuer);

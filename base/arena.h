@@ -23,8 +23,8 @@ struct acme_arena *acme_arena_create(size_t max_bytes);
 /** acme_arena_destroy(arena): run the clean-ups, latest first, and release everything. NULL is allowed. */
 void acme_arena_destroy(struct acme_arena *arena);
 
-/** acme_arena_alloc(arena, size): `size` zeroed bytes aligned for any type; NULL at the cap or without memory.
- *  The result lives as long as the arena. The same holds for the functions below. */
+/** acme_arena_alloc(arena, size): `size` zeroed bytes aligned for any type; NULL at the cap or without
+ * memory. The result lives as long as the arena. The same holds for the functions below. */
 void *acme_arena_alloc(struct acme_arena *arena, size_t size);
 char *acme_arena_strdup(struct acme_arena *arena, const char *text);
 char *acme_arena_strndup(struct acme_arena *arena, const char *text, size_t len);

@@ -26,7 +26,8 @@ void acme_buf_printf(struct acme_buf *buf, const char *format, ...) ACME_PRINTF(
 /** acme_buf_cstr(buf): the contents as a C string, "" when empty; NULL when anything failed. */
 const char *acme_buf_cstr(const struct acme_buf *buf);
 
-/** acme_buf_steal(buf): hand the malloc'd contents to the caller (free()), leave `buf` empty; NULL on failure. */
+/** acme_buf_steal(buf): hand the malloc'd contents to the caller (free()), leave `buf` empty; NULL on
+ * failure. */
 char *acme_buf_steal(struct acme_buf *buf);
 
 #define ACME_CLEANUP_BUF __attribute__((cleanup(acme_buf_finish)))

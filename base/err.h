@@ -31,7 +31,7 @@ struct acme_err {
     enum acme_code code;
 };
 
-#define ACME_MUST_USE    __attribute__((warn_unused_result))
+#define ACME_MUST_USE     __attribute__((warn_unused_result))
 #define ACME_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
 static inline struct acme_err acme_err(enum acme_code code)

@@ -15,7 +15,8 @@ enum { ACME_JSON_MAX_DEPTH = 16 };
  *  object, more than ACME_JSON_MAX_DEPTH levels, trailing bytes.
  *  Owns: the tree is released with `arena`; do not cJSON_Delete it.
  *  Errors: FORMAT, NOMEM; output untouched on error. Thread: any. */
-struct acme_err acme_json_parse(struct acme_arena *arena, const char *text, size_t len, cJSON **ret) ACME_MUST_USE;
+struct acme_err acme_json_parse(struct acme_arena *arena, const char *text, size_t len,
+                                cJSON **ret) ACME_MUST_USE;
 
 /** acme_json_get(object, name): the member with exactly this name, NULL when absent or not an object.
  *  JSON null counts as absent: several clients send null for "nothing". */

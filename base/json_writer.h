@@ -24,7 +24,8 @@ void acme_jw_int(struct acme_json_writer *writer, const char *name, int64_t valu
 void acme_jw_bool(struct acme_json_writer *writer, const char *name, bool value);
 /** acme_jw_time(writer, name, unix_ms): an RFC 3339 string; 0 means absent and writes nothing. */
 void acme_jw_time(struct acme_json_writer *writer, const char *name, int64_t unix_ms);
-/** acme_jw_raw(writer, name, json): text that is JSON already (a stored problem document); NULL writes nothing. */
+/** acme_jw_raw(writer, name, json): text that is JSON already (a stored problem document); NULL writes
+ * nothing. */
 void acme_jw_raw(struct acme_json_writer *writer, const char *name, const char *json);
 
 #endif

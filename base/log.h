@@ -24,7 +24,8 @@ void acme_log_set_level(enum acme_log_level level);
 
 /** acme_log(LEVEL, event, fields...): e.g. acme_log(INFO, "order issued", LOG_STR("order", id)).
  *  At most 4 KiB a line, longer values are cut. Thread: any; one write(2) per line. */
-void acme_log_fields(enum acme_log_level level, const char *event, const struct acme_log_field *fields, size_t count);
+void acme_log_fields(enum acme_log_level level, const char *event, const struct acme_log_field *fields,
+                     size_t count);
 
 #define acme_log(level, event, ...)                                                                          \
     acme_log_fields(ACME_LOG_##level, (event),                                                               \

@@ -37,8 +37,9 @@ enum acme_problem_type {
 
 struct acme_problem {
     enum acme_problem_type type;
-    int status;         /* HTTP status; 0 = the type's usual one */
-    const char *detail; /* for the client's administrator; UTF-8, never foreign bytes unescaped, never secrets */
+    int status; /* HTTP status; 0 = the type's usual one */
+    const char
+        *detail; /* for the client's administrator; UTF-8, never foreign bytes unescaped, never secrets */
 };
 
 /** acme_problem_urn(type): "urn:ietf:params:acme:error:malformed" and so on. Never NULL. */
@@ -50,8 +51,8 @@ int acme_problem_status(const struct acme_problem *problem);
 /** acme_problem_json(arena, problem): {"type","detail","status"} as text in `arena`; NULL without memory. */
 char *acme_problem_json(struct acme_arena *arena, const struct acme_problem *problem);
 
-/** acme_printable(arena, data, len, max): foreign bytes made fit for a detail or a log line: printable ASCII is
- *  kept, the rest becomes \xNN, at most `max` characters then "...". NULL without memory. */
+/** acme_printable(arena, data, len, max): foreign bytes made fit for a detail or a log line: printable ASCII
+ * is kept, the rest becomes \xNN, at most `max` characters then "...". NULL without memory. */
 char *acme_printable(struct acme_arena *arena, const void *data, size_t len, size_t max);
 
 #endif

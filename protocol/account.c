@@ -86,7 +86,10 @@ static struct acme_err check_own(struct acme_exchange *x)
 static struct acme_err update(struct acme_exchange *x, const char *contacts, bool deactivate)
 {
     enum acme_account_status status = deactivate ? ACME_ACCOUNT_DEACTIVATED : ACME_ACCOUNT_VALID;
-    TRY(acme_store_account_update(x->service->store, x->account.id, contacts, status));
+    struct acme_err err = acme_store_account_update(x->service->store, x->account.id, contacts, status);
+    if (err.code == ACME_E_NOT_FOUND) /* deactivated since this request was authenticated */
+        return acme_exchange_refuse(x, ACME_PROBLEM_UNAUTHORIZED, ACME_DEACTIVATED_DETAIL);
+    TRY(err);
     acme_log(INFO, deactivate ? "account deactivated" : "account updated", LOG_STR("account", x->account.id),
              LOG_STR("contacts", contacts));
     return acme_store_account_get(x->service->store, x->arena, x->account.id, &x->account);

@@ -49,6 +49,8 @@ struct acme_exchange {
 
 typedef struct acme_err (*acme_handler)(struct acme_exchange *x);
 
+#define ACME_DEACTIVATED_DETAIL "This account has been deactivated; register with a new key"
+
 /* Who may sign a POST. */
 enum acme_signer { ACME_SIGNER_ACCOUNT, ACME_SIGNER_NEW_KEY };
 

@@ -153,7 +153,6 @@ struct acme_err acme_request_authenticate(struct acme_exchange *x, enum acme_sig
     TRY(check_signature(x, &jws, kind));
     /* Only whoever holds the key learns the account's status. */
     if (signer == ACME_SIGNER_ACCOUNT && x->account.status != ACME_ACCOUNT_VALID)
-        return acme_exchange_refuse(x, ACME_PROBLEM_UNAUTHORIZED,
-                                    "This account has been deactivated; register with a new key");
+        return acme_exchange_refuse(x, ACME_PROBLEM_UNAUTHORIZED, ACME_DEACTIVATED_DETAIL);
     return parse_payload(x, jws.payload);
 }

@@ -1,5 +1,6 @@
-/* Which addresses a validation may contact. Validation is a fetcher in the hands of strangers: private networks are allowed (the users' hosts
- * live there), loopback, link-local, multicast, unspecified, broadcast and cloud metadata addresses only when `allow` lists them; `deny` takes away more and wins. */
+/* Which addresses a validation may contact. Validation is a fetcher in the hands of strangers: private
+ * networks are allowed (the users' hosts live there), loopback, link-local, multicast, unspecified, broadcast
+ * and cloud metadata addresses only when `allow` lists them; `deny` takes away more and wins. */
 #ifndef ACME_SERVER_ADDRESS_POLICY_H
 #define ACME_SERVER_ADDRESS_POLICY_H
 
@@ -22,11 +23,13 @@ struct acme_address_policy {
     size_t deny_count;
 };
 
-/** acme_network_parse(text, ret): "10.0.0.0/8", "2001:db8::/32", a single address, in CIDR form; host bits must be zero. Errors: FORMAT. */
+/** acme_network_parse(text, ret): "10.0.0.0/8", "2001:db8::/32", a single address, in CIDR form; host bits
+ * must be zero. Errors: FORMAT. */
 struct acme_err acme_network_parse(const char *text, struct acme_network *ret) ACME_MUST_USE;
 
-/** acme_address_allowed(policy, address, ret_why): may this be contacted? IPv4-mapped, 6to4 and NAT64 forms are judged by the IPv4 address inside.
- *  *ret_why (static) names the class when not. Thread: any. */
-bool acme_address_allowed(const struct acme_address_policy *policy, const struct sockaddr *address, const char **ret_why);
+/** acme_address_allowed(policy, address, ret_why): may this be contacted? IPv4-mapped, 6to4 and NAT64 forms
+ * are judged by the IPv4 address inside. *ret_why (static) names the class when not. Thread: any. */
+bool acme_address_allowed(const struct acme_address_policy *policy, const struct sockaddr *address,
+                          const char **ret_why);
 
 #endif

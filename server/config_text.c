@@ -1,6 +1,7 @@
 #include "server/config_text.h"
 
 #include "base/identifier.h"
+#include "server/port.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -61,22 +62,6 @@ const char *acme_config_readable_file(struct acme_config_reader *reader, const s
 
 /* ---- addresses ---- */
 
-static bool parse_port(const char *text, size_t len, int lowest, int *ret)
-{
-    int port = 0;
-    if (len == 0 || len > 5 || (text[0] == '0' && len > 1))
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] < '0' || text[i] > '9')
-            return false;
-        port = port * 10 + (text[i] - '0');
-    }
-    if (port < lowest || port > 65535)
-        return false;
-    *ret = port;
-    return true;
-}
-
 static bool is_address(const char *text, size_t len, int family)
 {
     char copy[INET6_ADDRSTRLEN];
@@ -102,7 +87,7 @@ static bool split_address(const char *value, const char **ret_host, size_t *ret_
         family = AF_INET6;
         if (end == NULL)
             return false;
-        if (end[1] == ':' && !parse_port(end + 2, strlen(end + 2), 0, &port))
+        if (end[1] == ':' && !acme_port_parse(end + 2, strlen(end + 2), 0, &port))
             return false;
         if (end[1] != ':' && end[1] != '\0')
             return false;
@@ -111,7 +96,7 @@ static bool split_address(const char *value, const char **ret_host, size_t *ret_
         family = AF_INET6;
     } else {
         end = strchrnul(value, ':');
-        if (*end == ':' && !parse_port(end + 1, strlen(end + 1), 0, &port))
+        if (*end == ':' && !acme_port_parse(end + 1, strlen(end + 1), 0, &port))
             return false;
     }
     if (!is_address(host, (size_t)(end - host), family))
@@ -144,7 +129,7 @@ const char *acme_config_resolver(struct acme_config_reader *reader, const struct
     if (at != NULL) {
         if ((is_address(value, (size_t)(at - value), AF_INET) ||
              is_address(value, (size_t)(at - value), AF_INET6)) &&
-            parse_port(at + 1, strlen(at + 1), 1, &port))
+            acme_port_parse(at + 1, strlen(at + 1), 1, &port))
             return value;
     } else if (split_address(value, &host, &len, &port) && port != 0) {
         if (port < 0)
@@ -267,7 +252,7 @@ static bool parse_url(const char *text, struct url *ret)
         host_end = end;
     url.host_len = (size_t)(host_end - url.host);
     if (host_end != end &&
-        (*host_end != ':' || !parse_port(host_end + 1, (size_t)(end - host_end - 1), 1, &url.port)))
+        (*host_end != ':' || !acme_port_parse(host_end + 1, (size_t)(end - host_end - 1), 1, &url.port)))
         return false;
     url.path = end;
     url.path_len = strcspn(end, "?#");
@@ -376,7 +361,7 @@ const char *acme_config_proxy(struct acme_config_reader *reader, const struct ac
         const char *colon = strrchr(host, ':');
         int port = 0;
         if (colon != NULL && is_host(host, (size_t)(colon - host)) &&
-            parse_port(colon + 1, strlen(colon + 1), 1, &port))
+            acme_port_parse(colon + 1, strlen(colon + 1), 1, &port))
             return value;
     }
     acme_mistake_add(reader->mistakes, node->line, node->column,

@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "server/http_internal.h"
 #include "server/http_tls.h"
+#include "server/port.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* "192.0.2.1:443" or "[2001:db8::1]:443" */
 static bool parse_listen(const char *listen, struct sockaddr_storage *ret, int *ret_len)
@@ -19,11 +21,10 @@ static bool parse_listen(const char *listen, struct sockaddr_storage *ret, int *
     size_t len = (size_t)(colon - listen);
     memcpy(host, listen, len);
     host[len] = '\0';
-    size_t digits = strlen(colon + 1);
-    if (digits == 0 || digits > 5 || strspn(colon + 1, "0123456789") != digits ||
-        atoi(colon + 1) > UINT16_MAX)
+    int number = 0;
+    if (!acme_port_parse(colon + 1, strlen(colon + 1), 0, &number))
         return false;
-    uint16_t port = htons((uint16_t)atoi(colon + 1));
+    uint16_t port = htons((uint16_t)number);
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = port};
     struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = port};
     if (inet_pton(AF_INET, host, &in.sin_addr) == 1) {
@@ -60,9 +61,25 @@ static void set_port(struct sockaddr_storage *address, int port)
         ((struct sockaddr_in *)address)->sin_port = htons((uint16_t)port);
 }
 
+/* The loops share their port by SO_REUSEPORT, which would also let a second acmebridge of the same user in,
+ * and the kernel would deal the clients out between the two. A socket without that option finds out. */
+static struct acme_err check_unused(const struct sockaddr_storage *address, int len)
+{
+    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ENSURE(fd >= 0, ACME_E_IO);
+    const int on = 1; /* connections of an earlier run may still be in TIME_WAIT */
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    bool unused = bind(fd, (const struct sockaddr *)address, (socklen_t)len) == 0 && listen(fd, 1) == 0;
+    int saved_errno = errno;
+    close(fd);
+    errno = saved_errno;
+    return acme_err(unused ? ACME_OK : ACME_E_IO);
+}
+
 /* All loops listen before the first one serves, on the port that the first got. */
 static struct acme_err start_loops(struct acme_http_server *server, struct sockaddr_storage *address, int len)
 {
+    TRY(check_unused(address, len));
     for (int i = 0; i < server->options.loops; i++) {
         struct acme_http_loop *loop = &server->loops[i];
         server->loop_count = i + 1;

@@ -18,5 +18,6 @@ set(SERVER_IO_SOURCES
     outbound_multi.c
     outbound_transfer.c
     pool.c
+    port.c
     resolver.c
     thread.c)

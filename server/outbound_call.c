@@ -2,6 +2,7 @@
 #include "server/outbound_internal.h"
 
 #include <openssl/crypto.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,8 +150,7 @@ static bool add_field(struct call *call, const char *name, const char *separator
         free(text);
         return false;
     }
-    char *end = stpcpy(stpcpy(stpcpy(text, name), separator), value);
-    (void)end;
+    (void)snprintf(text, size, "%s%s%s", name, separator, value);
     field->data = text;
     field->next = call->fields;
     call->fields = field;

@@ -8,12 +8,13 @@
 
 struct acme_pool;
 
-/** acme_pool_create(name, threads, max_queue, ret): `threads` workers named after `name` (at most 15 characters) over one queue of at most
- *  `max_queue` waiting tasks. Errors: NOMEM, IO. */
-struct acme_err acme_pool_create(const char *name, int threads, size_t max_queue, struct acme_pool **ret) ACME_MUST_USE;
+/** acme_pool_create(name, threads, max_queue, ret): `threads` workers named after `name` (at most 15
+ * characters) over one queue of at most `max_queue` waiting tasks. Errors: NOMEM, IO. */
+struct acme_err acme_pool_create(const char *name, int threads, size_t max_queue,
+                                 struct acme_pool **ret) ACME_MUST_USE;
 
-/** acme_pool_submit(pool, run, task): run(task) on a worker. `task` belongs to run from then on. Errors: BUSY (queue full), STATE (pool is
- *  ending); the task then stays the caller's. Thread: any. */
+/** acme_pool_submit(pool, run, task): run(task) on a worker. `task` belongs to run from then on. Errors: BUSY
+ * (queue full), STATE (pool is ending); the task then stays the caller's. Thread: any. */
 struct acme_err acme_pool_submit(struct acme_pool *pool, void (*run)(void *task), void *task) ACME_MUST_USE;
 
 /** acme_pool_destroy(pool): take no more tasks, finish the queued ones, join the threads. NULL is allowed. */

@@ -1,6 +1,7 @@
 #include "server/resolver.h"
 
 #include "base/log.h"
+#include "server/port.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -37,12 +38,6 @@ struct acme_resolver {
     size_t server_count;
 };
 
-static bool is_port(const char *text)
-{
-    size_t len = strlen(text);
-    return len > 0 && len <= 5 && strspn(text, "0123456789") == len && atoi(text) > 0 && atoi(text) <= 65535;
-}
-
 static bool server_address(const char *text, char ret[SERVER_SIZE])
 {
     char host[SERVER_SIZE];
@@ -70,7 +65,9 @@ static bool server_address(const char *text, char ret[SERVER_SIZE])
         *first_colon = '\0';
     }
     unsigned char address[16];
-    if (!is_port(port) || (inet_pton(AF_INET, name, address) != 1 && inet_pton(AF_INET6, name, address) != 1))
+    int number = 0;
+    if (!acme_port_parse(port, strlen(port), 1, &number) ||
+        (inet_pton(AF_INET, name, address) != 1 && inet_pton(AF_INET6, name, address) != 1))
         return false;
     int written = snprintf(ret, SERVER_SIZE, "%s@%s", name, port);
     return written > 0 && written < SERVER_SIZE;

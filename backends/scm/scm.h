@@ -20,10 +20,11 @@ struct acme_scm_config {
     int64_t poll_max_ms; /* slowest status polling */
 };
 
-/** acme_scm_issuer_create(name, config, ret): copies what it needs. Zero deadline_ms, max_concurrency and poll_max_ms mean 7 days,
- *  4 and 5 minutes. Errors: NOMEM; FORMAT (url, customer_uri, login or password absent, empty or with a control character
- *  such as a file's last newline; a number that must be positive is not). Release: acme_issuer_destroy (wipes the password).
- *  Thread: any; the issuer is read-only afterwards. */
+/** acme_scm_issuer_create(name, config, ret): copies what it needs. Zero deadline_ms, max_concurrency and
+ * poll_max_ms mean 7 days, 4 and 5 minutes. Errors: NOMEM; FORMAT (url, customer_uri, login or password
+ * absent, empty or with a control character such as a file's last newline; a number that must be positive is
+ * not). Release: acme_issuer_destroy (wipes the password). Thread: any; the issuer is read-only afterwards.
+ */
 struct acme_err acme_scm_issuer_create(const char *name, const struct acme_scm_config *config,
                                        struct acme_issuer **ret) ACME_MUST_USE;
 

@@ -101,6 +101,12 @@ class KillTheServer(Case):
         bridge.kill()
         bridge.restart()
 
+    def wait_for_enroll(self, simulator):
+        deadline = time.monotonic() + 20
+        while not simulator.control("GET", "/stats")["enroll_attempts"]:
+            self.assertLess(time.monotonic(), deadline, "no enroll arrived")
+            time.sleep(0.02)
+
     def check_enrolled_once(self, simulator, csrs):
         """The simulator has exactly these CSRs, each once."""
         stats = simulator.control("GET", "/stats")
@@ -113,11 +119,13 @@ class KillTheServer(Case):
         seed = int(os.environ.get("ACME_TEST_SEED") or random.SystemRandom().randrange(10 ** 6))
         print(f"test_crash: ACME_TEST_SEED={seed}", file=sys.stderr)
         moments = random.Random(seed)
-        simulator = self.make_simulator("--approval-delay", "0.5", "--ca-delay", "2")
-        # Calls that take a while are more likely to be under way when the server dies.
-        for operation in ("enroll", "details"):
-            simulator.control("POST", "/faults", {"operation": operation, "fault": "delay-after",
-                                                  "delay_s": 0.25, "times": -1})
+        simulator = self.make_simulator("--approval-delay", "0.5", "--ca-delay", "4")
+        # Calls that take a while are more likely to be under way when the server dies: some enrolls are
+        # processed only after that, others before, and nobody is there for the answer.
+        for operation, fault, times in (("enroll", "delay", 5), ("enroll", "delay-after", -1),
+                                        ("details", "delay-after", -1)):
+            simulator.control("POST", "/faults", {"operation": operation, "fault": fault, "delay_s": 0.4,
+                                                  "times": times})
         responder = self.make_responder()
         bridge = self.make_bridge(responder.port, simulator)
         bridge.start()
@@ -125,8 +133,10 @@ class KillTheServer(Case):
                    for number in range(ORDERS)]
         for client in clients:
             client.start()
+        self.wait_for_enroll(simulator)
         for _ in range(KILLS):
-            time.sleep(moments.uniform(0.4, 2.5))
+            time.sleep(moments.uniform(0.05, 0.9))
+            self.assertTrue(any(client.is_alive() for client in clients), "all was over before the kill")
             self.crash(bridge)
         for client in clients:
             client.join(max(1, client.deadline + 20 - time.monotonic()))
@@ -137,6 +147,8 @@ class KillTheServer(Case):
             root = simulator.ready["root_file"] if client.profile else bridge.root
             self.check_certificate(client.chain, client.key, client.names, root)
         self.check_enrolled_once(simulator, [client.csr for client in clients if client.profile])
+        self.assertTrue(bridge.log_lines("It is not known whether SCM took the enroll"),
+                        "no kill met an enroll under way")
         bridge.stop()
 
     def interrupted_enroll(self, fault, seen):
@@ -153,7 +165,7 @@ class KillTheServer(Case):
         deadline = time.monotonic() + 10
         while not simulator.control("GET", "/stats")["requests"]:
             self.assertLess(time.monotonic(), deadline, "the enroll never arrived")
-            time.sleep(0.01)
+            time.sleep(0.005)
         self.crash(bridge)
         client.close()
         client.nonces = []
