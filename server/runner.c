@@ -134,6 +134,14 @@ static struct active_job *copy_job(struct acme_runner *runner, struct job_queue 
     return copy;
 }
 
+/* With the lock held. Only ever earlier: what the store said may be older than what a job has just committed.
+ */
+static void due_at(struct job_queue *queue, int64_t at_ms)
+{
+    if (at_ms != 0 && (queue->next_due_ms == 0 || at_ms < queue->next_due_ms))
+        queue->next_due_ms = at_ms;
+}
+
 /* ---- ends of a run ---- */
 
 static void forget(struct active_job *job, int64_t next_run_ms)
@@ -143,8 +151,7 @@ static void forget(struct active_job *job, int64_t next_run_ms)
     LIST_REMOVE(job, known_entry);
     runner->known_count--;
     job->queue->active--;
-    if (next_run_ms != 0 && (job->queue->next_due_ms == 0 || next_run_ms < job->queue->next_due_ms))
-        job->queue->next_due_ms = next_run_ms;
+    due_at(job->queue, next_run_ms);
     pthread_cond_signal(&runner->changed);
     pthread_mutex_unlock(&runner->lock);
     free_job(job);
@@ -224,7 +231,7 @@ static void claim(struct acme_runner *runner, struct job_queue *queue, size_t ro
         acme_log(ERROR, "jobs could not be read", LOG_STR("queue", queue->name),
                  LOG_STR("code", acme_code_name(err.code)));
     pthread_mutex_lock(&runner->lock);
-    queue->next_due_ms = next;
+    due_at(queue, next);
     for (size_t i = 0; i < count; i++) {
         if (is_known(runner, jobs[i].id))
             continue;

@@ -66,7 +66,7 @@ int64_t acme_job_backoff_ms(int attempts, int64_t max_ms);
 
 /* The kinds. Each is entered on a job thread with a freshly leased job and ends in one of the three functions
  * above. */
-void acme_job_issue_run(void *job);
-void acme_job_validate_run(void *job);
+void acme_job_issue_run(void *argument);
+void acme_job_validate_run(void *argument);
 
 #endif

@@ -2,13 +2,8 @@
 #include "base/clock.h"
 #include "base/http_call.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "cmocka_all.h"
 #include <string.h>
-
-#include <cmocka.h>
 
 /* 1994-11-06T08:49:37Z, the moment in the examples of RFC 9110. */
 static const int64_t example_ms = INT64_C(784111777000);

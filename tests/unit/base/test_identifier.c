@@ -1,13 +1,8 @@
 /* identifier.c: grammar, normal forms, sets, storage form. */
 #include "base/identifier.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "cmocka_all.h"
 #include <string.h>
-
-#include <cmocka.h>
 
 #define A63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 

@@ -2,14 +2,9 @@
 #include "base/json.h"
 #include "base/json_writer.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "cmocka_all.h"
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static struct acme_arena *arena;
 

@@ -1,17 +1,12 @@
 /* log.c: one line per event whatever the values hold. Standard error is a pipe during a call. */
 #include "base/log.h"
 
+#include "cmocka_all.h"
 #include <errno.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 static int saved_stderr;
 static int pipe_out;

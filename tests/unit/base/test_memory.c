@@ -2,14 +2,9 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "cmocka_all.h"
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static int released[8];
 static size_t released_count;

@@ -4,13 +4,8 @@
 #include "base/id.h"
 #include "base/problem.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "cmocka_all.h"
 #include <string.h>
-
-#include <cmocka.h>
 
 static struct acme_arena *arena;
 

@@ -4,12 +4,8 @@
 
 #include "store/store.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "cmocka_all.h"
 #include <string.h>
-
-#include <cmocka.h>
 
 #define assert_ok(expr)         assert_int_equal((expr).code, ACME_OK)
 #define assert_code(expr, want) assert_int_equal((expr).code, (want))

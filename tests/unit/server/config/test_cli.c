@@ -1,15 +1,10 @@
 /* The command line: commands, options, exit codes, what goes where. */
 #include "server/cli.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "cmocka_all.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 static int served;
 static char served_url[64];

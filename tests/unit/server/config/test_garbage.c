@@ -2,15 +2,10 @@
  * failure repeats. Worth most under the sanitizers. */
 #include "server/config.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "cmocka_all.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 enum { ROUNDS = 4000, FILE_MAX = 16384 };
 

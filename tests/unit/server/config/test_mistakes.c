@@ -1,15 +1,10 @@
 /* What is wrong with a file is said with its place, all at once, in the order of the file. */
 #include "server/config.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "cmocka_all.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #define SERVER   "server: { url: https://a.example, listen: 0.0.0.0:1 }\n"
 #define ISSUERS  "issuers: [ { name: lab, type: local } ]\n"

@@ -1,17 +1,12 @@
 /* Where passwords come from, what is refused, and that nothing of them is shown. */
 #include "server/config.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "cmocka_all.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 static char folder[] = "/tmp/acme-secret-XXXXXX";
 static char secret_path[64];

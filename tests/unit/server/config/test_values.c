@@ -2,17 +2,12 @@
 #include "server/config.h"
 #include "server/config_tables.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "cmocka_all.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define MINIMAL                                                                                              \
     "server: { url: 'https://acme.example:14000/x', listen: '[::1]:0' }\n"                                   \
