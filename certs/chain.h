@@ -24,32 +24,35 @@ struct acme_cert_info {
     int64_t not_after_ms;
 };
 
-/** acme_certs_read(arena, data, ret): all certificates of a blob, sniffed: PEM certificates in any order with CRLF
- *  or LF and foreign text between, PKCS#7 in PEM, PKCS#7 DER, a single DER certificate.
- *  Errors: FORMAT (none found, damaged), LIMIT (more than ACME_CHAIN_MAX_CERTS), NOMEM. Thread: any. */
+/** acme_certs_read(arena, data, ret): all certificates of a blob, sniffed: PEM certificates in any order with
+ * CRLF or LF and foreign text between, PKCS#7 in PEM, PKCS#7 DER, a single DER certificate. Errors: FORMAT
+ * (none found, damaged), LIMIT (more than ACME_CHAIN_MAX_CERTS), NOMEM. Thread: any. */
 struct acme_err acme_certs_read(struct acme_arena *arena, struct acme_bytes data,
                                 struct acme_cert_list *ret) ACME_MUST_USE;
 
-/** acme_chain_build(pool, spki_sha256, ret): the leaf is the non-CA certificate of `pool` with this public key; its
- *  issuers follow by name, key identifier and verified signature, up to but without a self-signed root, unless
- *  the root issued the leaf directly (clients need two certificates, clients.md section 0 item 13).
- *  ret borrows from `pool`. Errors: NOT_FOUND (no such leaf), FORMAT (issuer missing or ambiguous loop). Thread: any. */
-struct acme_err acme_chain_build(const struct acme_cert_list *pool, const uint8_t spki_sha256[ACME_SHA256_SIZE],
+/** acme_chain_build(pool, spki_sha256, ret): the leaf is the non-CA certificate of `pool` with this public
+ * key; its issuers follow by name, key identifier and verified signature, up to but without a self-signed
+ * root, unless the root issued the leaf directly (clients need two certificates, clients.md section 0 item
+ * 13). Of several leaves the latest is taken; a root that is not in `pool` is no mistake. ret borrows from
+ * `pool`. Errors: NOT_FOUND (no such leaf), FORMAT (the leaf's issuer is missing, or a loop). Thread: any. */
+struct acme_err acme_chain_build(const struct acme_cert_list *pool,
+                                 const uint8_t spki_sha256[ACME_SHA256_SIZE],
                                  struct acme_cert_list *ret) ACME_MUST_USE;
 
-/** acme_chain_check(arena, chain, csr, identifiers, count, now_ms, ret_why): before an order becomes valid: the leaf's
- *  key is the CSR's, its SAN names equal the identifiers, every signature verifies upwards, all certificates cover
- *  `now_ms` (one hour of leeway for notBefore), the leaf is no CA and, when it has an extended key usage, names
- *  serverAuth or clientAuth.
- *  Errors: DENIED with *ret_why; NOMEM. Thread: any. */
+/** acme_chain_check(arena, chain, csr, identifiers, count, now_ms, ret_why): before an order becomes valid:
+ * the leaf's key is the CSR's, its SAN names equal the identifiers, every signature verifies upwards, all
+ * certificates cover `now_ms` (one hour of leeway for notBefore), the leaf is no CA and, when it has an
+ * extended key usage, names serverAuth or clientAuth. Errors: DENIED with *ret_why; NOMEM. Thread: any. */
 struct acme_err acme_chain_check(struct acme_arena *arena, const struct acme_cert_list *chain,
-                                 const struct acme_csr *csr, const struct acme_identifier *identifiers, size_t count,
-                                 int64_t now_ms, const char **ret_why) ACME_MUST_USE;
+                                 const struct acme_csr *csr, const struct acme_identifier *identifiers,
+                                 size_t count, int64_t now_ms, const char **ret_why) ACME_MUST_USE;
 
-/** acme_chain_pem(arena, chain): strict PEM, leaf first, 64 columns, LF, a newline after every END; NULL without memory. */
+/** acme_chain_pem(arena, chain): strict PEM, leaf first, 64 columns, LF, a newline after every END; NULL
+ * without memory. */
 char *acme_chain_pem(struct acme_arena *arena, const struct acme_cert_list *chain);
 
 /** acme_cert_info_read(arena, cert, ret): Errors: FORMAT, NOMEM. */
-struct acme_err acme_cert_info_read(struct acme_arena *arena, X509 *cert, struct acme_cert_info *ret) ACME_MUST_USE;
+struct acme_err acme_cert_info_read(struct acme_arena *arena, X509 *cert,
+                                    struct acme_cert_info *ret) ACME_MUST_USE;
 
 #endif

@@ -1,5 +1,5 @@
-/* The embedded CA: a P-256 root and intermediate made at first use, keys kept in files only their owner reads.
- * The intermediate signs; the root is what clients trust. */
+/* The embedded CA: a P-256 root and intermediate made at first use, keys kept in files only their owner
+ * reads. The intermediate signs; the root is what clients trust. */
 #ifndef ACME_CERTS_LOCAL_CA_H
 #define ACME_CERTS_LOCAL_CA_H
 
@@ -8,13 +8,13 @@
 
 struct acme_local_ca;
 
-/** acme_local_ca_open(directory, name, clock, ret): open the CA kept in `directory`, made (mode 0700) with a new root
- *  (20 years) and intermediate (10 years), subject "<name> Root CA" / "<name> Intermediate CA", when it is
- *  empty or absent. Files: root.pem, intermediate.pem, root.key, intermediate.key (PKCS#8 PEM, mode 0600), each
- *  written to a temporary name, synced and renamed, so that a crash leaves a whole CA or none (renames that a crash
- *  interrupted are finished at the next open). Half a CA, a
- *  key readable by others, or a key that does not match its certificate is refused and logged.
- *  Owns: *ret, release with acme_local_ca_close. Errors: IO, FORMAT, DENIED, CRYPTO. Thread: the caller's. */
+/** acme_local_ca_open(directory, name, clock, ret): open the CA kept in `directory`, made (mode 0700) with a
+ * new root (20 years) and intermediate (10 years), subject "<name> Root CA" / "<name> Intermediate CA", when
+ * it is empty or absent. Files: root.pem, intermediate.pem, root.key, intermediate.key (PKCS#8 PEM, mode
+ * 0600), each written to a temporary name, synced and renamed, so that a crash leaves a whole CA or none
+ * (renames that a crash interrupted are finished at the next open). Half a CA, a key readable by others, or a
+ * key that does not match its certificate is refused and logged. Owns: *ret, release with
+ * acme_local_ca_close. Errors: IO, FORMAT, DENIED, CRYPTO. Thread: the caller's. */
 struct acme_err acme_local_ca_open(const char *directory, const char *name, const struct acme_clock *clock,
                                    struct acme_local_ca **ret) ACME_MUST_USE;
 void acme_local_ca_close(struct acme_local_ca *ca);
@@ -22,11 +22,12 @@ void acme_local_ca_close(struct acme_local_ca *ca);
 /** acme_local_ca_root_path(ca): the file to hand to clients. Borrowed. */
 const char *acme_local_ca_root_path(const struct acme_local_ca *ca);
 
-/** acme_local_ca_issue(ca, arena, key, names, count, not_before_ms, not_after_ms, ret_pem): sign an end-entity certificate
- *  for `key` with exactly these names (SAN; CN = first dns name of at most 64 octets), 128-bit-random serial, keyUsage,
- *  basicConstraints CA:FALSE, EKU serverAuth and clientAuth, SKI and AKI. The validity is cut to the intermediate's;
- *  both ends are whole seconds. Owns: *ret_pem in `arena`: leaf, then intermediate.
- *  Errors: STATE (nothing is left of the validity: the intermediate has expired), CRYPTO, NOMEM. Thread: any (the CA is read-only). */
+/** acme_local_ca_issue(ca, arena, key, names, count, not_before_ms, not_after_ms, ret_pem): sign an
+ * end-entity certificate for `key` with exactly these names (SAN; CN = first dns name of at most 64 octets),
+ * 128-bit-random serial, keyUsage, basicConstraints CA:FALSE, EKU serverAuth and clientAuth, SKI and AKI. The
+ * validity is cut to the intermediate's; both ends are whole seconds. Owns: *ret_pem in `arena`: leaf, then
+ * intermediate. Errors: STATE (nothing is left of the validity: the intermediate has expired), CRYPTO, NOMEM.
+ *  Thread: any (the CA is read-only). */
 struct acme_err acme_local_ca_issue(const struct acme_local_ca *ca, struct acme_arena *arena, EVP_PKEY *key,
                                     const struct acme_identifier *names, size_t count, int64_t not_before_ms,
                                     int64_t not_after_ms, char **ret_pem) ACME_MUST_USE;

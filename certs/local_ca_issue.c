@@ -5,11 +5,12 @@
 #include "certs/pem.h"
 
 #include <arpa/inet.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
 #include <string.h>
 
-enum { MAX_COMMON_NAME = 64, MAX_REPLY = 256 * 1024 };
+enum { MAX_COMMON_NAME = 64, MAX_REPLY = 256 * 1024, MAX_POINT = 160 };
 
 static struct acme_err set_serial(X509 *cert)
 {
@@ -33,6 +34,30 @@ static struct acme_err add_key_id(X509 *cert)
     return acme_ok();
 }
 
+/* X509_set_pubkey encodes the key and decodes the result again, which for an elliptic curve key takes several
+ * times as long as the signature. A public point in full can be put in place directly; false: not such a key.
+ */
+static bool set_ec_key(X509 *cert, const EVP_PKEY *key)
+{
+    char group[32];
+    unsigned char point[MAX_POINT];
+    size_t len = 0;
+    if (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC ||
+        EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group, NULL) != 1 ||
+        EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &len) != 1)
+        return false;
+    int curve = OBJ_sn2nid(group);
+    if (curve == NID_undef || len == 0 || point[0] != 0x04)
+        return false;
+    unsigned char *copy = OPENSSL_memdup(point, len);
+    if (copy != NULL &&
+        X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(cert), OBJ_nid2obj(NID_X9_62_id_ecPublicKey),
+                               V_ASN1_OBJECT, OBJ_nid2obj(curve), copy, (int)len) == 1)
+        return true;
+    OPENSSL_free(copy);
+    return false;
+}
+
 struct acme_err acme_ca_template(EVP_PKEY *key, int64_t not_before_ms, int64_t not_after_ms, X509 **ret)
 {
     OSSL_CLEANUP(X509) X509 *cert = X509_new();
@@ -40,7 +65,7 @@ struct acme_err acme_ca_template(EVP_PKEY *key, int64_t not_before_ms, int64_t n
     TRY(set_serial(cert));
     ENSURE(ASN1_TIME_set(X509_getm_notBefore(cert), (time_t)(not_before_ms / 1000)) != NULL, ACME_E_CRYPTO);
     ENSURE(ASN1_TIME_set(X509_getm_notAfter(cert), (time_t)(not_after_ms / 1000)) != NULL, ACME_E_CRYPTO);
-    ENSURE(X509_set_pubkey(cert, key) == 1, ACME_E_CRYPTO);
+    ENSURE(set_ec_key(cert, key) || X509_set_pubkey(cert, key) == 1, ACME_E_CRYPTO);
     TRY(add_key_id(cert));
     *ret = cert;
     cert = NULL;

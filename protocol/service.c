@@ -95,11 +95,8 @@ void acme_service_problem_response(struct acme_service *service, struct acme_are
                                    int status, const char *detail, struct acme_response *response)
 {
     struct acme_exchange x = exchange(service, arena, response);
-    struct acme_err err = acme_ok();
-    if (service != NULL)
-        err = acme_respond_common(&x, true, true);
-    else
-        err = acme_respond_header(&x, "Cache-Control", "no-store");
+    struct acme_err err = service != NULL ? acme_respond_common(&x, true, true)
+                                          : acme_respond_header(&x, "Cache-Control", "no-store");
     x.problem = (struct acme_problem){
         .type = (enum acme_problem_type)problem_type, .status = status, .detail = detail};
     acme_respond_failure(&x, acme_failed(err) ? err : acme_err(ACME_E_PROBLEM), response->header_count);
