@@ -6,7 +6,7 @@
 #include <openssl/err.h>
 #include <string.h>
 
-static bool has_spki(const X509 *cert, const uint8_t sha256[ACME_SHA256_SIZE])
+bool acme_cert_has_spki(const X509 *cert, const uint8_t sha256[ACME_SHA256_SIZE])
 {
     unsigned char *der = NULL;
     unsigned char digest[EVP_MAX_MD_SIZE];
@@ -24,7 +24,7 @@ static X509 *find_leaf(const struct acme_cert_list *pool, const uint8_t sha256[A
     X509 *leaf = NULL;
     for (size_t i = 0; i < pool->count; i++) {
         X509 *cert = pool->certs[i];
-        if (X509_check_ca(cert) != 0 || !has_spki(cert, sha256))
+        if (X509_check_ca(cert) != 0 || !acme_cert_has_spki(cert, sha256))
             continue;
         if (leaf == NULL || ASN1_TIME_compare(X509_get0_notBefore(cert), X509_get0_notBefore(leaf)) > 0)
             leaf = cert;
@@ -32,18 +32,21 @@ static X509 *find_leaf(const struct acme_cert_list *pool, const uint8_t sha256[A
     return leaf;
 }
 
-/* By names and key identifiers first (cheap), then by the signature. */
-static bool is_issuer(X509 *issuer, X509 *subject)
+/* By names, key identifiers and usage. */
+static bool fits(X509 *issuer, X509 *subject)
 {
-    if (X509_check_ca(issuer) == 0 || X509_check_issued(issuer, subject) != X509_V_OK)
-        return false;
+    return X509_check_ca(issuer) != 0 && X509_check_issued(issuer, subject) == X509_V_OK;
+}
+
+static bool has_signed(X509 *issuer, X509 *subject)
+{
     EVP_PKEY *key = X509_get0_pubkey(issuer);
     return key != NULL && X509_verify(subject, key) == 1;
 }
 
 static bool is_root(X509 *cert)
 {
-    return X509_get_extension_flags(cert) & EXFLAG_SS ? is_issuer(cert, cert) : false;
+    return (X509_get_extension_flags(cert) & EXFLAG_SS) != 0 && fits(cert, cert);
 }
 
 static bool contains(const struct acme_cert_list *list, const X509 *cert)
@@ -64,21 +67,27 @@ static bool better_issuer(X509 *one, X509 *other)
     return ASN1_TIME_compare(X509_get0_notAfter(one), X509_get0_notAfter(other)) > 0;
 }
 
-/* The issuer of the chain's last certificate; *ret_loop when the only one is in the chain already. */
+/* The issuer of the chain's last certificate; *ret_loop when the only one is in the chain already. Signatures
+ * are looked at only where several fit: acme_chain_check verifies those of the chain all the same. */
 static X509 *find_issuer(const struct acme_cert_list *pool, const struct acme_cert_list *chain,
                          bool *ret_loop)
 {
     X509 *top = chain->certs[chain->count - 1];
+    X509 *candidates[ACME_CHAIN_MAX_CERTS];
+    size_t count = 0;
+    for (size_t i = 0; i < pool->count; i++) {
+        if (fits(pool->certs[i], top))
+            candidates[count++] = pool->certs[i];
+    }
     X509 *best = NULL;
     bool loop = false;
-    for (size_t i = 0; i < pool->count; i++) {
-        X509 *candidate = pool->certs[i];
-        if (!is_issuer(candidate, top))
+    for (size_t i = 0; i < count; i++) {
+        if (count > 1 && !has_signed(candidates[i], top))
             continue;
-        if (contains(chain, candidate))
+        if (contains(chain, candidates[i]))
             loop = true;
-        else if (best == NULL || better_issuer(candidate, best))
-            best = candidate;
+        else if (best == NULL || better_issuer(candidates[i], best))
+            best = candidates[i];
     }
     *ret_loop = best == NULL && loop;
     return best;

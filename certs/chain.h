@@ -31,13 +31,17 @@ struct acme_err acme_certs_read(struct acme_arena *arena, struct acme_bytes data
                                 struct acme_cert_list *ret) ACME_MUST_USE;
 
 /** acme_chain_build(pool, spki_sha256, ret): the leaf is the non-CA certificate of `pool` with this public
- * key; its issuers follow by name, key identifier and verified signature, up to but without a self-signed
- * root, unless the root issued the leaf directly (clients need two certificates, clients.md section 0 item
- * 13). Of several leaves the latest is taken; a root that is not in `pool` is no mistake. ret borrows from
- * `pool`. Errors: NOT_FOUND (no such leaf), FORMAT (the leaf's issuer is missing, or a loop). Thread: any. */
+ * key; its issuers follow by name and key identifier, where several fit also by signature, up to but without
+ * a self-signed root, unless the root issued the leaf directly (certbot and others need two certificates).
+ * acme_chain_check verifies the signatures. Of several leaves the latest is taken; a root that is not in
+ * `pool` is no mistake. ret borrows from `pool`. Errors: NOT_FOUND (no such leaf), FORMAT (the leaf's issuer
+ * is missing, or a loop). Thread: any. */
 struct acme_err acme_chain_build(const struct acme_cert_list *pool,
                                  const uint8_t spki_sha256[ACME_SHA256_SIZE],
                                  struct acme_cert_list *ret) ACME_MUST_USE;
+
+/** acme_cert_has_spki(cert, sha256): is this the SHA-256 of its SubjectPublicKeyInfo? Thread: any. */
+bool acme_cert_has_spki(const X509 *cert, const uint8_t sha256[ACME_SHA256_SIZE]);
 
 /** acme_chain_check(arena, chain, csr, identifiers, count, now_ms, ret_why): before an order becomes valid:
  * the leaf's key is the CSR's, its SAN names equal the identifiers, every signature verifies upwards, all

@@ -4,14 +4,20 @@
 #include "certs/names.h"
 #include "certs/ossl.h"
 #include "certs/pem.h"
+#include "certs/pkcs10.h"
 
 #include <openssl/err.h>
 #include <openssl/rsa.h>
 #include <string.h>
 
-static void release_request(void *req)
+static void release_request(void *request)
 {
-    X509_REQ_free(req);
+    ACME_PKCS10_free(request);
+}
+
+static void release_key(void *key)
+{
+    EVP_PKEY_free(key);
 }
 
 static struct acme_err refuse(enum acme_code code, const char **ret_why, const char *why)
@@ -48,11 +54,11 @@ static int pss_digest(const X509_ALGOR *algorithm)
     return nid;
 }
 
-static bool signature_is_strong(const X509_REQ *req)
+static bool signature_is_strong(const X509_ALGOR *algorithm)
 {
-    const X509_ALGOR *algorithm = NULL;
-    X509_REQ_get0_signature(req, NULL, &algorithm);
-    int nid = X509_REQ_get_signature_nid(req);
+    const ASN1_OBJECT *object = NULL;
+    X509_ALGOR_get0(&object, NULL, NULL, algorithm);
+    int nid = OBJ_obj2nid(object);
     if (nid == NID_ED25519 || nid == NID_ED448)
         return true;
     if (nid == NID_rsassaPss)
@@ -61,10 +67,9 @@ static bool signature_is_strong(const X509_REQ *req)
     return OBJ_find_sigid_algs(nid, &digest, NULL) == 1 && digest_is_strong(digest);
 }
 
-static struct acme_err read_common_name(struct acme_arena *arena, const X509_REQ *req, const char **ret,
+static struct acme_err read_common_name(struct acme_arena *arena, const X509_NAME *subject, const char **ret,
                                         const char **ret_why)
 {
-    const X509_NAME *subject = X509_REQ_get_subject_name(req);
     int index = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
     if (index < 0)
         return acme_ok();
@@ -88,11 +93,10 @@ static struct acme_err read_common_name(struct acme_arena *arena, const X509_REQ
     return acme_ok();
 }
 
-static struct acme_err read_names(struct acme_arena *arena, X509_REQ *req, struct acme_csr *csr,
-                                  const char **ret_why)
+static struct acme_err read_names(struct acme_arena *arena, struct acme_csr *csr, const char **ret_why)
 {
     OSSL_CLEANUP(ossl_extensions) STACK_OF(X509_EXTENSION) *extensions = NULL;
-    TRY(acme_csr_extensions(req, &extensions, ret_why));
+    TRY(acme_csr_extensions(csr->request, &extensions, ret_why));
     int index = X509v3_get_ext_by_NID(extensions, NID_subject_alt_name, -1);
     if (index < 0)
         return acme_ok();
@@ -101,44 +105,56 @@ static struct acme_err read_names(struct acme_arena *arena, X509_REQ *req, struc
     return acme_names_read(arena, X509v3_get_ext(extensions, index), &csr->names, &csr->name_count, ret_why);
 }
 
-static struct acme_err digest_spki(X509_REQ *req, uint8_t out[ACME_SHA256_SIZE])
+static struct acme_err read_spki(struct acme_arena *arena, struct acme_csr *csr)
 {
     unsigned char *der = NULL;
-    int len = i2d_X509_PUBKEY(X509_REQ_get_X509_PUBKEY(req), &der);
+    int len = i2d_ACME_SPKI(csr->request->info->spki, &der);
     ENSURE(len > 0, ACME_E_CRYPTO);
-    int good = EVP_Digest(der, (size_t)len, out, NULL, EVP_sha256(), NULL);
+    csr->spki = (struct acme_bytes){.data = acme_arena_memdup(arena, der, (size_t)len), .len = (size_t)len};
     OPENSSL_free(der);
-    ENSURE(good == 1, ACME_E_CRYPTO);
+    ENSURE(csr->spki.data != NULL, ACME_E_NOMEM);
+    ENSURE(EVP_Digest(csr->spki.data, csr->spki.len, csr->spki_sha256, NULL, EVP_sha256(), NULL) == 1,
+           ACME_E_CRYPTO);
+    return acme_ok();
+}
+
+/* Everything but the key and the signature. */
+static struct acme_err read_request(struct acme_arena *arena, struct acme_bytes der, struct acme_csr *csr,
+                                    const char **ret_why)
+{
+    if (der.len > ACME_CSR_MAX_BYTES)
+        return refuse(ACME_E_LIMIT, ret_why, "the CSR is too large");
+    if (der.len > 10 && memcmp(der.data, "-----BEGIN", 10) == 0)
+        return refuse(ACME_E_FORMAT, ret_why, "the CSR is PEM; it has to be DER in base64url");
+    csr->der = (struct acme_bytes){.data = acme_arena_memdup(arena, der.data, der.len), .len = der.len};
+    ENSURE(csr->der.data != NULL, ACME_E_NOMEM);
+    const unsigned char *at = csr->der.data;
+    csr->request = d2i_ACME_PKCS10(NULL, &at, (long)der.len);
+    if (csr->request == NULL)
+        return refuse(ACME_E_FORMAT, ret_why, "not a DER encoded PKCS#10 request");
+    ENSURE(acme_arena_defer(arena, release_request, csr->request), ACME_E_NOMEM);
+    if (at != csr->der.data + der.len)
+        return refuse(ACME_E_FORMAT, ret_why, "bytes follow the CSR");
+    TRY(read_common_name(arena, csr->request->info->subject, &csr->common_name, ret_why));
+    TRY(read_names(arena, csr, ret_why));
+    TRY(read_spki(arena, csr));
+    ENSURE(EVP_Digest(csr->der.data, csr->der.len, csr->sha256, NULL, EVP_sha256(), NULL) == 1,
+           ACME_E_CRYPTO);
     return acme_ok();
 }
 
 static struct acme_err parse(struct acme_arena *arena, struct acme_bytes der, struct acme_csr *ret,
                              const char **ret_why)
 {
-    if (der.len > ACME_CSR_MAX_BYTES)
-        return refuse(ACME_E_LIMIT, ret_why, "the CSR is too large");
-    if (der.len > 10 && memcmp(der.data, "-----BEGIN", 10) == 0)
-        return refuse(ACME_E_FORMAT, ret_why, "the CSR is PEM; it has to be DER in base64url");
-    struct acme_csr csr = {.der = {.data = acme_arena_memdup(arena, der.data, der.len), .len = der.len}};
-    ENSURE(csr.der.data != NULL, ACME_E_NOMEM);
-    const unsigned char *at = csr.der.data;
-    csr.req = d2i_X509_REQ(NULL, &at, (long)der.len);
-    if (csr.req == NULL)
-        return refuse(ACME_E_FORMAT, ret_why, "not a DER encoded PKCS#10 request");
-    ENSURE(acme_arena_defer(arena, release_request, csr.req), ACME_E_NOMEM);
-    if (at != csr.der.data + der.len)
-        return refuse(ACME_E_FORMAT, ret_why, "bytes follow the CSR");
-
-    csr.key = X509_REQ_get0_pubkey(csr.req);
+    struct acme_csr csr = {.key = NULL};
+    TRY(read_request(arena, der, &csr, ret_why));
+    csr.key = acme_spki_key(csr.request->info->spki);
     if (csr.key == NULL)
         return refuse(ACME_E_UNSUPPORTED, ret_why, "the public key is of an unknown kind or damaged");
-    if (!signature_is_strong(csr.req))
+    ENSURE(acme_arena_defer(arena, release_key, csr.key), ACME_E_NOMEM);
+    if (!signature_is_strong(csr.request->algorithm))
         return refuse(ACME_E_UNSUPPORTED, ret_why, "the CSR is signed with a weak or unknown digest");
-    TRY(read_common_name(arena, csr.req, &csr.common_name, ret_why));
-    TRY(read_names(arena, csr.req, &csr, ret_why));
-    TRY(digest_spki(csr.req, csr.spki_sha256));
-    ENSURE(EVP_Digest(csr.der.data, csr.der.len, csr.sha256, NULL, EVP_sha256(), NULL) == 1, ACME_E_CRYPTO);
-    if (X509_REQ_verify(csr.req, csr.key) != 1)
+    if (!acme_pkcs10_verify(csr.request, csr.key))
         return refuse(ACME_E_SIGNATURE, ret_why, "the CSR's own signature does not verify");
     *ret = csr;
     return acme_ok();
@@ -151,6 +167,19 @@ struct acme_err acme_csr_parse(struct acme_arena *arena, struct acme_bytes der, 
     if (acme_failed(err))
         ERR_clear_error(); /* the queue belongs to the thread and would outlive this request */
     return err;
+}
+
+struct acme_err acme_csr_reread(struct acme_arena *arena, struct acme_bytes der, struct acme_csr *ret)
+{
+    const char *why = NULL;
+    struct acme_csr csr = {.key = NULL};
+    struct acme_err err = read_request(arena, der, &csr, &why);
+    if (acme_failed(err)) {
+        ERR_clear_error();
+        return err;
+    }
+    *ret = csr;
+    return acme_ok();
 }
 
 char *acme_csr_pem(struct acme_arena *arena, const struct acme_csr *csr)

@@ -11,10 +11,11 @@ enum { ACME_CSR_MAX_BYTES = 32 * 1024, ACME_SHA256_SIZE = 32 };
 
 struct acme_csr {
     struct acme_bytes der;
-    X509_REQ *req;           /* released with the arena */
-    EVP_PKEY *key;           /* borrowed from req */
-    const char *common_name; /* lower-case, NULL when the subject has none */
-    struct acme_identifier *names; /* the SAN's dns and ip names, normalised, each once */
+    struct acme_pkcs10_st *request; /* certs/pkcs10.h; released with the arena */
+    struct acme_bytes spki;         /* DER SubjectPublicKeyInfo */
+    EVP_PKEY *key;                  /* released with the arena; NULL after acme_csr_reread */
+    const char *common_name;        /* lower-case, NULL when the subject has none */
+    struct acme_identifier *names;  /* the SAN's dns and ip names, normalised, each once */
     size_t name_count;
     uint8_t sha256[ACME_SHA256_SIZE];      /* of the DER: identifies this very request */
     uint8_t spki_sha256[ACME_SHA256_SIZE]; /* of SubjectPublicKeyInfo: identifies the key */
@@ -35,19 +36,25 @@ struct acme_key_policy {
 extern const struct acme_key_policy acme_key_policy_default;
 
 /** acme_csr_parse(arena, der, ret, ret_why): read exactly one DER CSR and verify its own signature.
- *  Limits: ACME_CSR_MAX_BYTES. Refused: trailing bytes, PEM, more than one SAN extension, SAN kinds other than
- *  dNSName and iPAddress, names acme_identifier_parse refuses, signatures with MD5 or SHA-1.
- *  Owns: everything in `arena` (DER copied); *ret_why says what is wrong, for a badCSR detail.
- *  Errors: FORMAT, LIMIT, SIGNATURE, UNSUPPORTED, NOMEM, CRYPTO; *ret untouched on error. Thread: any. */
+ *  Limits: ACME_CSR_MAX_BYTES. Refused: trailing bytes, PEM, more than one SAN extension, SAN kinds other
+ * than dNSName and iPAddress, names acme_identifier_parse refuses, signatures with MD5 or SHA-1. Owns:
+ * everything in `arena` (DER copied); *ret_why says what is wrong, for a badCSR detail. Errors: FORMAT,
+ * LIMIT, SIGNATURE, UNSUPPORTED, NOMEM, CRYPTO; *ret untouched on error. Thread: any. */
 struct acme_err acme_csr_parse(struct acme_arena *arena, struct acme_bytes der, struct acme_csr *ret,
                                const char **ret_why) ACME_MUST_USE;
 
-/** acme_csr_check(arena, csr, identifiers, count, policy, account_key, ret_why): is this CSR one for that order?
- *  The names (SAN plus CN) equal the identifiers as a set and CN, when there, is among them; the key meets the
- *  policy, RSA exponent odd and 3 < e < 2^64; the key is not `account_key` (may be NULL); requested extensions are
- *  limited to subjectAltName, keyUsage, extendedKeyUsage (serverAuth/clientAuth), basicConstraints CA:FALSE,
- *  subjectKeyIdentifier and OCSP must-staple.
- *  Errors: DENIED with *ret_why naming the culprit (name, bit count, extension). Thread: any. */
+/** acme_csr_reread(arena, der, ret): the same for a CSR that acme_csr_parse has accepted before and that was
+ * kept by us: its signature is not checked again and `key` stays NULL, which spares most of the work. Errors:
+ * as acme_csr_parse. Thread: any. */
+struct acme_err acme_csr_reread(struct acme_arena *arena, struct acme_bytes der,
+                                struct acme_csr *ret) ACME_MUST_USE;
+
+/** acme_csr_check(arena, csr, identifiers, count, policy, account_key, ret_why): is this CSR one for that
+ * order? The names (SAN plus CN) equal the identifiers as a set and CN, when there, is among them; the key
+ * meets the policy, RSA exponent odd and 3 < e < 2^64; the key is not `account_key` (may be NULL); requested
+ * extensions are limited to subjectAltName, keyUsage, extendedKeyUsage (serverAuth/clientAuth),
+ * basicConstraints CA:FALSE, subjectKeyIdentifier and OCSP must-staple. Errors: DENIED with *ret_why naming
+ * the culprit (name, bit count, extension). Thread: any. */
 struct acme_err acme_csr_check(struct acme_arena *arena, const struct acme_csr *csr,
                                const struct acme_identifier *identifiers, size_t count,
                                const struct acme_key_policy *policy, const EVP_PKEY *account_key,

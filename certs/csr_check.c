@@ -12,11 +12,13 @@
 const struct acme_key_policy acme_key_policy_default = {
     .rsa = true, .rsa_min_bits = 2048, .rsa_max_bits = 8192, .p256 = true, .p384 = true, .p521 = true};
 
-struct acme_err acme_csr_extensions(X509_REQ *req, STACK_OF(X509_EXTENSION) * *ret, const char **ret_why)
+struct acme_err acme_csr_extensions(const ACME_PKCS10 *request, STACK_OF(X509_EXTENSION) * *ret,
+                                    const char **ret_why)
 {
+    X509_ATTRIBUTE *list = NULL;
     int found = 0;
-    for (int i = 0; i < X509_REQ_get_attr_count(req); i++) {
-        X509_ATTRIBUTE *attribute = X509_REQ_get_attr(req, i);
+    for (int i = 0; i < sk_X509_ATTRIBUTE_num(request->info->attributes); i++) {
+        X509_ATTRIBUTE *attribute = sk_X509_ATTRIBUTE_value(request->info->attributes, i);
         int nid = OBJ_obj2nid(X509_ATTRIBUTE_get0_object(attribute));
         if (nid != NID_ext_req && nid != NID_ms_ext_req)
             continue;
@@ -24,10 +26,14 @@ struct acme_err acme_csr_extensions(X509_REQ *req, STACK_OF(X509_EXTENSION) * *r
             *ret_why = "more than one list of extensions";
             return acme_err(ACME_E_FORMAT);
         }
+        list = attribute;
     }
     if (found == 0)
         return acme_ok();
-    STACK_OF(X509_EXTENSION) *extensions = X509_REQ_get_extensions(req);
+    const ASN1_TYPE *value = X509_ATTRIBUTE_get0_type(list, 0);
+    STACK_OF(X509_EXTENSION) *extensions = NULL;
+    if (value != NULL && value->type == V_ASN1_SEQUENCE)
+        extensions = ASN1_item_unpack(value->value.sequence, ASN1_ITEM_rptr(X509_EXTENSIONS));
     if (extensions == NULL) {
         *ret_why = "the list of extensions is damaged";
         return acme_err(ACME_E_FORMAT);
@@ -73,10 +79,8 @@ static struct acme_err check_ec(struct acme_arena *arena, const struct acme_csr 
         return acme_deny(ret_why, acme_arena_printf(arena, "the elliptic curve %s is not accepted", group));
     /* A CA that writes the point out in full would give the certificate another SubjectPublicKeyInfo than we
      * look for. */
-    const unsigned char *point = NULL;
-    int len = 0;
-    if (X509_PUBKEY_get0_param(NULL, &point, &len, NULL, X509_REQ_get_X509_PUBKEY(csr->req)) != 1 ||
-        len < 1 || point[0] != 0x04)
+    const ASN1_BIT_STRING *point = csr->request->info->spki->key;
+    if (ASN1_STRING_length(point) < 1 || ASN1_STRING_get0_data(point)[0] != 0x04)
         return acme_deny(ret_why, "the public point is not in uncompressed form");
     return acme_ok();
 }
@@ -177,7 +181,7 @@ static struct acme_err check_extensions(struct acme_arena *arena, const struct a
 {
     OSSL_CLEANUP(ossl_extensions) STACK_OF(X509_EXTENSION) *extensions = NULL;
     const char *why = NULL;
-    if (acme_failed(acme_csr_extensions(csr->req, &extensions, &why)))
+    if (acme_failed(acme_csr_extensions(csr->request, &extensions, &why)))
         return acme_deny(ret_why, why);
     unsigned seen = 0;
     for (int i = 0; i < sk_X509_EXTENSION_num(extensions); i++)

@@ -86,7 +86,9 @@ static struct acme_err make_ca_cert(EVP_PKEY *key, const char *name, int64_t now
                                     X509 *issuer, EVP_PKEY *issuer_key, X509 **ret)
 {
     OSSL_CLEANUP(X509) X509 *cert = NULL;
-    TRY(acme_ca_template(key, now_ms - backdate_ms, now_ms + life_ms, &cert));
+    TRY(acme_ca_template(now_ms - backdate_ms, now_ms + life_ms, &cert));
+    ENSURE(X509_set_pubkey(cert, key) == 1, ACME_E_CRYPTO);
+    TRY(acme_ca_add_key_id(cert));
     TRY(set_name(X509_get_subject_name(cert), name));
     bool self = issuer == NULL;
     if (self)
@@ -223,7 +225,6 @@ void acme_local_ca_close(struct acme_local_ca *ca)
     X509_EXTENSION_free(ca->key_usage_rsa);
     X509_EXTENSION_free(ca->extended_key_usage);
     X509_EXTENSION_free(ca->authority_key_id);
-    free(ca->intermediate_pem);
     free(ca->root_path);
     free(ca);
 }

@@ -4,6 +4,7 @@
 #define ACME_CERTS_LOCAL_CA_H
 
 #include "base/clock.h"
+#include "certs/chain.h"
 #include "certs/csr.h"
 
 struct acme_local_ca;
@@ -22,14 +23,15 @@ void acme_local_ca_close(struct acme_local_ca *ca);
 /** acme_local_ca_root_path(ca): the file to hand to clients. Borrowed. */
 const char *acme_local_ca_root_path(const struct acme_local_ca *ca);
 
-/** acme_local_ca_issue(ca, arena, key, names, count, not_before_ms, not_after_ms, ret_pem): sign an
- * end-entity certificate for `key` with exactly these names (SAN; CN = first dns name of at most 64 octets),
- * 128-bit-random serial, keyUsage, basicConstraints CA:FALSE, EKU serverAuth and clientAuth, SKI and AKI. The
- * validity is cut to the intermediate's; both ends are whole seconds. Owns: *ret_pem in `arena`: leaf, then
- * intermediate. Errors: STATE (nothing is left of the validity: the intermediate has expired), CRYPTO, NOMEM.
- *  Thread: any (the CA is read-only). */
-struct acme_err acme_local_ca_issue(const struct acme_local_ca *ca, struct acme_arena *arena, EVP_PKEY *key,
-                                    const struct acme_identifier *names, size_t count, int64_t not_before_ms,
-                                    int64_t not_after_ms, char **ret_pem) ACME_MUST_USE;
+/** acme_local_ca_issue(ca, arena, spki, names, count, not_before_ms, not_after_ms, ret): sign an end-entity
+ * certificate for the public key `spki` (DER SubjectPublicKeyInfo) with exactly these names (SAN; CN = first
+ * dns name of at most 64 octets), 128-bit-random serial, keyUsage, basicConstraints CA:FALSE, EKU serverAuth
+ * and clientAuth, SKI and AKI. The validity is cut to the intermediate's; both ends are whole seconds. Owns:
+ * *ret, leaf then intermediate, released with `arena`. Errors: FORMAT (`spki`), STATE (nothing is left of the
+ * validity: the intermediate has expired), CRYPTO, NOMEM. Thread: any (the CA is read-only). */
+struct acme_err acme_local_ca_issue(const struct acme_local_ca *ca, struct acme_arena *arena,
+                                    struct acme_bytes spki, const struct acme_identifier *names, size_t count,
+                                    int64_t not_before_ms, int64_t not_after_ms,
+                                    struct acme_cert_list *ret) ACME_MUST_USE;
 
 #endif

@@ -1,16 +1,13 @@
-#include "base/buf.h"
 #include "certs/cert_time.h"
 #include "certs/local_ca_priv.h"
 #include "certs/ossl.h"
-#include "certs/pem.h"
 
 #include <arpa/inet.h>
-#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
 #include <string.h>
 
-enum { MAX_COMMON_NAME = 64, MAX_REPLY = 256 * 1024, MAX_POINT = 160 };
+enum { MAX_COMMON_NAME = 64 };
 
 static struct acme_err set_serial(X509 *cert)
 {
@@ -23,7 +20,7 @@ static struct acme_err set_serial(X509 *cert)
 }
 
 /* The leftmost 160 bits of the SHA-256 of the key (RFC 7093 section 2 method 1): no need for SHA-1. */
-static struct acme_err add_key_id(X509 *cert)
+struct acme_err acme_ca_add_key_id(X509 *cert)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     OSSL_CLEANUP(ASN1_OCTET_STRING) ASN1_OCTET_STRING *id = ASN1_OCTET_STRING_new();
@@ -34,39 +31,13 @@ static struct acme_err add_key_id(X509 *cert)
     return acme_ok();
 }
 
-/* X509_set_pubkey encodes the key and decodes the result again, which for an elliptic curve key takes several
- * times as long as the signature. A public point in full can be put in place directly; false: not such a key.
- */
-static bool set_ec_key(X509 *cert, const EVP_PKEY *key)
-{
-    char group[32];
-    unsigned char point[MAX_POINT];
-    size_t len = 0;
-    if (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC ||
-        EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group, NULL) != 1 ||
-        EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &len) != 1)
-        return false;
-    int curve = OBJ_sn2nid(group);
-    if (curve == NID_undef || len == 0 || point[0] != 0x04)
-        return false;
-    unsigned char *copy = OPENSSL_memdup(point, len);
-    if (copy != NULL &&
-        X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(cert), OBJ_nid2obj(NID_X9_62_id_ecPublicKey),
-                               V_ASN1_OBJECT, OBJ_nid2obj(curve), copy, (int)len) == 1)
-        return true;
-    OPENSSL_free(copy);
-    return false;
-}
-
-struct acme_err acme_ca_template(EVP_PKEY *key, int64_t not_before_ms, int64_t not_after_ms, X509 **ret)
+struct acme_err acme_ca_template(int64_t not_before_ms, int64_t not_after_ms, X509 **ret)
 {
     OSSL_CLEANUP(X509) X509 *cert = X509_new();
     ENSURE(cert != NULL && X509_set_version(cert, X509_VERSION_3) == 1, ACME_E_CRYPTO);
     TRY(set_serial(cert));
     ENSURE(ASN1_TIME_set(X509_getm_notBefore(cert), (time_t)(not_before_ms / 1000)) != NULL, ACME_E_CRYPTO);
     ENSURE(ASN1_TIME_set(X509_getm_notAfter(cert), (time_t)(not_after_ms / 1000)) != NULL, ACME_E_CRYPTO);
-    ENSURE(set_ec_key(cert, key) || X509_set_pubkey(cert, key) == 1, ACME_E_CRYPTO);
-    TRY(add_key_id(cert));
     *ret = cert;
     cert = NULL;
     return acme_ok();
@@ -94,11 +65,6 @@ struct acme_err acme_ca_prepare(struct acme_local_ca *ca)
            ACME_E_CRYPTO);
     TRY(acme_cert_time_ms(X509_get0_notBefore(ca->intermediate), &ca->not_before_ms));
     TRY(acme_cert_time_ms(X509_get0_notAfter(ca->intermediate), &ca->not_after_ms));
-    ACME_CLEANUP_BUF struct acme_buf pem;
-    acme_buf_init(&pem, MAX_REPLY);
-    acme_pem_append_cert(&pem, ca->intermediate);
-    ca->intermediate_pem = acme_buf_steal(&pem);
-    ENSURE(ca->intermediate_pem != NULL, ACME_E_NOMEM);
     return acme_ok();
 }
 
@@ -150,7 +116,7 @@ static const char *choose_common_name(const struct acme_identifier *names, size_
     return NULL;
 }
 
-static struct acme_err fill_leaf(const struct acme_local_ca *ca, X509 *cert, EVP_PKEY *key,
+static struct acme_err fill_leaf(const struct acme_local_ca *ca, X509 *cert, bool rsa,
                                  const struct acme_identifier *names, size_t count)
 {
     const char *common_name = choose_common_name(names, count);
@@ -160,7 +126,7 @@ static struct acme_err fill_leaf(const struct acme_local_ca *ca, X509 *cert, EVP
                ACME_E_CRYPTO);
     ENSURE(X509_set_issuer_name(cert, X509_get_subject_name(ca->intermediate)) == 1, ACME_E_CRYPTO);
     /* Only RSA keys can take part in key transport. */
-    X509_EXTENSION *usage = EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA ? ca->key_usage_rsa : ca->key_usage;
+    X509_EXTENSION *usage = rsa ? ca->key_usage_rsa : ca->key_usage;
     ENSURE(X509_add_ext(cert, ca->authority_key_id, -1) == 1 &&
                X509_add_ext(cert, ca->basic_constraints, -1) == 1 && X509_add_ext(cert, usage, -1) == 1 &&
                X509_add_ext(cert, ca->extended_key_usage, -1) == 1,
@@ -169,36 +135,50 @@ static struct acme_err fill_leaf(const struct acme_local_ca *ca, X509 *cert, EVP
                      common_name == NULL); /* critical without a subject: RFC 5280 4.2.1.6 */
 }
 
-static struct acme_err issue(const struct acme_local_ca *ca, struct acme_arena *arena, EVP_PKEY *key,
-                             const struct acme_identifier *names, size_t count, int64_t not_before_ms,
-                             int64_t not_after_ms, char **ret_pem)
+static void release_cert(void *cert)
+{
+    X509_free(cert);
+}
+
+static bool is_rsa(const ACME_SPKI *spki)
+{
+    const ASN1_OBJECT *kind = NULL;
+    X509_ALGOR_get0(&kind, NULL, NULL, spki->algorithm);
+    return OBJ_obj2nid(kind) == NID_rsaEncryption;
+}
+
+static struct acme_err issue(const struct acme_local_ca *ca, struct acme_arena *arena,
+                             struct acme_bytes spki_der, const struct acme_identifier *names, size_t count,
+                             int64_t not_before_ms, int64_t not_after_ms, struct acme_cert_list *ret)
 {
     if (not_before_ms < ca->not_before_ms)
         not_before_ms = ca->not_before_ms;
     if (not_after_ms > ca->not_after_ms)
         not_after_ms = ca->not_after_ms;
     ENSURE(not_before_ms < not_after_ms, ACME_E_STATE);
+    const unsigned char *at = spki_der.data;
+    OSSL_CLEANUP(ACME_SPKI) ACME_SPKI *spki = d2i_ACME_SPKI(NULL, &at, (long)spki_der.len);
+    ENSURE(spki != NULL && at == spki_der.data + spki_der.len, ACME_E_FORMAT);
     OSSL_CLEANUP(X509) X509 *cert = NULL;
-    TRY(acme_ca_template(key, not_before_ms, not_after_ms, &cert));
-    TRY(fill_leaf(ca, cert, key, names, count));
+    TRY(acme_ca_template(not_before_ms, not_after_ms, &cert));
+    TRY(acme_spki_put(spki, cert));
+    TRY(acme_ca_add_key_id(cert));
+    TRY(fill_leaf(ca, cert, is_rsa(spki), names, count));
     ENSURE(X509_sign(cert, ca->key, ca->sha256) > 0, ACME_E_CRYPTO);
-    ACME_CLEANUP_BUF struct acme_buf pem;
-    acme_buf_init(&pem, MAX_REPLY);
-    acme_pem_append_cert(&pem, cert);
-    acme_buf_str(&pem, ca->intermediate_pem);
-    const char *text = acme_buf_cstr(&pem);
-    ENSURE(text != NULL, ACME_E_NOMEM);
-    char *copy = acme_arena_strndup(arena, text, pem.len);
-    ENSURE(copy != NULL, ACME_E_NOMEM);
-    *ret_pem = copy;
+    ENSURE(X509_up_ref(ca->intermediate) == 1, ACME_E_CRYPTO);
+    ENSURE(acme_arena_defer(arena, release_cert, ca->intermediate), ACME_E_NOMEM);
+    X509 *leaf = cert;
+    cert = NULL;
+    ENSURE(acme_arena_defer(arena, release_cert, leaf), ACME_E_NOMEM);
+    *ret = (struct acme_cert_list){.certs = {leaf, ca->intermediate}, .count = 2};
     return acme_ok();
 }
 
-struct acme_err acme_local_ca_issue(const struct acme_local_ca *ca, struct acme_arena *arena, EVP_PKEY *key,
-                                    const struct acme_identifier *names, size_t count, int64_t not_before_ms,
-                                    int64_t not_after_ms, char **ret_pem)
+struct acme_err acme_local_ca_issue(const struct acme_local_ca *ca, struct acme_arena *arena,
+                                    struct acme_bytes spki, const struct acme_identifier *names, size_t count,
+                                    int64_t not_before_ms, int64_t not_after_ms, struct acme_cert_list *ret)
 {
-    struct acme_err err = issue(ca, arena, key, names, count, not_before_ms, not_after_ms, ret_pem);
+    struct acme_err err = issue(ca, arena, spki, names, count, not_before_ms, not_after_ms, ret);
     if (acme_failed(err))
         ERR_clear_error();
     return err;

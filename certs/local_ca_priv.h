@@ -3,6 +3,7 @@
 #define ACME_CERTS_LOCAL_CA_PRIV_H
 
 #include "certs/local_ca.h"
+#include "certs/pkcs10.h"
 
 #include <openssl/x509v3.h>
 
@@ -22,10 +23,9 @@ struct acme_local_ca {
     char *root_path;
     X509 *root;
     X509 *intermediate;
-    EVP_PKEY *key;          /* the intermediate's */
-    char *intermediate_pem; /* sent with every leaf */
-    EVP_MD *sha256;         /* fetched once: an implicit fetch per signature takes locks */
-    int64_t not_before_ms;  /* the intermediate's validity */
+    EVP_PKEY *key;         /* the intermediate's */
+    EVP_MD *sha256;        /* fetched once: an implicit fetch per signature takes locks */
+    int64_t not_before_ms; /* the intermediate's validity */
     int64_t not_after_ms;
     /* Extensions that are the same in every leaf. */
     X509_EXTENSION *basic_constraints;
@@ -62,10 +62,12 @@ struct acme_err acme_ca_file_read_cert(int directory_fd, enum acme_ca_file file,
 
 /* ---- local_ca_issue.c */
 
-/** acme_ca_template(key, serial 128 bits random, validity, ret): an unsigned version 3 certificate with key,
- * serial number, validity and subject key identifier. Owns: *ret, the caller. Errors: CRYPTO. */
-struct acme_err acme_ca_template(EVP_PKEY *key, int64_t not_before_ms, int64_t not_after_ms,
-                                 X509 **ret) ACME_MUST_USE;
+/** acme_ca_template(not_before_ms, not_after_ms, ret): an unsigned version 3 certificate with a random serial
+ * number of 128 bits and this validity, still without a key. Owns: *ret, the caller. Errors: CRYPTO. */
+struct acme_err acme_ca_template(int64_t not_before_ms, int64_t not_after_ms, X509 **ret) ACME_MUST_USE;
+
+/** acme_ca_add_key_id(cert): the subject key identifier, from the key already in it. Errors: CRYPTO. */
+struct acme_err acme_ca_add_key_id(X509 *cert) ACME_MUST_USE;
 
 /** acme_ca_prepare(ca): fill in what issuing needs, from `root`, `intermediate` and `key`. Errors: CRYPTO,
  * FORMAT, NOMEM. */

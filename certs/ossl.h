@@ -3,6 +3,8 @@
 #ifndef ACME_CERTS_OSSL_H
 #define ACME_CERTS_OSSL_H
 
+#include "certs/pkcs10.h"
+
 #include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/evp.h>
@@ -21,6 +23,7 @@ static inline void ossl_extensions_free(STACK_OF(X509_EXTENSION) * extensions)
 }
 typedef STACK_OF(X509_EXTENSION) ossl_extensions;
 
+OSSL_DEFINE_CLEANUP(ACME_SPKI, ACME_SPKI_free)
 OSSL_DEFINE_CLEANUP(ASN1_BIT_STRING, ASN1_BIT_STRING_free)
 OSSL_DEFINE_CLEANUP(ASN1_INTEGER, ASN1_INTEGER_free)
 OSSL_DEFINE_CLEANUP(ASN1_OCTET_STRING, ASN1_OCTET_STRING_free)

@@ -325,10 +325,11 @@ static void stop(struct app *app, bool was_serving)
     for (int waited = 0; app->http != NULL && waited < DRAIN_HTTP_MS && !acme_http_is_drained(app->http);
          waited += 20)
         sleep_ms(20);
+    acme_pool_end(app->workers); /* requests that still come are answered 503 by the I/O loops */
     acme_runner_stop(app->runner);
     acme_outbound_stop(app->outbound);
-    acme_pool_destroy(app->workers);
     acme_http_stop(app->http);
+    acme_pool_destroy(app->workers);
     acme_holds_destroy(app->holds);
     acme_runner_destroy(app->runner);
     acme_service_destroy(app->service);

@@ -309,9 +309,8 @@ static void take_step(struct active_job *job)
 static struct acme_err load(struct active_job *job, struct issue_run *run)
 {
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
-    const char *why = NULL;
     TRY(acme_store_issuance_get(options->store, job->arena, job->subject_id, &run->issuance));
-    TRY(acme_csr_parse(job->arena, run->issuance.csr, &run->csr, &why));
+    TRY(acme_csr_reread(job->arena, run->issuance.csr, &run->csr));
     if (job->state != NULL) {
         TRY(acme_json_parse(job->arena, job->state, strlen(job->state), &run->state));
     } else {

@@ -18,6 +18,7 @@ struct acme_pool {
     size_t size;
     size_t head;
     size_t count;
+    size_t idle; /* threads that wait for a task */
     bool ending;
     int threads;
     pthread_t *thread;
@@ -28,8 +29,11 @@ static void *work(void *argument)
     struct acme_pool *pool = argument;
     pthread_mutex_lock(&pool->lock);
     for (;;) {
-        while (pool->count == 0 && !pool->ending)
+        while (pool->count == 0 && !pool->ending) {
+            pool->idle++;
             pthread_cond_wait(&pool->work, &pool->lock);
+            pool->idle--;
+        }
         if (pool->count == 0)
             break;
         struct entry entry = pool->ring[pool->head];
@@ -72,6 +76,7 @@ struct acme_err acme_pool_create(const char *name, int threads, size_t max_queue
 struct acme_err acme_pool_submit(struct acme_pool *pool, void (*run)(void *task), void *task)
 {
     struct acme_err err = acme_ok();
+    bool wake = false;
     pthread_mutex_lock(&pool->lock);
     if (pool->ending) {
         err = acme_err(ACME_E_STATE);
@@ -80,13 +85,15 @@ struct acme_err acme_pool_submit(struct acme_pool *pool, void (*run)(void *task)
     } else {
         pool->ring[(pool->head + pool->count) % pool->size] = (struct entry){.run = run, .task = task};
         pool->count++;
-        pthread_cond_signal(&pool->work);
+        wake = pool->idle > 0;
     }
     pthread_mutex_unlock(&pool->lock);
+    if (wake) /* without the lock, or the woken thread would only wait for that */
+        pthread_cond_signal(&pool->work);
     return err;
 }
 
-void acme_pool_destroy(struct acme_pool *pool)
+void acme_pool_end(struct acme_pool *pool)
 {
     if (pool == NULL)
         return;
@@ -96,6 +103,14 @@ void acme_pool_destroy(struct acme_pool *pool)
     pthread_mutex_unlock(&pool->lock);
     for (int i = 0; i < pool->threads; i++)
         pthread_join(pool->thread[i], NULL);
+    pool->threads = 0;
+}
+
+void acme_pool_destroy(struct acme_pool *pool)
+{
+    if (pool == NULL)
+        return;
+    acme_pool_end(pool);
     pthread_cond_destroy(&pool->work);
     pthread_mutex_destroy(&pool->lock);
     free(pool->thread);

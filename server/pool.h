@@ -17,7 +17,11 @@ struct acme_err acme_pool_create(const char *name, int threads, size_t max_queue
  * (queue full), STATE (pool is ending); the task then stays the caller's. Thread: any. */
 struct acme_err acme_pool_submit(struct acme_pool *pool, void (*run)(void *task), void *task) ACME_MUST_USE;
 
-/** acme_pool_destroy(pool): take no more tasks, finish the queued ones, join the threads. NULL is allowed. */
+/** acme_pool_end(pool): take no more tasks (acme_pool_submit answers STATE), finish the queued ones, join the
+ * threads. NULL is allowed. */
+void acme_pool_end(struct acme_pool *pool);
+
+/** acme_pool_destroy(pool): end it and release it; nobody may be submitting any more. NULL is allowed. */
 void acme_pool_destroy(struct acme_pool *pool);
 
 #endif

@@ -3,8 +3,6 @@
 #include "base/log.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <string.h>
 
 enum { CERTIFICATE_ARENA_BYTES = 256 * 1024 };
 
@@ -65,25 +63,31 @@ struct acme_err acme_tls_from_files(const char *certificate_file, const char *ke
     return acme_err(failure);
 }
 
-/* The PEM text of leaf and intermediate into `context`. */
-static bool use_chain(SSL_CTX *context, const char *pem)
+static bool use_chain(SSL_CTX *context, const struct acme_cert_list *chain)
 {
-    BIO *in = BIO_new_mem_buf(pem, (int)strlen(pem));
-    if (in == NULL)
-        return false;
-    X509 *leaf = PEM_read_bio_X509(in, NULL, NULL, NULL);
+    X509 *leaf = X509_dup(chain->certs[0]); /* decodes its key, which OpenSSL compares with the private one */
     bool ok = leaf != NULL && SSL_CTX_use_certificate(context, leaf) == 1;
     X509_free(leaf);
-    X509 *issuer = NULL;
-    while (ok && (issuer = PEM_read_bio_X509(in, NULL, NULL, NULL)) != NULL) {
-        if (SSL_CTX_add0_chain_cert(context, issuer) != 1) {
-            X509_free(issuer);
-            ok = false;
-        }
-    }
-    ERR_clear_error(); /* the end of the text is reported as an error */
-    BIO_free(in);
+    for (size_t i = 1; ok && i < chain->count; i++)
+        ok = SSL_CTX_add1_chain_cert(context, chain->certs[i]) == 1;
     return ok;
+}
+
+/* A new key in `context`, with its certificate. */
+static struct acme_err certify(const struct acme_local_ca *ca, struct acme_arena *arena, EVP_PKEY *key,
+                               const struct acme_identifier *names, size_t count, int64_t not_before_ms,
+                               int64_t not_after_ms, SSL_CTX *context)
+{
+    unsigned char *der = NULL;
+    int len = i2d_PUBKEY(key, &der);
+    ENSURE(len > 0, ACME_E_CRYPTO);
+    struct acme_cert_list chain;
+    struct acme_err err = acme_local_ca_issue(ca, arena, (struct acme_bytes){.data = der, .len = (size_t)len},
+                                              names, count, not_before_ms, not_after_ms, &chain);
+    OPENSSL_free(der);
+    TRY(err);
+    ENSURE(use_chain(context, &chain) && SSL_CTX_use_PrivateKey(context, key) == 1, ACME_E_CRYPTO);
+    return acme_ok();
 }
 
 struct acme_err acme_tls_from_ca(const struct acme_local_ca *ca, const struct acme_identifier *names,
@@ -93,13 +97,9 @@ struct acme_err acme_tls_from_ca(const struct acme_local_ca *ca, const struct ac
     ENSURE(arena != NULL, ACME_E_NOMEM);
     SSL_CTX *context = new_context();
     EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
-    char *pem = NULL;
     struct acme_err err = acme_err(ACME_E_CRYPTO);
     if (context != NULL && key != NULL)
-        err = acme_local_ca_issue(ca, arena, key, names, count, now_ms - ACME_HOUR_MS, now_ms + lifetime_ms,
-                                  &pem);
-    if (!acme_failed(err) && !(use_chain(context, pem) && SSL_CTX_use_PrivateKey(context, key) == 1))
-        err = acme_err(ACME_E_CRYPTO);
+        err = certify(ca, arena, key, names, count, now_ms - ACME_HOUR_MS, now_ms + lifetime_ms, context);
     EVP_PKEY_free(key);
     if (acme_failed(err)) {
         SSL_CTX_free(context);

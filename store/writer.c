@@ -18,11 +18,13 @@ struct acme_write_op {
     acme_write_function function;
     void *arg;
     bool posted; /* nobody waits; this and arg are ours to free */
+    struct acme_err result;
+    struct acme_write_op *next;
+    pthread_mutex_t
+        lock; /* what follows; a lock of its own, so that a woken caller does not wait for the writer's */
+    pthread_cond_t told;
     bool done;
     bool leads; /* the lead was handed to its caller */
-    struct acme_err result;
-    pthread_cond_t answered; /* done or leads */
-    struct acme_write_op *next;
 };
 
 static void fail_all(struct acme_write_op *batch, struct acme_err err)
@@ -58,8 +60,17 @@ static void run_batch(struct acme_db *db, struct acme_write_op *batch)
         fail_all(batch, acme_err(ACME_E_IO));
 }
 
-/* Called with the lock. A waiting caller's op is on its stack and gone as soon as the lock is. */
-static void answer_batch(struct acme_write_op *batch, const struct acme_write_op *own)
+/* A waiting caller's op is on its stack and gone as soon as the caller has been told. */
+static void tell(struct acme_write_op *op, bool done)
+{
+    pthread_mutex_lock(&op->lock);
+    op->done = done;
+    op->leads = !done;
+    pthread_cond_signal(&op->told);
+    pthread_mutex_unlock(&op->lock);
+}
+
+static void answer_batch(struct acme_write_op *batch, struct acme_write_op *own)
 {
     struct acme_write_op *next = NULL;
     for (struct acme_write_op *op = batch; op; op = next) {
@@ -67,36 +78,35 @@ static void answer_batch(struct acme_write_op *batch, const struct acme_write_op
         if (op->posted) {
             free(op->arg);
             free(op);
-            continue;
+        } else if (op != own) {
+            tell(op, true);
         }
-        op->done = true;
-        if (op != own)
-            pthread_cond_signal(&op->answered);
     }
 }
 
-/* Called with the lock, leading. */
+/* Leading. Who is queued waits, and cannot go away before it is told. */
 static void hand_on_lead(struct acme_writer *writer)
 {
+    struct acme_write_op *heir = NULL;
+    pthread_mutex_lock(&writer->lock);
     if (writer->thread_wants) {
         writer->thread_leads = true;
         pthread_cond_signal(&writer->wake);
-        return;
+    } else {
+        heir = writer->first;
+        while (heir && heir->posted)
+            heir = heir->next;
+        writer->led = heir != NULL;
     }
-    for (struct acme_write_op *op = writer->first; op; op = op->next) {
-        if (op->posted)
-            continue;
-        op->leads = true;
-        pthread_cond_signal(&op->answered);
-        return;
-    }
-    writer->led = false;
+    pthread_mutex_unlock(&writer->lock);
+    if (heir)
+        tell(heir, false);
 }
 
-/* Called with the lock, leading: everything queued, and the caller's own op (NULL: the thread leads) with it.
- */
-static void lead(struct acme_writer *writer, const struct acme_write_op *own)
+/* Leading: everything queued, and the caller's own op (NULL: the thread leads) with it. */
+static void lead(struct acme_writer *writer, struct acme_write_op *own)
 {
+    pthread_mutex_lock(&writer->lock);
     struct acme_write_op *batch = writer->first;
     writer->first = NULL;
     writer->end = &writer->first;
@@ -104,15 +114,16 @@ static void lead(struct acme_writer *writer, const struct acme_write_op *own)
     pthread_mutex_unlock(&writer->lock);
     if (batch)
         run_batch(writer->db, batch);
-    bool untidy = acme_db_is_untidy(writer->db);
-    if (untidy && !own)
-        acme_db_tidy(writer->db);
-    pthread_mutex_lock(&writer->lock);
-    if (untidy && own && !writer->untidy) {
-        writer->untidy = true;
+    if (acme_db_is_untidy(writer->db)) {
+        if (!own)
+            acme_db_tidy(writer->db);
+        pthread_mutex_lock(&writer->lock);
+        writer->untidy = own != NULL;
         pthread_cond_signal(&writer->wake);
+        pthread_mutex_unlock(&writer->lock);
     }
     answer_batch(batch, own);
+    hand_on_lead(writer);
 }
 
 static struct timespec monotonic_in(int delay_ms)
@@ -163,9 +174,10 @@ static void *writer_main(void *context)
         if (!writer->first && !writer->untidy)
             continue; /* went along with somebody else's */
         take_lead(writer);
-        lead(writer, NULL);
         writer->untidy = false;
-        hand_on_lead(writer);
+        pthread_mutex_unlock(&writer->lock);
+        lead(writer, NULL);
+        pthread_mutex_lock(&writer->lock);
     }
     pthread_mutex_unlock(&writer->lock);
     return NULL;
@@ -220,25 +232,35 @@ static bool enqueue(struct acme_writer *writer, struct acme_write_op *op)
     return true;
 }
 
+/* Until the write is done or the lead is ours; true for the latter. */
+static bool wait_until_told(struct acme_write_op *op)
+{
+    pthread_mutex_lock(&op->lock);
+    while (!op->done && !op->leads)
+        pthread_cond_wait(&op->told, &op->lock);
+    bool leads = op->leads;
+    pthread_mutex_unlock(&op->lock);
+    return leads;
+}
+
 struct acme_err acme_writer_run(struct acme_writer *writer, acme_write_function function, void *arg)
 {
-    struct acme_write_op op = {.function = function, .arg = arg, .answered = PTHREAD_COND_INITIALIZER};
-
+    struct acme_write_op op = {.function = function,
+                               .arg = arg,
+                               .lock = PTHREAD_MUTEX_INITIALIZER,
+                               .told = PTHREAD_COND_INITIALIZER};
     pthread_mutex_lock(&writer->lock);
-    if (enqueue(writer, &op)) {
-        op.leads = !writer->led;
+    bool queued = enqueue(writer, &op);
+    bool leads = queued && !writer->led;
+    if (leads)
         writer->led = true;
-        while (!op.done && !op.leads)
-            pthread_cond_wait(&op.answered, &writer->lock);
-        if (!op.done) {
-            lead(writer, &op);
-            hand_on_lead(writer);
-        }
-    } else {
-        op.result = acme_err(ACME_E_BUSY);
-    }
     pthread_mutex_unlock(&writer->lock);
-    pthread_cond_destroy(&op.answered);
+    if (!queued)
+        return acme_err(ACME_E_BUSY);
+    if (leads || wait_until_told(&op))
+        lead(writer, &op);
+    pthread_cond_destroy(&op.told);
+    pthread_mutex_destroy(&op.lock);
     return op.result;
 }
 

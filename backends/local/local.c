@@ -52,12 +52,9 @@ static struct acme_err local_step(const struct acme_issuer *issuer, struct acme_
         return acme_ok();
     }
 
-    char *pem = NULL;
-    TRY(acme_local_ca_issue(local->ca, arena, request->csr->key, request->identifiers,
-                            request->identifier_count, not_before_ms, not_after_ms, &pem));
     struct acme_step step = {.kind = ACME_STEP_ISSUED, .note = "The local CA signed the certificate."};
-    struct acme_bytes bytes = {.data = (const uint8_t *)pem, .len = strlen(pem)};
-    TRY(acme_certs_read(arena, bytes, &step.certs));
+    TRY(acme_local_ca_issue(local->ca, arena, request->csr->spki, request->identifiers,
+                            request->identifier_count, not_before_ms, not_after_ms, &step.certs));
     *ret = step;
     return acme_ok();
 }

@@ -140,14 +140,27 @@ static void makes_a_ca(void **state)
     X509_free(inter);
 }
 
+static struct acme_bytes spki_of(EVP_PKEY *key)
+{
+    unsigned char *der = NULL;
+    int len = i2d_PUBKEY(key, &der);
+    assert_true(len > 0);
+    struct acme_bytes spki = {.data = acme_arena_memdup(arena, der, (size_t)len), .len = (size_t)len};
+    OPENSSL_free(der);
+    assert_non_null(spki.data);
+    return spki;
+}
+
 static char *issue(const struct acme_local_ca *ca, EVP_PKEY *key, const struct acme_identifier *names,
                    size_t count)
 {
-    char *pem = NULL;
-    assert_int_equal(acme_local_ca_issue(ca, arena, key, names, count, TEST_NOW_MS - ACME_HOUR_MS,
-                                         TEST_NOW_MS + 90 * ACME_DAY_MS + 999, &pem)
+    struct acme_cert_list chain;
+    assert_int_equal(acme_local_ca_issue(ca, arena, spki_of(key), names, count, TEST_NOW_MS - ACME_HOUR_MS,
+                                         TEST_NOW_MS + 90 * ACME_DAY_MS + 999, &chain)
                          .code,
                      ACME_OK);
+    char *pem = acme_chain_pem(arena, &chain);
+    assert_non_null(pem);
     return pem;
 }
 
@@ -269,23 +282,27 @@ static void validity_is_cut(void **state)
     const struct acme_identifier names[] = {dns_name("a.example")};
     EVP_PKEY *key = make_ec_key(arena, "P-256");
     struct acme_local_ca *ca = open_good();
-    char *pem = NULL;
+    struct acme_cert_list list;
     assert_int_equal(
-        acme_local_ca_issue(ca, arena, key, names, 1, 0, TEST_NOW_MS + 5000 * ACME_DAY_MS, &pem).code,
+        acme_local_ca_issue(ca, arena, spki_of(key), names, 1, 0, TEST_NOW_MS + 5000 * ACME_DAY_MS, &list)
+            .code,
         ACME_OK);
-    struct acme_cert_list list = read_back(pem);
     struct acme_cert_info leaf;
     struct acme_cert_info inter;
     assert_int_equal(acme_cert_info_read(arena, list.certs[0], &leaf).code, ACME_OK);
     assert_int_equal(acme_cert_info_read(arena, list.certs[1], &inter).code, ACME_OK);
     assert_true(leaf.not_after_ms == inter.not_after_ms);
     assert_true(leaf.not_before_ms == inter.not_before_ms);
-    pem = NULL;
-    assert_int_equal(acme_local_ca_issue(ca, arena, key, names, 1, TEST_NOW_MS + 4000 * ACME_DAY_MS,
-                                         TEST_NOW_MS + 5000 * ACME_DAY_MS, &pem)
+    list.count = 0;
+    assert_int_equal(acme_local_ca_issue(ca, arena, spki_of(key), names, 1, TEST_NOW_MS + 4000 * ACME_DAY_MS,
+                                         TEST_NOW_MS + 5000 * ACME_DAY_MS, &list)
                          .code,
                      ACME_E_STATE);
-    assert_null(pem);
+    assert_int_equal(list.count, 0);
+    const struct acme_bytes garbage = {.data = (const uint8_t *)"\x30\x01", .len = 2};
+    assert_int_equal(
+        acme_local_ca_issue(ca, arena, garbage, names, 1, 0, TEST_NOW_MS + ACME_DAY_MS, &list).code,
+        ACME_E_FORMAT);
     acme_local_ca_close(ca);
 }
 
@@ -418,7 +435,7 @@ static void names_and_places(void **state)
 
 struct worker {
     const struct acme_local_ca *ca;
-    EVP_PKEY *key;
+    struct acme_bytes spki;
     size_t issued;
 };
 
@@ -428,10 +445,10 @@ static void *issue_many(void *argument)
     const struct acme_identifier names[] = {dns_name("a.example")};
     for (int i = 0; i < 50; i++) {
         ACME_CLEANUP_ARENA struct acme_arena *own = acme_arena_create(64 * 1024);
-        char *pem = NULL;
-        struct acme_err err = acme_local_ca_issue(worker->ca, own, worker->key, names, 1, TEST_NOW_MS,
-                                                  TEST_NOW_MS + ACME_DAY_MS, &pem);
-        worker->issued += !acme_failed(err) && pem != NULL;
+        struct acme_cert_list chain = {.count = 0};
+        struct acme_err err = acme_local_ca_issue(worker->ca, own, worker->spki, names, 1, TEST_NOW_MS,
+                                                  TEST_NOW_MS + ACME_DAY_MS, &chain);
+        worker->issued += !acme_failed(err) && chain.count == 2;
     }
     return NULL;
 }
@@ -443,7 +460,7 @@ static void many_threads_issue(void **state)
     struct worker workers[4];
     pthread_t threads[4];
     for (size_t i = 0; i < 4; i++) {
-        workers[i] = (struct worker){.ca = ca, .key = make_ec_key(arena, "P-256")};
+        workers[i] = (struct worker){.ca = ca, .spki = spki_of(make_ec_key(arena, "P-256"))};
         assert_int_equal(pthread_create(&threads[i], NULL, issue_many, &workers[i]), 0);
     }
     for (size_t i = 0; i < 4; i++) {
@@ -459,12 +476,14 @@ static void little_memory(void **state)
     const struct acme_identifier names[] = {dns_name("a.example")};
     struct acme_local_ca *ca = open_good();
     ACME_CLEANUP_ARENA struct acme_arena *small = acme_arena_create(256);
-    char *pem = NULL;
-    assert_int_equal(acme_local_ca_issue(ca, small, make_ec_key(arena, "P-256"), names, 1, TEST_NOW_MS,
-                                         TEST_NOW_MS + ACME_DAY_MS, &pem)
+    assert_non_null(
+        acme_arena_alloc(small, 240)); /* no room for what the certificates need to be remembered */
+    struct acme_cert_list chain = {.count = 0};
+    assert_int_equal(acme_local_ca_issue(ca, small, spki_of(make_ec_key(arena, "P-256")), names, 1,
+                                         TEST_NOW_MS, TEST_NOW_MS + ACME_DAY_MS, &chain)
                          .code,
                      ACME_E_NOMEM);
-    assert_null(pem);
+    assert_int_equal(chain.count, 0);
     acme_local_ca_close(ca);
 }
 
