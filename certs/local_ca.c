@@ -28,6 +28,14 @@ static void close_fd(int *fd)
 }
 #define CLEANUP_FD __attribute__((cleanup(close_fd)))
 
+/* Out of the hands of its clean-up. */
+static int take_fd(int *fd)
+{
+    int taken = *fd;
+    *fd = -1;
+    return taken;
+}
+
 static struct acme_err open_directory(const char *directory, int *ret_fd)
 {
     bool made = mkdir(directory, 0700) == 0;
@@ -49,8 +57,7 @@ static struct acme_err open_directory(const char *directory, int *ret_fd)
         acme_log(ERROR, "local ca: others can write to the directory", LOG_STR("path", directory));
         return acme_err(ACME_E_DENIED);
     }
-    *ret_fd = fd;
-    fd = -1;
+    *ret_fd = take_fd(&fd);
     return acme_ok();
 }
 
