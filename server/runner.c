@@ -305,6 +305,23 @@ static void *scheduler_main(void *argument)
 
 /* ---- life of the runner ---- */
 
+/* An issuer that was taken out of the configuration leaves its orders waiting: not lost, but nobody would see
+ * why they stand still. */
+static struct acme_err warn_of_foreign_queues(struct acme_runner *runner)
+{
+    ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(ACME_JOB_ARENA_BYTES);
+    ENSURE(arena != NULL, ACME_E_NOMEM);
+    const char **names = NULL;
+    size_t count = 0;
+    TRY(acme_store_jobs_queues(runner->options.store, arena, &names, &count));
+    for (size_t i = 0; i < count; i++) {
+        if (queue_named(runner, names[i]) == NULL)
+            acme_log(WARN, "orders wait for an issuer that the configuration does not have",
+                     LOG_STR("issuer", names[i]));
+    }
+    return acme_ok();
+}
+
 static void set_queue(struct acme_runner *runner, size_t index, const char *name,
                       const struct acme_issuer *issuer, int max)
 {
@@ -333,6 +350,7 @@ static struct acme_err start(struct acme_runner *runner)
     TRY(acme_store_jobs_recover(options->store, &recovered));
     if (recovered > 0)
         acme_log(INFO, "unfinished jobs of an earlier run taken up", LOG_INT("jobs", recovered));
+    TRY(warn_of_foreign_queues(runner));
     /* Every active job is queued at most once, so this pool never refuses one. */
     TRY(acme_pool_create("job", options->threads, places, &runner->pool));
     ENSURE(pthread_create(&runner->scheduler, NULL, scheduler_main, runner) == 0, ACME_E_IO);

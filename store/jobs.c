@@ -148,6 +148,24 @@ struct acme_err acme_store_jobs_next(struct acme_store *store, const char *queue
     return err;
 }
 
+static struct acme_err list_queues(struct acme_db *db, struct acme_arena *arena, const char ***ret,
+                                   size_t *ret_count)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_query(db, &stmt, "SELECT DISTINCT queue FROM jobs WHERE due_ms >= $1 ORDER BY queue",
+                      DB_INT(0)));
+    return acme_store_collect_ids(stmt, arena, ret, ret_count);
+}
+
+struct acme_err acme_store_jobs_queues(struct acme_store *store, struct acme_arena *arena, const char ***ret,
+                                       size_t *ret_count)
+{
+    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_err err = list_queues(db, arena, ret, ret_count);
+    acme_readers_release(&store->readers, db);
+    return err;
+}
+
 struct save {
     const char *job_id;
     const struct acme_lease *lease;

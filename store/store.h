@@ -106,6 +106,10 @@ struct acme_err acme_store_jobs_claim(struct acme_store *store, struct acme_aren
 struct acme_err acme_store_jobs_next(struct acme_store *store, const char *queue,
                                      int64_t *ret_ms) ACME_MUST_USE;
 
+/** acme_store_jobs_queues(store, arena, ret, ret_count): the names of all queues that have jobs. A read. */
+struct acme_err acme_store_jobs_queues(struct acme_store *store, struct acme_arena *arena, const char ***ret,
+                                       size_t *ret_count) ACME_MUST_USE;
+
 /** acme_store_job_save(store, job_id, lease, state, intent): keep the job, renew its lease, save the state
  * and the announced intent, durable on return. Errors: STATE. */
 struct acme_err acme_store_job_save(struct acme_store *store, const char *job_id,

@@ -101,6 +101,22 @@ static void next_knows_leases(void **state)
     assert_int_equal(next, NOW + 7);
 }
 
+static void queues_are_listed_once(void **state)
+{
+    struct fixture *f = *state;
+    const char **names = NULL;
+    size_t count = 9;
+    assert_ok(acme_store_jobs_queues(f->store, f->arena, &names, &count));
+    assert_int_equal(count, 0);
+    (void)make_job(f, "sectigo");
+    (void)make_job(f, "local");
+    (void)make_job(f, "sectigo");
+    assert_ok(acme_store_jobs_queues(f->store, f->arena, &names, &count));
+    assert_int_equal(count, 2);
+    assert_string_equal(names[0], "local");
+    assert_string_equal(names[1], "sectigo");
+}
+
 static void recover_ends_leases(void **state)
 {
     struct fixture *f = *state;
@@ -134,6 +150,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(wait_gives_back, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(claims_oldest_first_up_to_limit, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(next_knows_leases, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(queues_are_listed_once, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(recover_ends_leases, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
