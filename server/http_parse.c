@@ -303,7 +303,7 @@ static enum acme_http_verdict find_end(struct parser *p, size_t len, size_t *sca
 
 static bool parse_lines(struct parser *p, size_t end)
 {
-    size_t at = p->data[0] == '\r' ? 2 : 0;
+    size_t at = p->data[0] == '\r' && p->data[1] == '\n' ? 2 : 0; /* a whole head has at least four octets */
     bool first = true;
     while (end - at > 2) {
         const char *lf = memchr(p->data + at, '\n', end - at);

@@ -75,7 +75,9 @@ struct acme_err acme_scm_details_read(struct scm_context *ctx, int64_t ssl_id, s
     int64_t named = 0;
     if (acme_scm_json_int(json, "sslId", &named))
         ENSURE(named == ssl_id, ACME_E_FORMAT);
-    const char *printable = acme_printable(ctx->arena, status, strlen(status), 40);
+    /* Foreign text for the log, unless it echoes the password. */
+    const char *shown = strstr(status, ctx->scm->config.password) == NULL ? status : "(not shown)";
+    const char *printable = acme_printable(ctx->arena, shown, strlen(shown), 40);
     ENSURE(printable != NULL, ACME_E_NOMEM);
     *ret = (struct scm_details){
         .status_text = printable,

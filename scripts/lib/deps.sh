@@ -11,6 +11,7 @@ PACKAGES_BUILD=(
 # What the demonstration and the integration tests use: clients, the simulators' Python, tools.
 PACKAGES_CLIENTS=(certbot lego curl openssl ca-certificates procps python3 python3-cryptography)
 PACKAGES_TEST=(shellcheck)
+PACKAGES_FUZZ=(clang-14 libclang-rt-14-dev)
 PACKAGES_CI=(clang-format-14 clang-tidy-14 git)
 
 packages_missing() {

@@ -1,0 +1,117 @@
+/* SCM's answers. First byte: the phase that gets the answer; second: the HTTP status; the rest: the body.
+ * Whatever SCM says, the issuer takes a proper step, and never hands over an empty list of certificates. */
+#include "fuzz.h"
+
+#include "backends/scm/scm.h"
+
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+static const char *const phases[] = {
+    "{\"phase\":\"enroll\",\"enrollAttempts\":1,\"enrollSentAt\":1000}",
+    "{\"phase\":\"recover\",\"enrollAttempts\":1,\"enrollSentAt\":1000}",
+    "{\"phase\":\"follow\",\"sslId\":812,\"enrollAttempts\":1,\"enrollSentAt\":1000}",
+    "{\"phase\":\"collect\",\"sslId\":812,\"enrollAttempts\":1,\"enrollSentAt\":1000}",
+};
+static const int statuses[] = {200, 400, 401, 404, 429, 500, 503, 204};
+
+enum { MAX_CSR = 2048 };
+
+/* Made once: an issuer and a CSR. */
+static struct acme_issuer *issuer;
+static uint8_t csr_der[MAX_CSR];
+static size_t csr_len;
+
+static void make_csr(void)
+{
+    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    X509_REQ *request = X509_REQ_new();
+    STACK_OF(X509_EXTENSION) *extensions = sk_X509_EXTENSION_new_null();
+    X509_EXTENSION *names = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:www.example.test");
+    REQUIRE(key != NULL && request != NULL && extensions != NULL && names != NULL);
+    sk_X509_EXTENSION_push(extensions, names);
+    REQUIRE(X509_REQ_add_extensions(request, extensions) == 1 && X509_REQ_set_pubkey(request, key) == 1);
+    REQUIRE(X509_REQ_sign(request, key, EVP_sha256()) > 0);
+    unsigned char *at = csr_der;
+    int len = i2d_X509_REQ(request, NULL);
+    REQUIRE(len > 0 && len <= MAX_CSR);
+    csr_len = (size_t)i2d_X509_REQ(request, &at);
+    sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+    X509_REQ_free(request);
+    EVP_PKEY_free(key);
+}
+
+static void set_up(void)
+{
+    const struct acme_scm_config config = {.url = "https://scm.example.test",
+                                           .customer_uri = "corp",
+                                           .login = "acme-api",
+                                           .password = "correct horse",
+                                           .org_id = 8932,
+                                           .profile_id = 5153,
+                                           .term_days = 199};
+    REQUIRE(!acme_failed(acme_scm_issuer_create("sectigo", &config, &issuer)));
+    make_csr();
+}
+
+static void check_step(const struct acme_step *step)
+{
+    switch (step->kind) {
+    case ACME_STEP_CALL:
+        REQUIRE(step->call.url != NULL && strncmp(step->call.url, "https://scm.example.test/api/", 29) == 0);
+        break;
+    case ACME_STEP_WAIT:
+        REQUIRE(step->wait_until_ms > 0);
+        break;
+    case ACME_STEP_ISSUED:
+        REQUIRE(step->certs.count > 0);
+        break;
+    case ACME_STEP_FAILED:
+        REQUIRE(step->problem.detail != NULL && strstr(step->problem.detail, "correct horse") == NULL);
+        break;
+    }
+    REQUIRE(step->note == NULL || strstr(step->note, "correct horse") == NULL);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 2)
+        return 0;
+    if (issuer == NULL)
+        set_up();
+    ACME_CLEANUP_ARENA struct acme_arena *arena = fuzz_arena();
+    const char *phase = phases[data[0] % (sizeof phases / sizeof *phases)];
+    struct acme_http_header fields[] = {{"content-type", "application/json"}, {"x-total-count", "1"}};
+    struct acme_http_reply reply = {.status = statuses[data[1] % (sizeof statuses / sizeof *statuses)],
+                                    .headers = fields,
+                                    .header_count = 2,
+                                    .body = {.data = data + 2, .len = size - 2}};
+    struct acme_csr csr;
+    const char *why = NULL;
+    const struct acme_identifier name = {.type = ACME_IDENTIFIER_DNS, .value = "www.example.test"};
+    cJSON *state = NULL;
+    REQUIRE(!acme_failed(
+        acme_csr_parse(arena, (struct acme_bytes){.data = csr_der, .len = csr_len}, &csr, &why)));
+    REQUIRE(!acme_failed(acme_json_parse(arena, phase, strlen(phase), &state)));
+    const struct acme_issue_request request = {.tag = "acmebridge/x",
+                                               .account_id = "account",
+                                               .order_id = "order",
+                                               .csr = &csr,
+                                               .identifiers = &name,
+                                               .identifier_count = 1,
+                                               .created_ms = 1000,
+                                               .deadline_ms = ACME_DAY_MS};
+    struct acme_issuer_input input = {.event = ACME_ISSUER_TIMER, .now_ms = 5000};
+    struct acme_step step = {.kind = ACME_STEP_FAILED};
+    /* The entry makes the phase's call, the answer is the input. */
+    if (acme_failed(issuer->class->step(issuer, arena, &request, state, &input, &step)))
+        return 0;
+    check_step(&step);
+    if (step.kind != ACME_STEP_CALL)
+        return 0;
+    input = (struct acme_issuer_input){.event = ACME_ISSUER_REPLY, .now_ms = 6000, .reply = &reply};
+    if (!acme_failed(issuer->class->step(issuer, arena, &request, state, &input, &step)))
+        check_step(&step);
+    return 0;
+}
