@@ -35,7 +35,8 @@ static bool is_space(uint8_t c)
 }
 
 struct acme_err acme_http01_judge(struct acme_arena *arena, int status, struct acme_bytes body,
-                                  const char *key_authorization, const char *url, struct acme_problem *ret)
+                                  const char *key_authorization, const char *url, bool show_body,
+                                  struct acme_problem *ret)
 {
     size_t len = body.len;
     while (len > 0 && is_space(body.data[len - 1]))
@@ -43,7 +44,9 @@ struct acme_err acme_http01_judge(struct acme_arena *arena, int status, struct a
     if (status == 200 && len == strlen(key_authorization) && memcmp(body.data, key_authorization, len) == 0)
         return acme_ok();
     const char *shown_url = acme_printable(arena, url, strlen(url), 2 * MAX_SHOWN);
-    const char *shown = acme_printable(arena, len > 0 ? (const void *)body.data : "", len, MAX_SHOWN);
+    const char *shown = show_body
+                            ? acme_printable(arena, len > 0 ? (const void *)body.data : "", len, MAX_SHOWN)
+                            : "(not shown: another host's answer)";
     ENSURE(shown_url != NULL && shown != NULL, ACME_E_NOMEM);
     if (status != 200)
         return judge(ACME_PROBLEM_UNAUTHORIZED,

@@ -20,12 +20,12 @@ char *acme_http01_url(struct acme_arena *arena, const struct acme_identifier *id
  */
 char *acme_key_authorization(struct acme_arena *arena, const char *token, const char *thumbprint);
 
-/** acme_http01_judge(arena, status, body, key_authorization, url, ret): compare the answer (HTTP status and
- * body) with the key authorization, ignoring trailing white space. ACME_OK when it matches; else
- * ACME_E_PROBLEM and *ret says what was seen (foreign bytes escaped and cut): incorrectResponse /
- * unauthorized. */
+/** acme_http01_judge(arena, status, body, key_authorization, url, show_body, ret): compare the answer (HTTP
+ * status and body) with the key authorization, ignoring trailing white space. ACME_OK when it matches; else
+ * ACME_E_PROBLEM and *ret says what was seen (foreign bytes escaped and cut, and only with `show_body`: what
+ * a redirect led to is not the client's to read): incorrectResponse / unauthorized. */
 struct acme_err acme_http01_judge(struct acme_arena *arena, int status, struct acme_bytes body,
-                                  const char *key_authorization, const char *url,
+                                  const char *key_authorization, const char *url, bool show_body,
                                   struct acme_problem *ret) ACME_MUST_USE;
 
 #endif

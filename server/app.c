@@ -14,18 +14,20 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
-    VALUES_ARENA_BYTES = 2 * 1024 * 1024, /* the saved nonce window is the largest: half a megabyte */
-    REQUEST_ARENA_BYTES = 1024 * 1024,
+    VALUES_ARENA_BYTES = 2 * 1024 * 1024,  /* the saved nonce window is the largest: half a megabyte */
+    REQUEST_ARENA_BYTES = 8 * 1024 * 1024, /* a cap: an order for a thousand names takes about 4 MiB */
     HOUSEKEEPING_SECONDS = 60,
     JOB_THREADS = 4,
     DRAIN_JOBS_MS = 2000, /* of the 5 s an orderly stop may take */
     DRAIN_HTTP_MS = 1500,
-    DIR_SIZE = 4096
+    DIR_SIZE = 4096,
+    FILES_BESIDE_CLIENTS = 1536 /* libunbound's sockets, the database, kept upstream connections */
 };
 
 #define LEASE_MS     (10 * ACME_MINUTE_MS)
@@ -84,6 +86,24 @@ static int online_cores(void)
 }
 
 /* ---- start ---- */
+
+/* Sockets of clients, validations, DNS and upstreams: with a limit of 1024, which is usual, idle clients
+ * alone could use them up. */
+static void raise_file_limit(const struct acme_config *config)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    rlim_t needed = config->server.max_connections + 2 * (rlim_t)config->validation.max_concurrency +
+                    FILES_BESIDE_CLIENTS;
+    if (limit.rlim_cur < needed) {
+        limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur < needed)
+        acme_log(WARN, "few open files are allowed; raise the limit or lower server.max_connections",
+                 LOG_INT("allowed", limit.rlim_cur), LOG_INT("needed", needed));
+}
 
 static bool make_dir(const char *path)
 {
@@ -273,6 +293,7 @@ static bool start(struct app *app)
 {
     const struct acme_config *config = app->config;
     int cores = online_cores();
+    raise_file_limit(config);
     if (!make_dirs(app) || failed_to("instance id", acme_id_new(&acme_clock_system, app->owner)))
         return false;
     struct acme_store_options store = {.path = config->store_path,
@@ -311,7 +332,7 @@ static void save_nonces(struct app *app)
 
 /* Let requests and calls under way end by themselves for a moment, then end everything from the outside in.
  */
-static void stop(struct app *app, bool was_serving)
+static void stop(struct app *app)
 {
     if (app->runner != NULL)
         acme_runner_quiesce(app->runner);
@@ -333,7 +354,7 @@ static void stop(struct app *app, bool was_serving)
     acme_holds_destroy(app->holds);
     acme_runner_destroy(app->runner);
     acme_service_destroy(app->service);
-    if (was_serving)
+    if (app->nonces != NULL) /* also when the start failed later: the saved copy is gone already */
         save_nonces(app);
     acme_nonces_destroy(app->nonces);
     acme_identity_destroy(app->identity);
@@ -357,6 +378,8 @@ static void serve_until_signal(struct app *app, const sigset_t *signals)
             acme_log(INFO, "stopping", LOG_STR("signal", strsignal(signal_number)));
             return;
         }
+        if (signal_number == SIGHUP)
+            acme_log(WARN, "SIGHUP: this version does not reload its configuration; restart it for changes");
         if (acme_identity_refresh(app->identity))
             acme_http_set_tls(app->http, acme_identity_tls(app->identity));
     }
@@ -372,6 +395,7 @@ int acme_app_run(const struct acme_config *config)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: they inherit it */
     struct app app = {.config = config};
     bool serving = start(&app);
@@ -384,7 +408,7 @@ int acme_app_run(const struct acme_config *config)
         serve_until_signal(&app, &signals);
         acme_notify("STOPPING=1");
     }
-    stop(&app, serving);
+    stop(&app);
     if (serving)
         acme_log(INFO, "stopped");
     return serving ? 0 : 1;

@@ -91,8 +91,6 @@ static void respond_busy(struct acme_frontend *frontend, struct acme_http_exchan
     struct acme_response response = {.status = 0};
     acme_service_problem_response(frontend->service, arena, ACME_PROBLEM_SERVER_INTERNAL, 503,
                                   "The server is busy; try again in a few seconds.", &response);
-    if (response.header_count < ACME_RESPONSE_MAX_HEADERS)
-        response.headers[response.header_count++] = (struct acme_header){.name = "Retry-After", .value = "5"};
     acme_http_respond(exchange, &response);
 }
 

@@ -461,6 +461,8 @@ void acme_http_conn_create(struct acme_http_loop *loop, int fd, const struct soc
     struct acme_http_server *server = loop->server;
     struct acme_http_peer *peer = NULL;
     if (acme_failed(acme_http_peers_enter(server->peers, address, &peer))) {
+        acme_http_loop_note_refused(loop, "server.max_connections_per_address",
+                                    server->options.max_connections_per_address);
         close(fd);
         return;
     }

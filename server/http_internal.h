@@ -13,6 +13,7 @@
 #include <event2/listener.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 struct acme_http_conn;
 
@@ -41,6 +42,8 @@ struct acme_http_loop {
     struct acme_http_exchange *dispatching; /* the one on_request is being called for */
     bool answered_inline;                   /* it was answered during that call */
     bool drained;                           /* the drain has been carried out here */
+    size_t refused;                         /* connections over a limit since that was last logged */
+    time_t refused_told_s;                  /* monotonic; 0: never */
 };
 
 struct acme_http_server {
@@ -94,6 +97,10 @@ struct acme_err acme_http_loop_init(struct acme_http_loop *loop, struct acme_htt
                                     const struct sockaddr *address, int address_len) ACME_MUST_USE;
 struct acme_err acme_http_loop_start(struct acme_http_loop *loop, int number) ACME_MUST_USE;
 void acme_http_loop_finish(struct acme_http_loop *loop);
+
+/** acme_http_loop_note_refused(loop, setting, limit): a connection was refused because of this setting;
+ * logged at most once a minute. Thread: the loop's. */
+void acme_http_loop_note_refused(struct acme_http_loop *loop, const char *setting, size_t limit);
 
 /** acme_http_loop_take_slot(loop, conn, ret_generation): a slot for a new connection; false without memory.
  */

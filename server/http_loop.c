@@ -9,9 +9,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { FIRST_SLOTS = 16, BACKLOG = 1024, LINGER_MS = 2000, ACCEPT_PAUSE_MS = 200, MAX_LAST_ACCEPTS = 256 };
+enum {
+    FIRST_SLOTS = 16,
+    BACKLOG = 1024,
+    LINGER_MS = 2000,
+    ACCEPT_PAUSE_MS = 200,
+    MAX_LAST_ACCEPTS = 256,
+    REFUSED_TOLD_EVERY_S = 60
+};
 
 bool acme_http_loop_take_slot(struct acme_http_loop *loop, struct acme_http_conn *conn, size_t *ret_slot,
                               uint64_t *ret_generation)
@@ -42,12 +50,29 @@ void acme_http_loop_free_slot(struct acme_http_loop *loop, size_t slot)
         loop->first_free = slot;
 }
 
+void acme_http_loop_note_refused(struct acme_http_loop *loop, const char *setting, size_t limit)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    loop->refused++;
+    if (loop->refused_told_s != 0 && now.tv_sec - loop->refused_told_s < REFUSED_TOLD_EVERY_S)
+        return;
+    acme_log(WARN, "connections are refused, a limit is reached", LOG_STR("setting", setting),
+             LOG_INT("limit", limit), LOG_INT("refused", loop->refused));
+    loop->refused_told_s = now.tv_sec;
+    loop->refused = 0;
+}
+
 static void accept_socket(struct acme_http_loop *loop, int fd, const struct sockaddr *address)
 {
     struct acme_http_server *server = loop->server;
     const int on = 1;
-    if (atomic_load(&server->connections) >= server->options.max_connections ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0) {
+    if (atomic_load(&server->connections) >= server->options.max_connections) {
+        acme_http_loop_note_refused(loop, "server.max_connections", server->options.max_connections);
+        close(fd);
+        return;
+    }
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0) {
         close(fd);
         return;
     }

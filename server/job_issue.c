@@ -9,7 +9,9 @@ enum {
     STEP_ARENA_BYTES =
         8 * 1024 * 1024,   /* holds a reply (at most 1 MiB by default), its parsed form and the next call */
     STEPS_PER_RUN = 10000, /* an issuer that never waits is broken: stop, look again later */
-    STEP_RETRY_MAX_MS = 5 * 60 * 1000
+    STEP_RETRY_MAX_MS = 5 * 60 * 1000,
+    CHAIN_FOR_CLIENTS = 5,
+    WAIT_MIN_MS = 250 /* the scheduler must not meet a job that is due before this thread has let go of it */
 };
 
 struct issue_run {
@@ -21,7 +23,6 @@ struct issue_run {
     bool once_under_way; /* the call in flight was flagged `once` */
     int steps;
     const char *upstream_ref;
-    struct acme_arena *reply_arena; /* the answer that the next step reads */
     struct acme_issuer_input input;
 };
 
@@ -48,24 +49,12 @@ static void log_code(const struct active_job *job, const char *event, struct acm
              LOG_STR("code", acme_code_name(err.code)));
 }
 
-static void release_reply(struct issue_run *run)
+static void release_reply(struct active_job *job)
 {
-    acme_arena_destroy(run->reply_arena);
-    run->reply_arena = NULL;
-    run->input.reply = NULL;
-    run->input.failure = NULL;
-}
-
-static void drop(struct active_job *job)
-{
-    release_reply(job->issue);
-    acme_job_drop(job);
-}
-
-static void done(struct active_job *job, int64_t next_run_ms)
-{
-    release_reply(job->issue);
-    acme_job_done(job, next_run_ms);
+    acme_arena_destroy(job->reply_arena);
+    job->reply_arena = NULL;
+    job->issue->input.reply = NULL;
+    job->issue->input.failure = NULL;
 }
 
 /* Give the job back until `run_at_ms`. */
@@ -73,6 +62,9 @@ static void wait_for(struct active_job *job, int64_t run_at_ms, bool failure)
 {
     struct issue_run *run = job->issue;
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    int64_t soonest_ms = acme_job_now_ms(job) + WAIT_MIN_MS;
+    if (run_at_ms < soonest_ms)
+        run_at_ms = soonest_ms;
     char *state = acme_json_print(job->arena, run->state);
     struct acme_err err = acme_err(ACME_E_NOMEM);
     if (state != NULL)
@@ -80,10 +72,10 @@ static void wait_for(struct active_job *job, int64_t run_at_ms, bool failure)
                                   job->attempts + (failure ? 1 : 0));
     if (acme_failed(err)) {
         log_code(job, "job could not be put back", err);
-        drop(job);
+        acme_job_drop(job);
         return;
     }
-    done(job, run_at_ms);
+    acme_job_done(job, run_at_ms);
 }
 
 static void tell_orders(const struct active_job *job)
@@ -110,11 +102,29 @@ static void fail(struct active_job *job, const struct acme_problem *problem)
                                          run->upstream_ref, error);
     if (acme_failed(err)) {
         log_code(job, "failed issuance could not be stored", err);
-        drop(job);
+        acme_job_drop(job);
         return;
     }
     tell_orders(job);
-    done(job, 0);
+    acme_job_done(job, 0);
+}
+
+/* What the issuer itself cannot end any more: true when the order's time is over and the issuance has failed.
+ */
+static bool fail_after_deadline(struct active_job *job)
+{
+    const struct issue_run *run = job->issue;
+    if (run->issuance.deadline_ms == 0 || run->input.now_ms < run->issuance.deadline_ms)
+        return false;
+    acme_log(ERROR,
+             job->intent ? "ALERT an issuance ran out of time; a request may be open upstream"
+                         : "an issuance ran out of time",
+             LOG_STR("order", run->issuance.order_id), LOG_STR("issuer", run->issuance.issuer),
+             LOG_STR("upstream", run->upstream_ref));
+    fail(job, &(struct acme_problem){
+                  .type = ACME_PROBLEM_SERVER_INTERNAL,
+                  .detail = "The certificate could not be issued in time; please make a new order."});
+    return true;
 }
 
 /* Sort, check and store what the issuer delivered. A certificate that does not fit the order is never handed
@@ -129,6 +139,12 @@ static void deliver(struct active_job *job, const struct acme_step *step)
     if (!acme_failed(err))
         err = acme_chain_check(job->arena, &chain, &run->csr, run->request.identifiers,
                                run->request.identifier_count, run->input.now_ms, &why);
+    if (acme_failed(err) && err.code != ACME_E_NOT_FOUND && err.code != ACME_E_FORMAT &&
+        err.code != ACME_E_DENIED) {
+        log_code(job, "certificate could not be checked, will be tried again", err);
+        acme_job_drop(job); /* our own trouble says nothing about the certificate */
+        return;
+    }
     if (acme_failed(err)) {
         acme_quarantine_keep(options->quarantine_dir, run->issuance.id, job->arena, &step->certs);
         acme_log(ERROR, "ALERT certificate does not fit its order, quarantined", LOG_STR("why", why),
@@ -142,6 +158,9 @@ static void deliver(struct active_job *job, const struct acme_step *step)
         fail(job, &(struct acme_problem){.type = ACME_PROBLEM_SERVER_INTERNAL, .detail = detail});
         return;
     }
+    if (chain.count > CHAIN_FOR_CLIENTS)
+        acme_log(WARN, "a long chain: some clients take five certificates at most",
+                 LOG_INT("certificates", chain.count), LOG_STR("order", run->issuance.order_id));
     struct acme_cert_info info;
     char id[ACME_ID_SIZE];
     char *pem = acme_chain_pem(job->arena, &chain);
@@ -165,14 +184,14 @@ static void deliver(struct active_job *job, const struct acme_step *step)
     }
     if (acme_failed(err)) {
         log_code(job, "issued certificate could not be stored", err);
-        drop(job);
+        acme_job_drop(job);
         return;
     }
     acme_log(INFO, "certificate issued", LOG_STR("order", run->issuance.order_id), LOG_STR("certificate", id),
              LOG_STR("serial", info.serial_hex), LOG_STR("issuer", run->issuer->name),
              LOG_STR("upstream", run->upstream_ref));
     tell_orders(job);
-    done(job, 0);
+    acme_job_done(job, 0);
 }
 
 /* ---- calls ---- */
@@ -209,25 +228,25 @@ static void call_done(void *context, const struct acme_outbound_result *result)
     struct active_job *job = context;
     struct issue_run *run = job->issue;
     if (result->failure == ACME_OUTBOUND_CANCELLED) {
-        drop(job);
+        acme_job_drop(job);
         return;
     }
-    run->reply_arena = acme_arena_create(STEP_ARENA_BYTES);
-    if (run->reply_arena == NULL) {
-        drop(job); /* an intent, if any, stands in the store: the next run recovers */
+    job->reply_arena = acme_arena_create(STEP_ARENA_BYTES);
+    if (job->reply_arena == NULL) {
+        acme_job_drop(job); /* an intent, if any, stands in the store: the next run recovers */
         return;
     }
     if (result->failure == ACME_OUTBOUND_OK) {
         run->input.event = ACME_ISSUER_REPLY;
-        run->input.reply = copy_reply(run->reply_arena, result->reply);
+        run->input.reply = copy_reply(job->reply_arena, result->reply);
         if (run->input.reply == NULL) {
-            drop(job);
+            acme_job_drop(job);
             return;
         }
     } else {
         run->input.event = ACME_ISSUER_CALL_FAILED;
         run->input.failure =
-            acme_arena_strdup(run->reply_arena, result->detail != NULL ? result->detail : "");
+            acme_arena_strdup(job->reply_arena, result->detail != NULL ? result->detail : "");
         run->input.reached = result->failure != ACME_OUTBOUND_DNS &&
                              result->failure != ACME_OUTBOUND_CONNECT &&
                              result->failure != ACME_OUTBOUND_TLS && result->failure != ACME_OUTBOUND_DENIED;
@@ -250,7 +269,7 @@ static void send_call(struct active_job *job, const struct acme_step *step)
             err = acme_store_job_save(options->store, job->id, &lease, state, step->once);
         if (acme_failed(err)) {
             log_code(job, "job could not be saved before its call", err);
-            drop(job);
+            acme_job_drop(job);
             return;
         }
         job->intent = step->once;
@@ -261,7 +280,7 @@ static void send_call(struct active_job *job, const struct acme_step *step)
         acme_outbound_call(options->outbound, &run->issuer->transport, &step->call, call_done, job);
     if (acme_failed(err)) {
         log_code(job, "call could not be started", err);
-        drop(job);
+        acme_job_drop(job);
     }
 }
 
@@ -279,8 +298,10 @@ static void take_step(struct active_job *job)
         err = run->issuer->class->step(run->issuer, arena, &run->request, run->state, &run->input, &step);
     if (acme_failed(err)) {
         log_code(job, "issuer's step failed, will be tried again", err);
+        if (fail_after_deadline(job))
+            return;
         if (job->intent) /* leave the intent as it is: only the issuer's RECOVER may decide about it */
-            drop(job);
+            acme_job_drop(job);
         else
             wait_for(job, run->input.now_ms + acme_job_backoff_ms(job->attempts + 1, STEP_RETRY_MAX_MS),
                      true);
@@ -291,7 +312,7 @@ static void take_step(struct active_job *job)
     log_note(job, &step);
     switch (step.kind) {
     case ACME_STEP_CALL:
-        release_reply(run);
+        release_reply(job);
         send_call(job, &step);
         break;
     case ACME_STEP_WAIT:
@@ -317,7 +338,6 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
         TRY(acme_json_parse(job->arena, "{}", 2, &run->state));
     }
     run->issuer = job->queue->issuer;
-    ENSURE(run->issuer != NULL, ACME_E_INTERNAL);
     const char *tag = acme_arena_printf(job->arena, "acmebridge/%s", run->issuance.id);
     ENSURE(tag != NULL, ACME_E_NOMEM);
     run->upstream_ref = run->issuance.upstream_ref;
@@ -348,6 +368,12 @@ void acme_job_issue_run(void *argument)
         return;
     }
     job->issue = run;
+    run->input.now_ms = acme_job_now_ms(job);
+    if (run->issuer == NULL) { /* stays leased, and with it as it is, for when the issuer comes back */
+        if (!fail_after_deadline(job))
+            acme_job_drop(job);
+        return;
+    }
     if (job->intent)
         run->input.event = ACME_ISSUER_RECOVER;
     else

@@ -93,6 +93,22 @@ static void judge_failure(struct active_job *job, const struct acme_outbound_res
                                             result->detail != NULL ? result->detail : "failed");
 }
 
+static size_t origin_len(const char *url)
+{
+    const char *authority = strstr(url, "://");
+    return authority == NULL ? strlen(url) : (size_t)(authority - url) + 3 + strcspn(authority + 3, "/?#");
+}
+
+static void judge_reply(struct active_job *job, const struct acme_outbound_result *result)
+{
+    struct validate_run *run = job->validate;
+    const char *url = result->final_url != NULL ? result->final_url : run->url;
+    size_t len = origin_len(run->url);
+    bool same_host = origin_len(url) == len && strncmp(url, run->url, len) == 0;
+    run->verdict = acme_http01_judge(job->arena, result->reply->status, result->reply->body,
+                                     run->key_authorization, url, same_host, &run->problem);
+}
+
 /* On the outbound thread: no store here. */
 static void fetch_done(void *context, const struct acme_outbound_result *result)
 {
@@ -103,9 +119,7 @@ static void fetch_done(void *context, const struct acme_outbound_result *result)
         return;
     }
     if (result->failure == ACME_OUTBOUND_OK)
-        run->verdict =
-            acme_http01_judge(job->arena, result->reply->status, result->reply->body, run->key_authorization,
-                              result->final_url != NULL ? result->final_url : run->url, &run->problem);
+        judge_reply(job, result);
     else
         judge_failure(job, result);
     if (acme_failed(run->verdict) && run->problem.detail == NULL)

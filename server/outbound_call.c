@@ -119,6 +119,7 @@ static bool set_options(struct call *call, CURL *easy)
      * own. */
     bool repeatable = strcmp(call->method, "GET") == 0 || strcmp(call->method, "HEAD") == 0;
     set = set && curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, repeatable ? 0L : 1L) == CURLE_OK;
+    set = set && curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, repeatable ? 0L : 1L) == CURLE_OK;
     return set;
 }
 

@@ -136,10 +136,15 @@ static int set_options(struct ub_ctx *unbound)
     static const char *const options[][2] = {
         {"do-not-query-localhost:", "no"}, /* a resolver on this host is normal */
         {"cache-max-ttl:", "60"},          /* a validation that was repaired should not meet old data */
-        {"cache-max-negative-ttl:", "5"},  {"msg-cache-size:", "1m"},      {"rrset-cache-size:", "1m"},
-        {"infra-cache-numhosts:", "1000"}, {"infra-keep-probing:", "yes"}, /* forwarders that come back are
-                                                                              used again at once */
-        {"outgoing-range:", "128"},
+        {"cache-max-negative-ttl:", "5"},
+        {"msg-cache-size:", "1m"},
+        {"rrset-cache-size:", "1m"},
+        {"infra-cache-numhosts:", "1000"},
+        {"infra-keep-probing:", "yes"}, /* forwarders that come back are
+                                           used again at once */
+        /* Names whose DNS never answers hold a place for seconds: room for many of them beside the living. */
+        {"outgoing-range:", "1024"},
+        {"num-queries-per-thread:", "2048"},
     };
     int failure = 0;
     for (size_t i = 0; i < sizeof options / sizeof *options && failure == 0; i++)

@@ -13,7 +13,9 @@ enum {
     HANDED_MAX =
         10000, /* jobs kept in memory beyond a queue's limit; the rest comes back when its lease ends */
     RECHECK_MS = 30 * 1000, /* look at the store this often even when nothing is known to be due */
-    STORE_RETRY_MS = 1000
+    STORE_RETRY_MS = 1000,
+    FOREIGN_AT_ONCE = 16,
+    NAMES_ARENA_BYTES = 1024 * 1024
 };
 
 LIST_HEAD(known_bucket, active_job);
@@ -23,6 +25,7 @@ struct acme_runner {
     struct acme_pool *pool;
     struct job_queue *queues;
     size_t queue_count;
+    struct acme_arena *names; /* of the queues whose issuer is not configured any more */
     pthread_t scheduler;
     bool scheduler_started;
     pthread_mutex_t lock; /* guards everything below and the queues */
@@ -100,6 +103,7 @@ static struct job_queue *queue_named(struct acme_runner *runner, const char *nam
 
 static void free_job(struct active_job *job)
 {
+    acme_arena_destroy(job->reply_arena);
     acme_arena_destroy(job->arena);
     free(job);
 }
@@ -239,8 +243,10 @@ static void claim(struct acme_runner *runner, struct job_queue *queue, size_t ro
         if (job == NULL)
             continue; /* comes back when its lease ends */
         remember(runner, job);
-        begin(queue, job);
+        TAILQ_INSERT_TAIL(&queue->handed, job, entry); /* the room may have been taken meanwhile */
+        queue->handed_count++;
     }
+    begin_handed(queue);
     pthread_mutex_unlock(&runner->lock);
 }
 
@@ -305,23 +311,6 @@ static void *scheduler_main(void *argument)
 
 /* ---- life of the runner ---- */
 
-/* An issuer that was taken out of the configuration leaves its orders waiting: not lost, but nobody would see
- * why they stand still. */
-static struct acme_err warn_of_foreign_queues(struct acme_runner *runner)
-{
-    ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(ACME_JOB_ARENA_BYTES);
-    ENSURE(arena != NULL, ACME_E_NOMEM);
-    const char **names = NULL;
-    size_t count = 0;
-    TRY(acme_store_jobs_queues(runner->options.store, arena, &names, &count));
-    for (size_t i = 0; i < count; i++) {
-        if (queue_named(runner, names[i]) == NULL)
-            acme_log(WARN, "orders wait for an issuer that the configuration does not have",
-                     LOG_STR("issuer", names[i]));
-    }
-    return acme_ok();
-}
-
 static void set_queue(struct acme_runner *runner, size_t index, const char *name,
                       const struct acme_issuer *issuer, int max)
 {
@@ -333,24 +322,53 @@ static void set_queue(struct acme_runner *runner, size_t index, const char *name
     TAILQ_INIT(&queue->handed);
 }
 
+static void set_known_queues(struct acme_runner *runner)
+{
+    const struct acme_runner_options *options = &runner->options;
+    set_queue(runner, 0, ACME_VALIDATION_QUEUE, NULL, options->validation_max_concurrency);
+    for (size_t i = 0; i < options->issuer_count; i++)
+        set_queue(runner, i + 1, options->issuers[i]->name, options->issuers[i],
+                  options->issuers[i]->max_concurrency);
+}
+
+/* An issuer that was taken out of the configuration leaves jobs behind. They get queues without an issuer:
+ * nobody works on them, but they end at their deadline, and the operator learns why these orders stand still.
+ */
+static struct acme_err add_foreign_queues(struct acme_runner *runner)
+{
+    const char **names = NULL;
+    size_t count = 0;
+    runner->names = acme_arena_create(NAMES_ARENA_BYTES);
+    ENSURE(runner->names != NULL, ACME_E_NOMEM);
+    TRY(acme_store_jobs_queues(runner->options.store, runner->names, &names, &count));
+    size_t known = runner->queue_count;
+    struct job_queue *queues = calloc(known + count, sizeof *queues);
+    ENSURE(queues != NULL, ACME_E_NOMEM);
+    free(runner->queues);
+    runner->queues = queues;
+    set_known_queues(runner);
+    for (size_t i = 0; i < count; i++) {
+        if (queue_named(runner, names[i]) != NULL)
+            continue;
+        acme_log(WARN, "orders wait for an issuer that the configuration does not have",
+                 LOG_STR("issuer", names[i]));
+        set_queue(runner, runner->queue_count++, names[i], NULL, FOREIGN_AT_ONCE);
+    }
+    return acme_ok();
+}
+
 static struct acme_err start(struct acme_runner *runner)
 {
     const struct acme_runner_options *options = &runner->options;
-    runner->queue_count = options->issuer_count + 1;
-    runner->queues = calloc(runner->queue_count, sizeof *runner->queues);
-    ENSURE(runner->queues != NULL, ACME_E_NOMEM);
-    size_t places = (size_t)options->validation_max_concurrency;
-    set_queue(runner, 0, ACME_VALIDATION_QUEUE, NULL, options->validation_max_concurrency);
-    for (size_t i = 0; i < options->issuer_count; i++) {
-        const struct acme_issuer *issuer = options->issuers[i];
-        set_queue(runner, i + 1, issuer->name, issuer, issuer->max_concurrency);
-        places += (size_t)issuer->max_concurrency;
-    }
     size_t recovered = 0;
     TRY(acme_store_jobs_recover(options->store, &recovered));
     if (recovered > 0)
         acme_log(INFO, "unfinished jobs of an earlier run taken up", LOG_INT("jobs", recovered));
-    TRY(warn_of_foreign_queues(runner));
+    runner->queue_count = options->issuer_count + 1;
+    TRY(add_foreign_queues(runner));
+    size_t places = 0;
+    for (size_t i = 0; i < runner->queue_count; i++)
+        places += (size_t)runner->queues[i].max_active;
     /* Every active job is queued at most once, so this pool never refuses one. */
     TRY(acme_pool_create("job", options->threads, places, &runner->pool));
     ENSURE(pthread_create(&runner->scheduler, NULL, scheduler_main, runner) == 0, ACME_E_IO);
@@ -445,5 +463,6 @@ void acme_runner_destroy(struct acme_runner *runner)
     pthread_cond_destroy(&runner->changed);
     pthread_mutex_destroy(&runner->lock);
     free(runner->queues);
+    acme_arena_destroy(runner->names);
     free(runner);
 }

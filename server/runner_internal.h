@@ -14,7 +14,7 @@ enum { ACME_JOB_ARENA_BYTES = 4 * 1024 * 1024 };
 
 struct job_queue {
     const char *name;
-    const struct acme_issuer *issuer; /* NULL: the validation queue */
+    const struct acme_issuer *issuer; /* NULL: the validation queue, or an issuer no longer configured */
     int max_active;
     int active;
     int64_t next_due_ms;             /* 0: nothing known to be due ever */
@@ -30,6 +30,8 @@ struct active_job {
     struct acme_runner *runner;
     struct job_queue *queue;
     struct acme_arena *arena; /* for the whole run of this lease */
+    struct acme_arena
+        *reply_arena; /* the answer of the last call, until the step that reads it is over; NULL: none */
     char id[ACME_ID_SIZE];
     char subject_id[ACME_ID_SIZE];
     enum acme_job_kind kind;

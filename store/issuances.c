@@ -106,11 +106,13 @@ static struct acme_err find_existing(struct acme_db *db, const struct finalize *
         db, &stmt,
         "SELECT i.id, c.id FROM issuances i LEFT JOIN certificates c ON c.id = i.certificate_id"
         " WHERE i.account_id = $1 AND i.names_digest = $2 AND i.spki_sha256 = $3 AND i.profile = $4"
+        " AND i.issuer = $5"
         " AND (i.status = 'pending' OR (i.status = 'issued' AND c.downloaded_ms = 0"
-        " AND c.created_ms >= $5 AND c.not_after_ms > $6))"
+        " AND c.created_ms >= $6 AND c.not_after_ms > $7))"
         " ORDER BY i.created_ms DESC, i.id DESC LIMIT 1",
         DB_TEXT(request->order.account_id), DB_TEXT(wanted->names_digest), DB_TEXT(wanted->spki_sha256),
-        DB_TEXT(request->order.profile), DB_INT(request->adopt_since_ms), DB_INT(request->now_ms)));
+        DB_TEXT(request->order.profile), DB_TEXT(wanted->issuer), DB_INT(request->adopt_since_ms),
+        DB_INT(request->now_ms)));
     TRY(acme_db_next(stmt, &row));
     *ret_id = row ? acme_db_text(stmt, request->arena, 0) : NULL;
     *ret_certificate_id = row ? acme_db_text(stmt, request->arena, 1) : NULL;

@@ -17,7 +17,11 @@ static struct acme_err resume(struct scm_context *ctx)
     struct scm_state *state = ctx->state;
     bool sent = state->enroll_sent_ms != 0 || ctx->input->event == ACME_ISSUER_RECOVER;
     if (state->phase == SCM_PHASE_ENROLL && sent)
-        acme_scm_recover_enter(ctx, state->enroll_sent_ms != 0 ? state->enroll_sent_ms : ctx->input->now_ms);
+        /* A process that died may have left the enroll to SCM at the very end of its time: quiet counts from
+         * there. */
+        acme_scm_recover_enter(ctx,
+                               (state->enroll_sent_ms != 0 ? state->enroll_sent_ms : ctx->input->now_ms) +
+                                   SCM_CALL_TIMEOUT_MS);
     switch (state->phase) {
     case SCM_PHASE_RECOVER:
         return acme_scm_recover_begin(ctx);

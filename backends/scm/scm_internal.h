@@ -18,6 +18,10 @@ struct scm_issuer {
     struct acme_scm_config config; /* every string is this object's own */
 };
 
+/* The longest a call may take: after a crash, also how long the enroll of the dead process may still be on
+ * its way. */
+enum { SCM_CALL_TIMEOUT_MS = 90 * 1000 };
+
 enum scm_phase { SCM_PHASE_ENROLL, SCM_PHASE_RECOVER, SCM_PHASE_FOLLOW, SCM_PHASE_COLLECT, SCM_PHASE_COUNT };
 
 /* The call under way: tells whose reply arrives. */
@@ -60,6 +64,7 @@ struct scm_state {
     int64_t unknown_since_ms; /* since when the outcome of an enroll is open */
     int64_t search_started_ms;
     int64_t search_rounds;
+    int64_t unjudged; /* candidates of this round that could not be read */
     int64_t polls;    /* status polls since the request was accepted */
     int64_t failures; /* in a row */
     int64_t gone_since_ms;

@@ -63,6 +63,7 @@ struct acme_err acme_scm_recover_begin(struct scm_context *ctx)
     state->candidates.count = 0;
     state->duplicates.count = 0;
     state->match_count = 0;
+    state->unjudged = 0;
     state->search_started_ms = ctx->input->now_ms;
     state->search_rounds++;
     return call_list(ctx);
@@ -79,6 +80,8 @@ static struct acme_err nothing_found(struct scm_context *ctx)
     if (quiet_ms > QUIET_MAX_MS)
         quiet_ms = QUIET_MAX_MS;
 
+    if (state->unjudged > 0) /* one of them may be ours: that is worth a longer wait than an empty list */
+        quiet_ms = QUIET_MAX_MS;
     if (state->search_started_ms - state->unknown_since_ms >= quiet_ms) {
         if (state->refusals >= MAX_REFUSALS)
             return acme_scm_fail(ctx, ACME_PROBLEM_SERVER_INTERNAL,
@@ -313,8 +316,10 @@ struct acme_err acme_scm_recover_candidate_reply(struct scm_context *ctx)
     if (err.code == ACME_E_FORMAT) {
         struct scm_verdict verdict;
         TRY(acme_scm_judge(ctx, SCM_AT_DETAILS, &verdict));
-        if (verdict.class == SCM_VERDICT_GONE) /* not readable yet, or removed: the next round asks again */
+        if (verdict.class == SCM_VERDICT_GONE) { /* not readable yet, or removed: the next round asks again */
+            state->unjudged++;
             return proceed(ctx);
+        }
         return wait_and_search_again(ctx, &verdict);
     }
     TRY(err);
@@ -335,6 +340,8 @@ struct acme_err acme_scm_recover_candidate_reply(struct scm_context *ctx)
                                          details.status->class == SCM_STATUS_REPLACED};
     } else if (details.comments != NULL || details.csr_sha256 != NULL) {
         acme_scm_ids_add(&state->ruled_out, state->current);
-    } /* else the record is still being filled in: look again */
+    } else { /* the record is still being filled in: look again */
+        state->unjudged++;
+    }
     return proceed(ctx);
 }

@@ -25,6 +25,7 @@ static const struct {
     NUMBER(unknown_since_ms, "unknownSince"),
     NUMBER(search_started_ms, "searchStartedAt"),
     NUMBER(search_rounds, "searchRounds"),
+    NUMBER(unjudged, "unjudged"),
     NUMBER(polls, "polls"),
     NUMBER(failures, "failures"),
     NUMBER(gone_since_ms, "goneSince"),

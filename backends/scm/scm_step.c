@@ -16,7 +16,8 @@ struct acme_err acme_scm_call(struct scm_context *ctx, enum scm_call call, const
     struct acme_step *step = ctx->step;
     step->kind = ACME_STEP_CALL;
     step->note = note;
-    step->call = (struct acme_http_call){.method = method, .url = url};
+    step->call =
+        (struct acme_http_call){.method = method, .url = url, .total_timeout_ms = SCM_CALL_TIMEOUT_MS};
     bool fits = acme_http_call_header(&step->call, "login", config->login) &&
                 acme_http_call_header(&step->call, "password", config->password) &&
                 acme_http_call_header(&step->call, "customerUri", config->customer_uri);

@@ -174,6 +174,40 @@ static void test_nothing_found_enrolls_again_after_a_minute(void **state)
     rig_expect_ref(rig, "4300");
 }
 
+/* The process died right after sending: the enroll may reach SCM as late as its time-out. */
+static void test_crash_waits_for_the_enroll_under_way(void **state)
+{
+    struct rig *rig = *state;
+    rig_start(rig);
+    rig->now_ms += 1000;
+    rig_restart(rig, ACME_ISSUER_RECOVER);
+    for (int round = 0; round < 100 && rig->enrolls == 1; round++) {
+        empty_round(rig);
+        if (rig->step.kind == ACME_STEP_WAIT)
+            rig_timer(rig);
+    }
+    assert_int_equal(rig->enrolls, 2);
+    assert_true(rig->now_ms - RIG_START >= (90 + 60) * ACME_SECOND_MS);
+    assert_true(rig->now_ms - RIG_START < 4 * ACME_MINUTE_MS);
+}
+
+/* The list shows a request with our name that cannot be read: it may be ours. */
+static void test_unreadable_candidate_forbids_a_quick_enroll(void **state)
+{
+    struct rig *rig = *state;
+    lose_answer(rig);
+    while (rig->now_ms - RIG_START < 20 * ACME_MINUTE_MS) {
+        if (rig->step.kind == ACME_STEP_WAIT)
+            rig_timer(rig);
+        else if (strstr(rig->step.call.url, "/api/ssl/v1?") != NULL)
+            rig_reply_header(rig, 200, "x-total-count", "1",
+                             "[{\"sslId\":4242,\"commonName\":\"www.example.test\"}]");
+        else
+            rig_reply(rig, 400, "{\"code\":-124,\"description\":\"Wrong SSL id\"}");
+        assert_int_equal(rig->enrolls, 1);
+    }
+}
+
 static void test_crash_long_ago_needs_one_round(void **state)
 {
     struct rig *rig = *state;
@@ -520,6 +554,8 @@ int main(void)
                                         rig_teardown),
         WITH_RIG(test_nothing_found_enrolls_again_after_a_minute),
         WITH_RIG(test_crash_long_ago_needs_one_round),
+        WITH_RIG(test_crash_waits_for_the_enroll_under_way),
+        WITH_RIG(test_unreadable_candidate_forbids_a_quick_enroll),
         WITH_RIG(test_found_late),
         WITH_RIG(test_two_found),
         WITH_RIG(test_oldest_good_one_is_kept),

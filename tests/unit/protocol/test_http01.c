@@ -37,7 +37,7 @@ static void test_url(void **state)
 static struct acme_err judge(void **state, int status, const char *body, struct acme_problem *ret)
 {
     struct acme_bytes bytes = {.data = (const uint8_t *)body, .len = strlen(body)};
-    return acme_http01_judge(*state, status, bytes, KEY, URL, ret);
+    return acme_http01_judge(*state, status, bytes, KEY, URL, true, ret);
 }
 
 static void test_good_answers(void **state)
@@ -77,7 +77,7 @@ static void test_bad_answers(void **state)
     assert_bad(state, 200, large, ACME_PROBLEM_INCORRECT_RESPONSE, "xxx...");
     struct acme_problem problem;
     assert_int_equal(
-        acme_http01_judge(*state, 200, (struct acme_bytes){.data = NULL}, KEY, URL, &problem).code,
+        acme_http01_judge(*state, 200, (struct acme_bytes){.data = NULL}, KEY, URL, true, &problem).code,
         ACME_E_PROBLEM);
 }
 

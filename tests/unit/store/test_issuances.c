@@ -124,6 +124,24 @@ static void repeated(void **state)
     assert_string_equal(again.order.certificate_id, certificate.id);
 }
 
+/* The profile points to another issuer now: what the old one does is of no use. */
+static void another_issuer_is_not_joined(void **state)
+{
+    struct fixture *f = *state;
+    const char *account = fixture_account(f);
+    struct acme_order one = fixture_ready_order(f, account, "a.example.com");
+    struct acme_order two = fixture_ready_order(f, account, "a.example.com");
+    struct outcome first = finalize(f, &one, "key1", "csr1", 0);
+    assert_int_equal(first.outcome, ACME_FINALIZE_STARTED);
+    struct outcome second = {.job = fixture_job(f, "other"),
+                             .issuance = fixture_issuance(f, &two, "key1", "csr2")};
+    second.issuance.issuer = "other";
+    assert_ok(acme_store_order_finalize(f->store, f->arena, &second.issuance, &second.job, &fixture_lease,
+                                        NOW + 10, 0, &second.order, &second.outcome));
+    assert_int_equal(second.outcome, ACME_FINALIZE_STARTED);
+    assert_string_equal(second.order.issuance_id, second.issuance.id);
+}
+
 static void joined_and_issued_together(void **state)
 {
     struct fixture *f = *state;
@@ -322,6 +340,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(foreign_order_does_not_exist, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(repeated, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(joined_and_issued_together, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(another_issuer_is_not_joined, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(failed_together, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(adopted_until_downloaded, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(downloaded_is_not_adopted, fixture_setup, fixture_teardown),
