@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,7 +66,13 @@ static bool scan_number(struct scan *scan)
         if (take_digits(scan) == 0)
             return false;
     }
-    return scan->at - start <= MAX_NUMBER;
+    size_t len = (size_t)(scan->at - start);
+    if (len > MAX_NUMBER)
+        return false;
+    char text[MAX_NUMBER + 1];
+    memcpy(text, start, len);
+    text[len] = '\0';
+    return isfinite(strtod(text, NULL)); /* infinity would be printed, and stored, as null */
 }
 
 /* One UTF-8 sequence of several bytes: no overlong forms, no surrogates, nothing above U+10FFFF (RFC 3629).

@@ -13,43 +13,43 @@ typedef struct acme_rsa_key_st {
 DECLARE_ASN1_FUNCTIONS(ACME_RSA_KEY)
 DECLARE_ASN1_ITEM(ACME_REQUEST_INFO)
 
-/* The macros' expansions are OpenSSL's business. */
+/* The macros' expansions are OpenSSL's business; the last semicolon is for the formatter. */
+/* clang-format off */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wcast-qual"
 #pragma GCC diagnostic ignored "-Wpedantic"
-ASN1_SEQUENCE(ACME_SPKI) =
-    {
-        ASN1_SIMPLE(ACME_SPKI, algorithm, X509_ALGOR),
-        ASN1_SIMPLE(ACME_SPKI, key, ASN1_BIT_STRING),
-} ASN1_SEQUENCE_END(ACME_SPKI) IMPLEMENT_ASN1_FUNCTIONS(ACME_SPKI)
+ASN1_SEQUENCE(ACME_SPKI) = {
+    ASN1_SIMPLE(ACME_SPKI, algorithm, X509_ALGOR),
+    ASN1_SIMPLE(ACME_SPKI, key, ASN1_BIT_STRING),
+} ASN1_SEQUENCE_END(ACME_SPKI)
+IMPLEMENT_ASN1_FUNCTIONS(ACME_SPKI)
 
-        ASN1_SEQUENCE_enc(ACME_REQUEST_INFO, enc, 0) =
-            {
-                ASN1_SIMPLE(ACME_REQUEST_INFO, version, ASN1_INTEGER),
-                ASN1_SIMPLE(ACME_REQUEST_INFO, subject, X509_NAME),
-                ASN1_SIMPLE(ACME_REQUEST_INFO, spki, ACME_SPKI),
-                ASN1_IMP_SET_OF_OPT(ACME_REQUEST_INFO, attributes, X509_ATTRIBUTE, 0),
+ASN1_SEQUENCE_enc(ACME_REQUEST_INFO, enc, 0) = {
+    ASN1_SIMPLE(ACME_REQUEST_INFO, version, ASN1_INTEGER),
+    ASN1_SIMPLE(ACME_REQUEST_INFO, subject, X509_NAME),
+    ASN1_SIMPLE(ACME_REQUEST_INFO, spki, ACME_SPKI),
+    ASN1_IMP_SET_OF_OPT(ACME_REQUEST_INFO, attributes, X509_ATTRIBUTE, 0),
 } ASN1_SEQUENCE_END_enc(ACME_REQUEST_INFO, ACME_REQUEST_INFO)
 
-                ASN1_SEQUENCE(ACME_PKCS10) =
-                    {
-                        ASN1_SIMPLE(ACME_PKCS10, info, ACME_REQUEST_INFO),
-                        ASN1_SIMPLE(ACME_PKCS10, algorithm, X509_ALGOR),
-                        ASN1_SIMPLE(ACME_PKCS10, signature, ASN1_BIT_STRING),
-} ASN1_SEQUENCE_END(ACME_PKCS10) IMPLEMENT_ASN1_FUNCTIONS(ACME_PKCS10)
+ASN1_SEQUENCE(ACME_PKCS10) = {
+    ASN1_SIMPLE(ACME_PKCS10, info, ACME_REQUEST_INFO),
+    ASN1_SIMPLE(ACME_PKCS10, algorithm, X509_ALGOR),
+    ASN1_SIMPLE(ACME_PKCS10, signature, ASN1_BIT_STRING),
+} ASN1_SEQUENCE_END(ACME_PKCS10)
+IMPLEMENT_ASN1_FUNCTIONS(ACME_PKCS10)
 
-                        ASN1_SEQUENCE(ACME_RSA_KEY) =
-                            {
-                                ASN1_SIMPLE(ACME_RSA_KEY, modulus, ASN1_INTEGER),
-                                ASN1_SIMPLE(ACME_RSA_KEY, exponent, ASN1_INTEGER),
-} ASN1_SEQUENCE_END(ACME_RSA_KEY) IMPLEMENT_ASN1_FUNCTIONS(ACME_RSA_KEY)
+ASN1_SEQUENCE(ACME_RSA_KEY) = {
+    ASN1_SIMPLE(ACME_RSA_KEY, modulus, ASN1_INTEGER),
+    ASN1_SIMPLE(ACME_RSA_KEY, exponent, ASN1_INTEGER),
+} ASN1_SEQUENCE_END(ACME_RSA_KEY)
+IMPLEMENT_ASN1_FUNCTIONS(ACME_RSA_KEY);
 #pragma GCC diagnostic pop
+/* clang-format on */
 
-                                OSSL_DEFINE_CLEANUP(ACME_RSA_KEY, ACME_RSA_KEY_free)
-                                    OSSL_DEFINE_CLEANUP(OSSL_PARAM_BLD, OSSL_PARAM_BLD_free)
+OSSL_DEFINE_CLEANUP(ACME_RSA_KEY, ACME_RSA_KEY_free)
+OSSL_DEFINE_CLEANUP(OSSL_PARAM_BLD, OSSL_PARAM_BLD_free)
 
-                                        static EVP_PKEY
-                            * from_params(const char *type, OSSL_PARAM *params)
+static EVP_PKEY *from_params(const char *type, OSSL_PARAM *params)
 {
     EVP_PKEY *key = NULL;
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);

@@ -30,7 +30,8 @@ enum {
     FILES_BESIDE_CLIENTS = 1536 /* libunbound's sockets, the database, kept upstream connections */
 };
 
-#define LEASE_MS     (10 * ACME_MINUTE_MS)
+#define LEASE_MS                                                                                             \
+    (4 * ACME_MINUTE_MS) /* longer than any call; a job dropped for a broken store rests that long */
 #define NONCES_VALUE "nonces"
 
 /* Everything that runs, in the order it is started; stopped in reverse. */

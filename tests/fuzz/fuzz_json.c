@@ -1,4 +1,4 @@
-/* Whatever is accepted prints, and what was printed is accepted and prints the same again. */
+/* Whatever is accepted prints, and what was printed is accepted, means the same and prints the same again. */
 #include "fuzz.h"
 
 #include "base/json.h"
@@ -15,6 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     REQUIRE(once != NULL);
     cJSON *again = NULL;
     REQUIRE(!acme_failed(acme_json_parse(arena, once, strlen(once), &again)));
+    REQUIRE(cJSON_Compare(tree, again, true));
     const char *twice = acme_json_print(arena, again);
     REQUIRE(twice != NULL && strcmp(once, twice) == 0);
     (void)acme_json_get(tree, "identifiers");
