@@ -54,7 +54,8 @@ struct acme_err acme_csr_reread(struct acme_arena *arena, struct acme_bytes der,
  * meets the policy, RSA exponent odd and 3 < e < 2^64; the key is not `account_key` (may be NULL); requested
  * extensions are limited to subjectAltName, keyUsage, extendedKeyUsage (serverAuth/clientAuth),
  * basicConstraints CA:FALSE, subjectKeyIdentifier and OCSP must-staple. Errors: DENIED with *ret_why naming
- * the culprit (name, bit count, extension). Thread: any. */
+ * the culprit (name, bit count, extension); STATE (a CSR of acme_csr_reread, which has no key). Thread: any.
+ */
 struct acme_err acme_csr_check(struct acme_arena *arena, const struct acme_csr *csr,
                                const struct acme_identifier *identifiers, size_t count,
                                const struct acme_key_policy *policy, const EVP_PKEY *account_key,

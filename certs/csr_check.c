@@ -218,6 +218,7 @@ struct acme_err acme_csr_check(struct acme_arena *arena, const struct acme_csr *
                                const struct acme_key_policy *policy, const EVP_PKEY *account_key,
                                const char **ret_why)
 {
+    ENSURE(csr->key != NULL, ACME_E_STATE);
     TRY(check_names(arena, csr, identifiers, count, ret_why));
     struct acme_err err = check_key(arena, csr, policy, ret_why);
     if (!acme_failed(err) && account_key != NULL && EVP_PKEY_eq(csr->key, account_key) == 1)

@@ -131,7 +131,7 @@ static struct acme_err start(struct acme_exchange *x, const struct acme_challeng
         .id = job_id,
         .kind = ACME_JOB_VALIDATE,
         .subject_id = challenge->id,
-        .queue = "validation",
+        .queue = ACME_VALIDATION_QUEUE,
         .run_at_ms = x->now_ms,
         .created_ms = x->now_ms,
     };

@@ -46,7 +46,7 @@ struct acme_err acme_http01_judge(struct acme_arena *arena, int status, struct a
     const char *shown_url = acme_printable(arena, url, strlen(url), 2 * MAX_SHOWN);
     const char *shown = show_body
                             ? acme_printable(arena, len > 0 ? (const void *)body.data : "", len, MAX_SHOWN)
-                            : "(not shown: another host's answer)";
+                            : "(not shown after a redirect)";
     ENSURE(shown_url != NULL && shown != NULL, ACME_E_NOMEM);
     if (status != 200)
         return judge(ACME_PROBLEM_UNAUTHORIZED,

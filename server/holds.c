@@ -172,17 +172,22 @@ void acme_holds_flush(struct acme_holds *holds)
 {
     struct hold_queue all = TAILQ_HEAD_INITIALIZER(all);
     pthread_mutex_lock(&holds->lock);
+    bool running = !holds->stopping;
     holds->closed = true;
+    holds->stopping = true;
     struct hold *hold;
     while ((hold = TAILQ_FIRST(&holds->queue)) != NULL) {
         unlink_hold(holds, hold);
         TAILQ_INSERT_TAIL(&all, hold, by_deadline);
     }
+    pthread_cond_signal(&holds->changed);
     pthread_mutex_unlock(&holds->lock);
     while ((hold = TAILQ_FIRST(&all)) != NULL) {
         TAILQ_REMOVE(&all, hold, by_deadline);
         send_as_is(hold);
     }
+    if (running) /* it may be about to send one that it had taken before */
+        pthread_join(holds->timer, NULL);
 }
 
 void acme_holds_destroy(struct acme_holds *holds)
@@ -190,11 +195,6 @@ void acme_holds_destroy(struct acme_holds *holds)
     if (holds == NULL)
         return;
     acme_holds_flush(holds);
-    pthread_mutex_lock(&holds->lock);
-    holds->stopping = true;
-    pthread_cond_signal(&holds->changed);
-    pthread_mutex_unlock(&holds->lock);
-    pthread_join(holds->timer, NULL);
     pthread_cond_destroy(&holds->changed);
     pthread_mutex_destroy(&holds->lock);
     free(holds);

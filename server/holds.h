@@ -22,7 +22,8 @@ void acme_holds_add(struct acme_holds *holds, struct acme_http_exchange *exchang
 /** acme_holds_release(holds, order_id): the order changed: settle every request held for it. Thread: any. */
 void acme_holds_release(struct acme_holds *holds, const char *order_id);
 
-/** acme_holds_flush(holds): send every held response as it stands, and hold none from now on. */
+/** acme_holds_flush(holds): send every held response as it stands, hold none from now on, and end the timer.
+ */
 void acme_holds_flush(struct acme_holds *holds);
 
 /** acme_holds_destroy(holds): after a flush; ends the thread. NULL is allowed. */

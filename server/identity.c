@@ -17,6 +17,7 @@ struct acme_identity {
     SSL_CTX *tls;
     int64_t renew_ms;              /* from the CA: when to issue the next one */
     struct timespec file_times[2]; /* from files: what was read */
+    bool told;                     /* a failure to read them again was logged */
 };
 
 static struct acme_err add_name(struct acme_arena *arena, const char *type, const char *value,
@@ -149,18 +150,19 @@ bool acme_identity_refresh(struct acme_identity *identity)
         if (!read_times(identity, times) || memcmp(times, identity->file_times, sizeof times) == 0)
             return false;
         err = load(identity);
-        memcpy(identity->file_times, times,
-               sizeof times); /* a broken pair is reported once, not every minute */
     } else {
         if (acme_clock_now_ms(identity->clock) < identity->renew_ms)
             return false;
         err = issue(identity);
     }
     if (acme_failed(err)) {
-        acme_log(ERROR, "the server's certificate could not be refreshed, the old one stays",
-                 LOG_STR("code", acme_code_name(err.code)));
+        if (!identity->told) /* not every minute */
+            acme_log(ERROR, "the server's certificate could not be refreshed, the old one stays for now",
+                     LOG_STR("code", acme_code_name(err.code)));
+        identity->told = true;
         return false;
     }
+    identity->told = false;
     acme_log(INFO, "the server's certificate was refreshed");
     return true;
 }

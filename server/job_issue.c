@@ -142,7 +142,8 @@ static void deliver(struct active_job *job, const struct acme_step *step)
     if (acme_failed(err) && err.code != ACME_E_NOT_FOUND && err.code != ACME_E_FORMAT &&
         err.code != ACME_E_DENIED) {
         log_code(job, "certificate could not be checked, will be tried again", err);
-        acme_job_drop(job); /* our own trouble says nothing about the certificate */
+        if (!fail_after_deadline(job))
+            acme_job_drop(job); /* our own trouble says nothing about the certificate */
         return;
     }
     if (acme_failed(err)) {
@@ -184,7 +185,8 @@ static void deliver(struct active_job *job, const struct acme_step *step)
     }
     if (acme_failed(err)) {
         log_code(job, "issued certificate could not be stored", err);
-        acme_job_drop(job);
+        if (!fail_after_deadline(job))
+            acme_job_drop(job);
         return;
     }
     acme_log(INFO, "certificate issued", LOG_STR("order", run->issuance.order_id), LOG_STR("certificate", id),
@@ -362,13 +364,15 @@ void acme_job_issue_run(void *argument)
     struct active_job *job = argument;
     struct issue_run *run = acme_arena_alloc(job->arena, sizeof *run);
     struct acme_err err = run == NULL ? acme_err(ACME_E_NOMEM) : load(job, run);
+    job->issue = run;
+    if (run != NULL)
+        run->input.now_ms = acme_job_now_ms(job);
     if (acme_failed(err)) {
         log_code(job, "issuance could not be loaded", err);
-        acme_job_drop(job);
+        if (run == NULL || run->issuance.id == NULL || !fail_after_deadline(job))
+            acme_job_drop(job);
         return;
     }
-    job->issue = run;
-    run->input.now_ms = acme_job_now_ms(job);
     if (run->issuer == NULL) { /* stays leased, and with it as it is, for when the issuer comes back */
         if (!fail_after_deadline(job))
             acme_job_drop(job);

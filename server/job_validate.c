@@ -93,20 +93,14 @@ static void judge_failure(struct active_job *job, const struct acme_outbound_res
                                             result->detail != NULL ? result->detail : "failed");
 }
 
-static size_t origin_len(const char *url)
-{
-    const char *authority = strstr(url, "://");
-    return authority == NULL ? strlen(url) : (size_t)(authority - url) + 3 + strcspn(authority + 3, "/?#");
-}
-
 static void judge_reply(struct active_job *job, const struct acme_outbound_result *result)
 {
     struct validate_run *run = job->validate;
     const char *url = result->final_url != NULL ? result->final_url : run->url;
-    size_t len = origin_len(run->url);
-    bool same_host = origin_len(url) == len && strncmp(url, run->url, len) == 0;
+    /* Where a redirect led, even back to the same name, may be a host that the client cannot read itself. */
+    bool redirected = strcmp(url, run->url) != 0;
     run->verdict = acme_http01_judge(job->arena, result->reply->status, result->reply->body,
-                                     run->key_authorization, url, same_host, &run->problem);
+                                     run->key_authorization, url, !redirected, &run->problem);
 }
 
 /* On the outbound thread: no store here. */

@@ -243,7 +243,7 @@ static void claim(struct acme_runner *runner, struct job_queue *queue, size_t ro
         if (job == NULL)
             continue; /* comes back when its lease ends */
         remember(runner, job);
-        TAILQ_INSERT_TAIL(&queue->handed, job, entry); /* the room may have been taken meanwhile */
+        TAILQ_INSERT_HEAD(&queue->handed, job, entry); /* the room may have been taken meanwhile */
         queue->handed_count++;
     }
     begin_handed(queue);
@@ -269,17 +269,19 @@ static int64_t schedule(struct acme_runner *runner)
     int64_t delay = RECHECK_MS;
     for (size_t i = 0; i < runner->queue_count && !runner->quiet; i++) {
         struct job_queue *queue = &runner->queues[i];
-        begin_handed(queue);
-        if (queue->active >= queue->max_active)
-            continue; /* a job that ends wakes us */
-        int64_t now = now_ms(runner);
-        if (queue->next_due_ms != 0 && queue->next_due_ms <= now) {
+        /* What is due in the store has waited before: it gets half of the free places, and what was handed
+         * over the rest. */
+        if (queue->active < queue->max_active && queue->next_due_ms != 0 &&
+            queue->next_due_ms <= now_ms(runner)) {
             size_t room = (size_t)(queue->max_active - queue->active);
+            if (queue->handed_count > 0)
+                room = (room + 1) / 2;
             queue->next_due_ms = 0;
             pthread_mutex_unlock(&runner->lock);
             claim(runner, queue, room);
             pthread_mutex_lock(&runner->lock);
         }
+        begin_handed(queue);
         if (queue->active < queue->max_active && queue->next_due_ms != 0) {
             int64_t left = queue->next_due_ms - now_ms(runner);
             if (left < delay)

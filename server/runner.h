@@ -8,8 +8,6 @@
 #include "server/outbound.h"
 #include "store/store.h"
 
-#define ACME_VALIDATION_QUEUE "validation"
-
 struct acme_runner;
 
 struct acme_runner_options {

@@ -6,21 +6,6 @@
 
 enum { CERTIFICATE_ARENA_BYTES = 256 * 1024 };
 
-static const unsigned char HTTP_1_1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
-
-static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
-                       unsigned int in_len, void *argument)
-{
-    (void)ssl;
-    (void)argument;
-    unsigned char *chosen = NULL;
-    if (SSL_select_next_proto(&chosen, out_len, HTTP_1_1, sizeof HTTP_1_1, in, in_len) !=
-        OPENSSL_NPN_NEGOTIATED)
-        return SSL_TLSEXT_ERR_NOACK;
-    *out = chosen;
-    return SSL_TLSEXT_ERR_OK;
-}
-
 /* OpenSSL would ask on the terminal, and the server hang. */
 static int no_passphrase(char *buffer, int size, int writing, void *argument)
 {
@@ -37,13 +22,7 @@ static SSL_CTX *new_context(void)
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     if (context == NULL)
         return NULL;
-    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-    SSL_CTX_set_options(context,
-                        SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION);
-    /* An idle keep-alive connection then holds no 34 KiB of record buffers. */
-    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_default_passwd_cb(context, no_passphrase);
-    SSL_CTX_set_alpn_select_cb(context, choose_alpn, NULL);
     return context;
 }
 

@@ -1,4 +1,5 @@
-/* The server's own TLS: contexts for the listeners. */
+/* The server's own certificate and key as a TLS context; the HTTP front adds what it wants of TLS
+ * (http_tls.c). */
 #ifndef ACME_SERVER_TLS_H
 #define ACME_SERVER_TLS_H
 

@@ -72,11 +72,14 @@ struct acme_err acme_store_account_update(struct acme_store *store, const char *
 
 enum acme_job_kind { ACME_JOB_VALIDATE, ACME_JOB_ISSUE, ACME_JOB_KIND_COUNT };
 
+/* The queue of validations; no issuer can have this name. */
+#define ACME_VALIDATION_QUEUE "~validation"
+
 struct acme_job {
     const char *id;
     enum acme_job_kind kind;
     const char *subject_id; /* challenge id, or issuance id */
-    const char *queue;      /* "validation", or the issuer's name: what limits apply */
+    const char *queue;      /* ACME_VALIDATION_QUEUE, or the issuer's name: what limits apply */
     const char *state;      /* the backend's saved JSON object; NULL before its first step */
     bool intent;  /* a call that must not happen twice has been announced, its outcome is not known */
     int attempts; /* real failures so far; waiting does not count */

@@ -247,8 +247,11 @@ struct acme_err acme_scm_recover_list_reply(struct scm_context *ctx)
         TRY(acme_scm_judge(ctx, SCM_AT_LIST, &verdict));
         /* SCM itself refuses a filter: the search by plain name is the one that counts. */
         bool optional = state->variant != BY_NAME && verdict.coded && verdict.class == SCM_VERDICT_RETRY;
-        if (optional && reply->status >= 400 && reply->status <= 499 && reply->status != 429)
+        if (optional && reply->status >= 400 && reply->status <= 499 && reply->status != 429) {
+            if (state->variant == BY_ALT_NAME) /* of a CSR without CN: the one search that surely finds it */
+                state->unjudged++;
             return proceed(ctx);
+        }
         return wait_and_search_again(ctx, &verdict);
     }
     state->failures = 0;
@@ -338,7 +341,7 @@ struct acme_err acme_scm_recover_candidate_reply(struct scm_context *ctx)
                                .failed = details.status->class == SCM_STATUS_FAILED,
                                .issued = details.status->class == SCM_STATUS_ISSUED ||
                                          details.status->class == SCM_STATUS_REPLACED};
-    } else if (details.comments != NULL || details.csr_sha256 != NULL) {
+    } else if (comments[strspn(comments, " ")] != '\0' || details.csr_sha256 != NULL) {
         acme_scm_ids_add(&state->ruled_out, state->current);
     } else { /* the record is still being filled in: look again */
         state->unjudged++;

@@ -182,12 +182,36 @@ static void a_forged_signature_is_seen(void **state)
     const struct acme_cert_list chain = {.certs = {forged, root}, .count = 2};
     expect_chain(&chain, &chain);
     judge(&chain, TEST_NOW_MS, "not signed by the next");
-    /* Of two that fit, the signature decides. */
-    X509 *other_root = make_cert(arena, make_ec_key(arena, "P-256"),
-                                 &(struct make_cert){.name = "Root", .ca = true}, NULL, NULL);
-    X509 *good = make_leaf(&(struct make_cert){.name = "a.example", .san = "DNS:a.example"}, root, root_key);
-    expect_chain(&(struct acme_cert_list){.certs = {other_root, good, root}, .count = 3},
-                 &(struct acme_cert_list){.certs = {good, root}, .count = 2});
+}
+
+static X509 *without_authority_key_id(X509 *cert, EVP_PKEY *issuer_key)
+{
+    int index = X509_get_ext_by_NID(cert, NID_authority_key_identifier, -1);
+    assert_true(index >= 0);
+    X509_EXTENSION_free(X509_delete_ext(cert, index));
+    assert_true(X509_sign(cert, issuer_key, EVP_sha256()) > 0);
+    return cert;
+}
+
+/* Two issuers of the same name, and nothing in the leaf that tells which: the signature decides. */
+static void of_several_that_fit_the_signer_is_taken(void **state)
+{
+    (void)state;
+    EVP_PKEY *other_key = make_ec_key(arena, "P-256");
+    X509 *other = make_cert(arena, other_key, &(struct make_cert){.name = "Root", .ca = true}, NULL, NULL);
+    X509 *good = without_authority_key_id(
+        make_leaf(&(struct make_cert){.name = "a.example", .san = "DNS:a.example"}, root, root_key),
+        root_key);
+    assert_int_equal(X509_check_issued(other, good), X509_V_OK);
+    const struct acme_cert_list expected = {.certs = {good, root}, .count = 2};
+    expect_chain(&(struct acme_cert_list){.certs = {other, good, root}, .count = 3}, &expected);
+    expect_chain(&(struct acme_cert_list){.certs = {root, good, other}, .count = 3}, &expected);
+    judge(&expected, TEST_NOW_MS, NULL);
+    /* of neither */
+    X509 *forged = without_authority_key_id(
+        make_leaf(&(struct make_cert){.name = "a.example", .san = "DNS:a.example"}, root, root_key),
+        inter_key);
+    expect_no_chain(&(struct acme_cert_list){.certs = {other, forged, root}, .count = 3}, ACME_E_FORMAT);
 }
 
 static void judge_leaf(const struct make_cert *what, int64_t now_ms, const char *hint)
@@ -339,6 +363,7 @@ int main(void)
         cmocka_unit_test(cross_certificates),
         cmocka_unit_test(no_chain),
         cmocka_unit_test(a_forged_signature_is_seen),
+        cmocka_unit_test(of_several_that_fit_the_signer_is_taken),
         cmocka_unit_test(a_loop_is_refused),
         cmocka_unit_test(good_chains),
         cmocka_unit_test(wrong_content),

@@ -154,6 +154,94 @@ static void refuses_a_tampered_signature(void **state)
     expect_refused((struct acme_bytes){changed, der.len}, ACME_E_SIGNATURE, "signature");
 }
 
+/* What is read again is the same, but for the key. */
+static void expect_reread(struct acme_bytes der, EVP_PKEY *key)
+{
+    struct acme_csr csr;
+    const char *why = "?";
+    if (acme_failed(acme_csr_parse(arena, der, &csr, &why)))
+        fail_msg("refused: %s", why);
+    uint8_t *scratch = acme_arena_memdup(arena, der.data, der.len);
+    struct acme_csr again;
+    assert_int_equal(acme_csr_reread(arena, (struct acme_bytes){scratch, der.len}, &again).code, ACME_OK);
+    memset(scratch, 0, der.len);
+    assert_null(again.key);
+    assert_int_equal(again.der.len, der.len);
+    assert_memory_equal(again.der.data, der.data, der.len);
+    assert_memory_equal(again.sha256, csr.sha256, sizeof csr.sha256);
+    assert_memory_equal(again.spki_sha256, csr.spki_sha256, sizeof csr.spki_sha256);
+    assert_string_equal(again.common_name, csr.common_name);
+    assert_int_equal(again.name_count, csr.name_count);
+    for (size_t i = 0; i < csr.name_count; i++) {
+        assert_int_equal(again.names[i].type, csr.names[i].type);
+        assert_string_equal(again.names[i].value, csr.names[i].value);
+    }
+    assert_string_equal(acme_csr_pem(arena, &again), acme_csr_pem(arena, &csr));
+    unsigned char *spki = NULL;
+    int len = i2d_PUBKEY(key, &spki);
+    assert_int_equal(again.spki.len, len);
+    assert_memory_equal(again.spki.data, spki, again.spki.len);
+    assert_int_equal(csr.spki.len, len);
+    assert_memory_equal(csr.spki.data, spki, csr.spki.len);
+    OPENSSL_free(spki);
+}
+
+static void rereads_what_it_has_read(void **state)
+{
+    (void)state;
+    struct make_request request = {.common_names = {"a.example"}, .san = "DNS:a.example,IP:192.0.2.1"};
+    EVP_PKEY *rsa = make_rsa_key(arena, 2048, 65537);
+    EVP_PKEY *ed25519 = make_ed25519_key(arena);
+    expect_reread(make_csr_der(arena, ec_key, &request), ec_key);
+    expect_reread(make_csr_der(arena, rsa, &request), rsa);
+    request.digest = "";
+    expect_reread(make_csr_der(arena, ed25519, &request), ed25519);
+}
+
+/* Only the signature and the key are taken on trust. */
+static void reread_is_no_parser_for_strangers(void **state)
+{
+    (void)state;
+    struct acme_bytes der = make_csr_der(arena, ec_key, &(struct make_request){.san = "DNS:a.example"});
+    uint8_t *changed = acme_arena_alloc(arena, der.len + 1);
+    memcpy(changed, der.data, der.len);
+    changed[der.len - 1] ^= 1; /* within the signature */
+    struct acme_csr csr;
+    assert_int_equal(acme_csr_reread(arena, (struct acme_bytes){changed, der.len}, &csr).code, ACME_OK);
+    memset(&csr, 0x5a, sizeof csr);
+    struct acme_csr before = csr;
+    assert_int_equal(acme_csr_reread(arena, (struct acme_bytes){changed, der.len + 1}, &csr).code,
+                     ACME_E_FORMAT);
+    assert_int_equal(acme_csr_reread(arena, (struct acme_bytes){changed, der.len - 1}, &csr).code,
+                     ACME_E_FORMAT);
+    assert_int_equal(acme_csr_reread(arena, (struct acme_bytes){changed, 0}, &csr).code, ACME_E_FORMAT);
+    static uint8_t large[ACME_CSR_MAX_BYTES + 1];
+    assert_int_equal(acme_csr_reread(arena, (struct acme_bytes){large, sizeof large}, &csr).code,
+                     ACME_E_LIMIT);
+    struct acme_bytes mail =
+        make_csr_der(arena, ec_key, &(struct make_request){.san = "email:a@example.org"});
+    assert_int_equal(acme_csr_reread(arena, mail, &csr).code, ACME_E_UNSUPPORTED);
+    assert_memory_equal(&csr, &before, sizeof csr);
+}
+
+static void refuses_a_point_off_its_curve(void **state)
+{
+    (void)state;
+    static const char *const curves[] = {"P-256", "P-384", "P-521"};
+    for (size_t i = 0; i < 3; i++) {
+        EVP_PKEY *key = make_ec_key(arena, curves[i]);
+        struct acme_bytes der = make_csr_der(arena, key, &(struct make_request){.san = "DNS:a.example"});
+        unsigned char *spki = NULL;
+        int len = i2d_PUBKEY(key, &spki);
+        uint8_t *changed = acme_arena_memdup(arena, der.data, der.len);
+        uint8_t *at = memmem(changed, der.len, spki, (size_t)len);
+        assert_non_null(at);
+        at[len - 1] ^= 1;
+        OPENSSL_free(spki);
+        expect_refused((struct acme_bytes){changed, der.len}, ACME_E_UNSUPPORTED, "public key");
+    }
+}
+
 static void refuses_weak_digests(void **state)
 {
     (void)state;
@@ -255,6 +343,7 @@ static void bounded_memory(void **state)
     (void)state;
     struct acme_bytes der = make_csr_der(arena, ec_key, &(struct make_request){.san = "DNS:a.example"});
     size_t good = 0;
+    size_t reread = 0;
     for (size_t cap = 0; cap < 4096; cap += 16) {
         ACME_CLEANUP_ARENA struct acme_arena *small = acme_arena_create(cap);
         struct acme_csr csr;
@@ -262,8 +351,13 @@ static void bounded_memory(void **state)
         struct acme_err err = acme_csr_parse(small, der, &csr, &why);
         assert_true(err.code == ACME_OK || err.code == ACME_E_NOMEM);
         good += err.code == ACME_OK;
+        ACME_CLEANUP_ARENA struct acme_arena *other = acme_arena_create(cap);
+        err = acme_csr_reread(other, der, &csr);
+        assert_true(err.code == ACME_OK || err.code == ACME_E_NOMEM);
+        reread += err.code == ACME_OK;
     }
     assert_true(good > 0 && good < 256);
+    assert_true(reread >= good && reread < 256);
 }
 
 int main(void)
@@ -275,6 +369,9 @@ int main(void)
         cmocka_unit_test(refuses_other_bytes),
         cmocka_unit_test(refuses_every_single_bit_change),
         cmocka_unit_test(refuses_a_tampered_signature),
+        cmocka_unit_test(rereads_what_it_has_read),
+        cmocka_unit_test(reread_is_no_parser_for_strangers),
+        cmocka_unit_test(refuses_a_point_off_its_curve),
         cmocka_unit_test(refuses_weak_digests),
         cmocka_unit_test(refuses_odd_names),
         cmocka_unit_test(refuses_two_extension_lists),

@@ -131,15 +131,30 @@ static void account_key(void **state)
     judge(ec_key, &request, &order_a, NULL, make_rsa_key(arena, 2048, 65537), NULL);
 }
 
+/* A request from our own store has been judged before; without its key it cannot be again. */
+static void not_without_the_key(void **state)
+{
+    (void)state;
+    struct acme_csr csr;
+    const char *why = NULL;
+    struct acme_bytes der = make_csr_der(arena, ec_key, &(struct make_request){.san = "DNS:a.example"});
+    assert_int_equal(acme_csr_reread(arena, der, &csr).code, ACME_OK);
+    assert_int_equal(
+        acme_csr_check(arena, &csr, order_a.identifiers, 1, &acme_key_policy_default, NULL, &why).code,
+        ACME_E_STATE);
+}
+
 static void unusual_point_forms(void **state)
 {
     (void)state;
     const struct make_request request = {.san = "DNS:a.example"};
-    EVP_PKEY *compressed = make_ec_key(arena, "P-256");
-    assert_int_equal(
-        EVP_PKEY_set_utf8_string_param(compressed, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "compressed"),
-        1);
-    judge(compressed, &request, &order_a, NULL, NULL, "uncompressed");
+    static const char *const forms[] = {"compressed", "hybrid"};
+    for (size_t i = 0; i < 2; i++) {
+        EVP_PKEY *key = make_ec_key(arena, "P-256");
+        assert_int_equal(
+            EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, forms[i]), 1);
+        judge(key, &request, &order_a, NULL, NULL, "uncompressed");
+    }
     EVP_PKEY *explicit_curve = make_ec_key(arena, "P-256");
     assert_int_equal(EVP_PKEY_set_utf8_string_param(explicit_curve, OSSL_PKEY_PARAM_EC_ENCODING, "explicit"),
                      1);
@@ -213,9 +228,13 @@ static void unknown_extension(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names),       cmocka_unit_test(keys),
-        cmocka_unit_test(account_key), cmocka_unit_test(unusual_point_forms),
-        cmocka_unit_test(extensions),  cmocka_unit_test(unknown_extension),
+        cmocka_unit_test(names),
+        cmocka_unit_test(keys),
+        cmocka_unit_test(account_key),
+        cmocka_unit_test(not_without_the_key),
+        cmocka_unit_test(unusual_point_forms),
+        cmocka_unit_test(extensions),
+        cmocka_unit_test(unknown_extension),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -235,6 +235,37 @@ static void leaves_pass_the_chain_check(void **state)
     acme_local_ca_close(ca);
 }
 
+/* The key goes from the request into the certificate as it is, and the arena alone keeps the list. */
+static void the_list_outlives_the_ca(void **state)
+{
+    (void)state;
+    const struct acme_identifier names[] = {dns_name("a.example")};
+    EVP_PKEY *compressed = make_ec_key(arena, "P-256");
+    assert_int_equal(EVP_PKEY_set_utf8_string_param(compressed, "point-format", "compressed"), 1);
+    EVP_PKEY *const keys[] = {make_ec_key(arena, "P-384"), make_rsa_key(arena, 2048, 65537),
+                              make_ed25519_key(arena), compressed};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        struct acme_local_ca *ca = open_good();
+        struct acme_bytes spki = spki_of(keys[i]);
+        struct acme_cert_list list;
+        assert_int_equal(
+            acme_local_ca_issue(ca, arena, spki, names, 1, TEST_NOW_MS, TEST_NOW_MS + ACME_DAY_MS, &list)
+                .code,
+            ACME_OK);
+        acme_local_ca_close(ca);
+        assert_int_equal(list.count, 2);
+        assert_int_equal(X509_verify(list.certs[0], X509_get0_pubkey(list.certs[1])), 1);
+        uint8_t digest[ACME_SHA256_SIZE];
+        assert_int_equal(EVP_Digest(spki.data, spki.len, digest, NULL, EVP_sha256(), NULL), 1);
+        assert_true(acme_cert_has_spki(list.certs[0], digest));
+        assert_false(acme_cert_has_spki(list.certs[1], digest));
+        X509 *decoded = X509_dup(list.certs[0]);
+        assert_non_null(decoded);
+        assert_int_equal(EVP_PKEY_eq(X509_get0_pubkey(decoded), keys[i]), 1);
+        X509_free(decoded);
+    }
+}
+
 /* What OpenSSL's own path validation says with the root as the only anchor. */
 static void leaves_validate(void **state)
 {
@@ -303,6 +334,14 @@ static void validity_is_cut(void **state)
     assert_int_equal(
         acme_local_ca_issue(ca, arena, garbage, names, 1, 0, TEST_NOW_MS + ACME_DAY_MS, &list).code,
         ACME_E_FORMAT);
+    struct acme_bytes longer = spki_of(key);
+    uint8_t *octets = acme_arena_alloc(arena, longer.len + 1);
+    memcpy(octets, longer.data, longer.len);
+    longer = (struct acme_bytes){.data = octets, .len = longer.len + 1};
+    assert_int_equal(
+        acme_local_ca_issue(ca, arena, longer, names, 1, 0, TEST_NOW_MS + ACME_DAY_MS, &list).code,
+        ACME_E_FORMAT);
+    assert_int_equal(list.count, 0);
     acme_local_ca_close(ca);
 }
 
@@ -494,6 +533,7 @@ int main(void)
         TEST(makes_a_ca),
         TEST(reopens_the_same_ca),
         TEST(leaves_pass_the_chain_check),
+        TEST(the_list_outlives_the_ca),
         TEST(leaves_validate),
         TEST(leaf_without_common_name),
         TEST(validity_is_cut),

@@ -414,7 +414,7 @@ void complete(struct fixture *f, const struct client *client, const char *authz_
     assert_string_equal(text_of(&reply, "status"), "processing");
     assert_int_equal(f->job_count, 1);
     assert_int_equal(f->jobs[0].kind, ACME_JOB_VALIDATE);
-    assert_string_equal(f->jobs[0].queue, "validation");
+    assert_string_equal(f->jobs[0].queue, ACME_VALIDATION_QUEUE);
     assert_string_equal(f->jobs[0].subject_id, id_of(url));
     const struct acme_problem problem = {.type = ACME_PROBLEM_CONNECTION, .detail = error};
     assert_int_equal(acme_store_challenge_finish(f->store, id_of(url), f->jobs[0].id, OWNER,
