@@ -42,9 +42,21 @@ struct acme_err acme_csr_extensions(const ACME_PKCS10 *request, STACK_OF(X509_EX
     return acme_ok();
 }
 
-static struct acme_err check_rsa(struct acme_arena *arena, const EVP_PKEY *key,
+/* A CA that writes the key its own way would give the certificate another SubjectPublicKeyInfo than we look
+ * for. */
+static bool is_written_as_usual(const struct acme_csr *csr)
+{
+    unsigned char *der = NULL;
+    int len = i2d_PUBKEY(csr->key, &der);
+    bool same = len > 0 && (size_t)len == csr->spki.len && memcmp(der, csr->spki.data, csr->spki.len) == 0;
+    OPENSSL_free(der);
+    return same;
+}
+
+static struct acme_err check_rsa(struct acme_arena *arena, const struct acme_csr *csr,
                                  const struct acme_key_policy *policy, const char **ret_why)
 {
+    const EVP_PKEY *key = csr->key;
     if (!policy->rsa)
         return acme_deny(ret_why, "RSA keys are not accepted");
     int bits = EVP_PKEY_get_bits(key);
@@ -60,6 +72,9 @@ static struct acme_err check_rsa(struct acme_arena *arena, const EVP_PKEY *key,
         return acme_deny(ret_why, "the RSA exponent is even, not above 3, or longer than 64 bits");
     if (!BN_is_odd(modulus))
         return acme_deny(ret_why, "the RSA modulus is even");
+    if (!is_written_as_usual(csr))
+        return acme_deny(ret_why,
+                         "the RSA key is not encoded as usual (NULL parameter, nothing after the numbers)");
     return acme_ok();
 }
 
@@ -90,7 +105,7 @@ static struct acme_err check_key(struct acme_arena *arena, const struct acme_csr
 {
     switch (EVP_PKEY_get_base_id(csr->key)) {
     case EVP_PKEY_RSA:
-        return check_rsa(arena, csr->key, policy, ret_why);
+        return check_rsa(arena, csr, policy, ret_why);
     case EVP_PKEY_EC:
         return check_ec(arena, csr, policy, ret_why);
     case EVP_PKEY_ED25519:

@@ -92,6 +92,25 @@ static void names(void **state)
         judge(ec_key, &cases[i].request, cases[i].order, NULL, NULL, cases[i].hint);
 }
 
+/* The same numbers in other octets: what a CA writes into the certificate would not be found again. */
+static void rsa_key_written_otherwise(void **state)
+{
+    (void)state;
+    const struct make_request request = {.san = "DNS:a.example"};
+    struct acme_csr csr = make_csr(arena, make_rsa_key(arena, 2048, 65537), &request);
+    const char *why = NULL;
+    assert_int_equal(
+        acme_csr_check(arena, &csr, order_a.identifiers, order_a.count, &acme_key_policy_default, NULL, &why)
+            .code,
+        ACME_OK);
+    csr.spki.len--; /* as if a byte of it were missing */
+    assert_int_equal(
+        acme_csr_check(arena, &csr, order_a.identifiers, order_a.count, &acme_key_policy_default, NULL, &why)
+            .code,
+        ACME_E_DENIED);
+    assert_non_null(strstr(why, "not encoded as usual"));
+}
+
 static void keys(void **state)
 {
     (void)state;
@@ -230,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names),
         cmocka_unit_test(keys),
+        cmocka_unit_test(rsa_key_written_otherwise),
         cmocka_unit_test(account_key),
         cmocka_unit_test(not_without_the_key),
         cmocka_unit_test(unusual_point_forms),
