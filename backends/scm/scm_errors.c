@@ -44,17 +44,6 @@
 #define TO_CLIENT_REVOKED "The certificate was revoked before it could be handed out."
 #define TO_CLIENT_GONE    "The certificate service does not know the request any more."
 
-struct rule {
-    int64_t code;
-    unsigned endpoints; /* of enum scm_endpoint */
-    const char *text;   /* must occur in the description; NULL: any */
-    enum scm_verdict_class class;
-    enum acme_problem_type problem;
-    int tries;
-    const char *detail;
-    const char *gist; /* for the operator */
-};
-
 #define CONFIG(code, detail, gist)                                                                           \
     {                                                                                                        \
         code, SCM_AT_ENROLL, NULL, SCM_VERDICT_FINAL, ACME_PROBLEM_SERVER_INTERNAL, 0, detail, gist          \
@@ -89,7 +78,7 @@ struct rule {
     }
 
 /* First match wins. */
-static const struct rule rules[] = {
+static const struct scm_rule rules[] = {
     LOGIN(-16, "SCM refuses the configured login"),
     LOGIN(-970, "SCM refuses the configured login"),
     LOGIN(-3, "the configured login may not do this in SCM"),
@@ -182,10 +171,15 @@ static const struct rule rules[] = {
     GONE(-5101),
 };
 
-static const struct rule *rule_for(enum scm_endpoint endpoint, int64_t code, const char *description)
+const struct scm_rule *acme_scm_rule_at(size_t index)
+{
+    return index < sizeof rules / sizeof rules[0] ? &rules[index] : NULL;
+}
+
+static const struct scm_rule *rule_for(enum scm_endpoint endpoint, int64_t code, const char *description)
 {
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        const struct rule *rule = &rules[i];
+        const struct scm_rule *rule = &rules[i];
         if (rule->code == code && (rule->endpoints & (unsigned)endpoint) != 0 &&
             (rule->text == NULL || (description != NULL && strcasestr(description, rule->text) != NULL)))
             return rule;
@@ -210,34 +204,34 @@ bool acme_scm_json_int(const cJSON *object, const char *name, int64_t *ret)
 }
 
 /* A reply without SCM's code: a gateway, or not the API at all. */
-static const struct rule *rule_for_status(enum scm_endpoint endpoint, int status)
+static const struct scm_rule *rule_for_status(enum scm_endpoint endpoint, int status)
 {
-    static const struct rule login = LOGIN(0, "SCM refuses the configured login");
-    static const struct rule throttled = {0,
-                                          SCM_AT_ALL,
-                                          NULL,
-                                          SCM_VERDICT_RETRY,
-                                          ACME_PROBLEM_SERVER_INTERNAL,
-                                          0,
-                                          TO_CLIENT_TROUBLE,
-                                          "too many requests for SCM"};
-    static const struct rule down = {0,
-                                     SCM_AT_ALL,
-                                     NULL,
-                                     SCM_VERDICT_RETRY,
-                                     ACME_PROBLEM_SERVER_INTERNAL,
-                                     0,
-                                     TO_CLIENT_TROUBLE,
-                                     "SCM or a gateway in front of it has trouble"};
-    static const struct rule lost = GONE(0);
-    static const struct rule odd = {0,
-                                    SCM_AT_ALL,
-                                    NULL,
-                                    SCM_VERDICT_RETRY,
-                                    ACME_PROBLEM_SERVER_INTERNAL,
-                                    5,
-                                    TO_CLIENT_TROUBLE,
-                                    "this is not an answer of SCM's API; check url and proxy"};
+    static const struct scm_rule login = LOGIN(0, "SCM refuses the configured login");
+    static const struct scm_rule throttled = {0,
+                                              SCM_AT_ALL,
+                                              NULL,
+                                              SCM_VERDICT_RETRY,
+                                              ACME_PROBLEM_SERVER_INTERNAL,
+                                              0,
+                                              TO_CLIENT_TROUBLE,
+                                              "too many requests for SCM"};
+    static const struct scm_rule down = {0,
+                                         SCM_AT_ALL,
+                                         NULL,
+                                         SCM_VERDICT_RETRY,
+                                         ACME_PROBLEM_SERVER_INTERNAL,
+                                         0,
+                                         TO_CLIENT_TROUBLE,
+                                         "SCM or a gateway in front of it has trouble"};
+    static const struct scm_rule lost = GONE(0);
+    static const struct scm_rule odd = {0,
+                                        SCM_AT_ALL,
+                                        NULL,
+                                        SCM_VERDICT_RETRY,
+                                        ACME_PROBLEM_SERVER_INTERNAL,
+                                        5,
+                                        TO_CLIENT_TROUBLE,
+                                        "this is not an answer of SCM's API; check url and proxy"};
     if (status == 401 || status == 403)
         return &login;
     if (status == 429)
@@ -249,16 +243,16 @@ static const struct rule *rule_for_status(enum scm_endpoint endpoint, int status
     return &odd;
 }
 
-static const struct rule unlisted_enroll =
+static const struct scm_rule unlisted_enroll =
     CONFIG(0, TO_CLIENT_SETUP, "SCM refused the enroll with a code this server does not know");
-static const struct rule unlisted = {0,
-                                     SCM_AT_ALL,
-                                     NULL,
-                                     SCM_VERDICT_RETRY,
-                                     ACME_PROBLEM_SERVER_INTERNAL,
-                                     0,
-                                     TO_CLIENT_TROUBLE,
-                                     "SCM answered with a code this server does not know"};
+static const struct scm_rule unlisted = {0,
+                                         SCM_AT_ALL,
+                                         NULL,
+                                         SCM_VERDICT_RETRY,
+                                         ACME_PROBLEM_SERVER_INTERNAL,
+                                         0,
+                                         TO_CLIENT_TROUBLE,
+                                         "SCM answered with a code this server does not know"};
 
 /* SCM's own words for the operator's eyes; "" when there are none, or when they echo the password. */
 static const char *quoted(struct scm_context *ctx, const char *description)
@@ -288,7 +282,7 @@ static const char *verb_of(enum scm_endpoint endpoint)
 struct acme_err acme_scm_judge(struct scm_context *ctx, enum scm_endpoint endpoint, struct scm_verdict *ret)
 {
     const struct acme_http_reply *reply = ctx->input->reply;
-    const struct rule *rule = NULL;
+    const struct scm_rule *rule = NULL;
     const char *description = NULL;
     int64_t code = 0;
     cJSON *json = NULL;

@@ -169,6 +169,22 @@ struct scm_verdict {
 struct acme_err acme_scm_judge(struct scm_context *ctx, enum scm_endpoint endpoint,
                                struct scm_verdict *ret) ACME_MUST_USE;
 
+/* One entry of the catalogue of codes. */
+struct scm_rule {
+    int64_t code;
+    unsigned endpoints; /* of enum scm_endpoint */
+    const char *text;   /* must occur in the description; NULL: any */
+    enum scm_verdict_class class;
+    enum acme_problem_type problem;
+    int tries;
+    const char *detail;
+    const char *gist; /* for the operator */
+};
+
+/** acme_scm_rule_at(index): the catalogue in its order (the first match counts), NULL behind its end. Static.
+ * Exists so that a test can hold docs/upstream-scm.md against it. Thread: any. */
+const struct scm_rule *acme_scm_rule_at(size_t index);
+
 /** acme_scm_json_int(object, name, ret): a whole number, or the same as decimal text. */
 bool acme_scm_json_int(const cJSON *object, const char *name, int64_t *ret);
 
@@ -183,6 +199,10 @@ struct scm_status {
     const char *detail;             /* FAILED: for the client */
     const char *gist;               /* completes "SCM request 12 ..." for the operator */
 };
+
+/** acme_scm_status_at(index): the statuses SCM is known to have, NULL behind the last. Static. Exists for the
+ * same test as acme_scm_rule_at. Thread: any. */
+const struct scm_status *acme_scm_status_at(size_t index);
 
 struct scm_details {
     const char *status_text; /* printable, in the arena */

@@ -40,6 +40,11 @@ static const struct scm_status statuses[] = {
 static const struct scm_status unknown_status = {
     NULL, SCM_STATUS_IN_FLIGHT, 0, NULL, "has a status this server does not know and waits for another"};
 
+const struct scm_status *acme_scm_status_at(size_t index)
+{
+    return index < sizeof statuses / sizeof statuses[0] ? &statuses[index] : NULL;
+}
+
 static const struct scm_status *status_of(const char *text)
 {
     for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
