@@ -21,4 +21,5 @@ set(SERVER_IO_SOURCES
     pool.c
     port.c
     resolver.c
-    thread.c)
+    thread.c
+    upstream_gate.c)
