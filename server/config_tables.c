@@ -237,6 +237,13 @@ static const struct acme_config_key orders_keys[] = {
      .max = 100,
      .standard = 10,
      .unit = "contacts"},
+    {.name = "max_pending_authorizations",
+     .type = ACME_CONFIG_SIZE,
+     .offset = AT(max_pending_authzs),
+     .min = 1,
+     .max = 100000,
+     .standard = 100,
+     .unit = "authorizations"},
 };
 static const struct acme_config_table orders_table = {orders_keys, COUNT(orders_keys), NULL};
 
