@@ -16,7 +16,8 @@ struct acme_profile {
     unsigned challenges; /* of enum acme_challenge_bit */
     struct acme_key_policy keys;
     int64_t validity_ms;
-    int64_t issue_deadline_ms; /* from finalize; the issuer's */
+    bool allow_requested_dates; /* an order may ask for notBefore and notAfter, within validity_ms */
+    int64_t issue_deadline_ms;  /* from finalize; the issuer's */
 };
 
 struct acme_service_config {

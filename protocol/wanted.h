@@ -25,6 +25,16 @@ struct acme_err acme_wanted_identifier(struct acme_exchange *x, const cJSON *ite
 struct acme_err acme_wanted_identifiers(struct acme_exchange *x, struct acme_identifier **ret,
                                         size_t *ret_count) ACME_MUST_USE;
 
+/* ---- wanted_dates.c ---- */
+
+/** acme_wanted_dates(x, ret_not_before_ms, ret_not_after_ms): the validity period a newOrder asks for, 0
+ * where it leaves the choice to the server, in whole seconds. Limits: only where the profile allows it;
+ * notBefore from one hour back to seven days ahead, notAfter in the future and behind notBefore, at most the
+ * profile's validity between them (from now on without notBefore). Errors: PROBLEM (malformed), NOMEM.
+ * Thread: one. */
+struct acme_err acme_wanted_dates(struct acme_exchange *x, int64_t *ret_not_before_ms,
+                                  int64_t *ret_not_after_ms) ACME_MUST_USE;
+
 /* ---- authz_make.c ---- */
 
 /** acme_authz_provable(profile, identifier): whether the profile offers a challenge that can prove it. */

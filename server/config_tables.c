@@ -461,6 +461,10 @@ static const struct acme_config_key profile_keys[] = {
      .standard = 90,
      .scale = ACME_DAY_MS,
      .unit = "days"},
+    {.name = "allow_requested_dates",
+     .type = ACME_CONFIG_FLAG,
+     .applies = ACME_CONFIG_KIND_LOCAL,
+     .offset = AT(allow_requested_dates)},
     {.name = "keys", .type = ACME_CONFIG_TABLE, .keep = true, .offset = AT(keys), .table = &policy_table},
 };
 const struct acme_config_table acme_config_profile_table = {profile_keys, COUNT(profile_keys), kinds};

@@ -255,8 +255,9 @@ struct acme_err acme_store_orders_list(struct acme_store *store, struct acme_are
                                        const char *account_id, const char *after_id, size_t limit,
                                        const char ***ret_ids, size_t *ret_count) ACME_MUST_USE;
 
-/* ---- issuances: one certificate wanted from one issuer. Orders of one account for the same names, profile
- * and key share one (clients that gave up come back with a new order), so that nothing is bought twice. ----
+/* ---- issuances: one certificate wanted from one issuer. Orders of one account for the same names, profile,
+ * dates and key share one (clients that gave up come back with a new order), so that nothing is bought twice.
+ * ----
  */
 
 enum acme_issuance_status { ACME_ISSUANCE_PENDING, ACME_ISSUANCE_ISSUED, ACME_ISSUANCE_FAILED };

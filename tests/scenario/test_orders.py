@@ -1,11 +1,14 @@
 #!/usr/bin/python3
-"""Orders beyond the usual way: authorizations in advance."""
+"""Orders beyond the usual way: authorizations in advance, requested dates."""
 
+import datetime
 import os
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+from cryptography import x509  # noqa: E402 (found through the line above)
 
 from harness.case import ServerCase  # noqa: E402 (found through the line above)
 from harness.keys import b64, certificate_key, csr_der  # noqa: E402
@@ -63,6 +66,57 @@ class InAdvance(ServerCase):
         self.refused(client.post(order["finalize"], {"csr": b64(csr)}), 403, "orderNotReady", "invalid")
         _, order = client.new_order("left.localhost")
         self.assertEqual(order["status"], "pending")
+
+
+class RequestedDates(ServerCase):
+    @classmethod
+    def configure(cls, bridge):
+        bridge.settings["profiles"].append({"name": "dated", "issuer": "local", "validity_days": 30,
+                                            "allow_requested_dates": True})
+
+    @staticmethod
+    def seconds_ahead(seconds):
+        now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0, tzinfo=None)
+        return now + datetime.timedelta(seconds=seconds)
+
+    def test_kept_to_the_second(self):
+        client = self.client(self.bridge)
+        cases = ((-1800, 86400), (3 * 86400, 33 * 86400), (None, 30 * 86400), (-60, None))
+        for number, (begin, end) in enumerate(cases):
+            with self.subTest(begin=begin, end=end):
+                name = f"dated{number}.localhost"
+                wanted = {"profile": "dated"}
+                if begin is not None:
+                    wanted["notBefore"] = self.seconds_ahead(begin).isoformat() + "Z"
+                if end is not None:
+                    wanted["notAfter"] = self.seconds_ahead(end).isoformat() + "Z"
+                url, order = client.new_order(name, **wanted)
+                for member in ("notBefore", "notAfter"):
+                    self.assertEqual(order.get(member), wanted.get(member))
+                client.authorize(order, self.responder)
+                client.finalize(url, order, csr_der([name], certificate_key()))
+                order = client.poll(url, ("valid", "invalid"))
+                self.assertEqual(order["status"], "valid", order)
+                leaf = x509.load_pem_x509_certificate(client.download(order).encode("ascii"))
+                if begin is not None:
+                    self.assertEqual(leaf.not_valid_before.isoformat() + "Z", wanted["notBefore"])
+                if end is not None:
+                    self.assertEqual(leaf.not_valid_after.isoformat() + "Z", wanted["notAfter"])
+                self.assertLessEqual(leaf.not_valid_after - leaf.not_valid_before, datetime.timedelta(days=30))
+
+    def test_refused(self):
+        client = self.client(self.bridge)
+        client.register()
+        one = {"identifiers": [{"type": "dns", "value": "dated.localhost"}], "profile": "dated"}
+        for begin, end, word in ((-7200, None, "hour"), (8 * 86400, None, "seven days"), (None, -1, "future"),
+                                 (86400, 3600, "behind"), (None, 31 * 86400, "720 hours")):
+            with self.subTest(begin=begin, end=end):
+                payload = dict(one)
+                if begin is not None:
+                    payload["notBefore"] = self.seconds_ahead(begin).isoformat() + "Z"
+                if end is not None:
+                    payload["notAfter"] = self.seconds_ahead(end).isoformat() + "Z"
+                self.refused(client.post(client.directory["newOrder"], payload), 400, "malformed", word)
 
 
 if __name__ == "__main__":

@@ -220,6 +220,11 @@ static const struct {
             "password: '${CONFIG_TEST_PASSWORD}' }\n"
             "profiles: [ { name: p, issuer: s, validity_days: 90 } ]\n",
      "5:35: key 'validity_days' does not apply to issuers of type scm\n"},
+    {SERVER "issuers:\n- { name: lab, type: local }\n- { name: s, type: scm, url: https://cm.example, "
+            "customer_uri: c, login: l, org_id: 1, profile_id: 2, term_days: 3, "
+            "password: '${CONFIG_TEST_PASSWORD}' }\n"
+            "profiles: [ { name: p, issuer: s, allow_requested_dates: true } ]\n",
+     "5:35: key 'allow_requested_dates' does not apply to issuers of type scm\n"},
     /* several at once, in the order of the file although found in another */
     {"profiles: [ { name: a, issuer: nix } ]\nissuers: [ { name: lab, type: local, x: 1 } ]\n"
      "server: { url: https://a.example, listen: nowhere }\n",
