@@ -237,6 +237,13 @@ static const struct acme_config_key orders_keys[] = {
      .max = 100,
      .standard = 10,
      .unit = "contacts"},
+    {.name = "max_pending_authorizations",
+     .type = ACME_CONFIG_SIZE,
+     .offset = AT(max_pending_authzs),
+     .min = 1,
+     .max = 100000,
+     .standard = 100,
+     .unit = "authorizations"},
 };
 static const struct acme_config_table orders_table = {orders_keys, COUNT(orders_keys), NULL};
 
@@ -454,6 +461,10 @@ static const struct acme_config_key profile_keys[] = {
      .standard = 90,
      .scale = ACME_DAY_MS,
      .unit = "days"},
+    {.name = "allow_requested_dates",
+     .type = ACME_CONFIG_FLAG,
+     .applies = ACME_CONFIG_KIND_LOCAL,
+     .offset = AT(allow_requested_dates)},
     {.name = "keys", .type = ACME_CONFIG_TABLE, .keep = true, .offset = AT(keys), .table = &policy_table},
 };
 const struct acme_config_table acme_config_profile_table = {profile_keys, COUNT(profile_keys), kinds};

@@ -172,6 +172,12 @@ struct acme_err acme_store_authz_get(struct acme_store *store, struct acme_arena
 struct acme_err acme_store_challenge_get(struct acme_store *store, struct acme_arena *arena,
                                          const char *challenge_id, struct acme_authz *ret) ACME_MUST_USE;
 
+/** acme_store_authz_create(store, authz, now_ms, max_pending): a pre-authorization (RFC 8555 section 7.4.1),
+ * with its challenges. Errors: LIMIT when the account has `max_pending` others that are pending and alive at
+ * now_ms; authorizations made for orders do not count. */
+struct acme_err acme_store_authz_create(struct acme_store *store, const struct acme_authz *authz,
+                                        int64_t now_ms, size_t max_pending) ACME_MUST_USE;
+
 /** acme_store_authz_deactivate(store, id): pending or valid -> deactivated; pending or ready orders that need
  * it become invalid with `error`. Errors: NOT_FOUND, STATE (already final). */
 struct acme_err acme_store_authz_deactivate(struct acme_store *store, const char *id,
@@ -249,8 +255,9 @@ struct acme_err acme_store_orders_list(struct acme_store *store, struct acme_are
                                        const char *account_id, const char *after_id, size_t limit,
                                        const char ***ret_ids, size_t *ret_count) ACME_MUST_USE;
 
-/* ---- issuances: one certificate wanted from one issuer. Orders of one account for the same names, profile
- * and key share one (clients that gave up come back with a new order), so that nothing is bought twice. ----
+/* ---- issuances: one certificate wanted from one issuer. Orders of one account for the same names, profile,
+ * dates and key share one (clients that gave up come back with a new order), so that nothing is bought twice.
+ * ----
  */
 
 enum acme_issuance_status { ACME_ISSUANCE_PENDING, ACME_ISSUANCE_ISSUED, ACME_ISSUANCE_FAILED };
