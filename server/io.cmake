@@ -20,4 +20,5 @@ set(SERVER_IO_SOURCES
     pool.c
     port.c
     resolver.c
+    shares.c
     thread.c)

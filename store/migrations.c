@@ -122,7 +122,11 @@ static const char schema_1[] =
     " name TEXT NOT NULL PRIMARY KEY,"
     " value BYTEA NOT NULL)" ACME_DB_CLUSTERED ";";
 
-static const char *const steps[] = {schema_1};
+/* Whose share of its queue a job takes. Jobs of before belong to one share, nobody's. */
+static const char schema_2[] = "ALTER TABLE jobs ADD COLUMN share TEXT NOT NULL DEFAULT '-';"
+                               "CREATE INDEX jobs_share ON jobs (queue, share, due_ms);";
+
+static const char *const steps[] = {schema_1, schema_2};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static struct acme_err read_version(struct acme_db *db, int64_t *ret)
