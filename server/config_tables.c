@@ -169,7 +169,7 @@ static const struct acme_config_key validation_keys[] = {
      .offset = AT(max_concurrency),
      .min = 1,
      .max = 10000,
-     .standard = 256,
+     .standard = 1024,
      .unit = "validations"},
 };
 static const struct acme_config_table validation_table = {validation_keys, COUNT(validation_keys), NULL};

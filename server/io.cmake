@@ -21,5 +21,6 @@ set(SERVER_IO_SOURCES
     pool.c
     port.c
     resolver.c
+    shares.c
     thread.c
     upstream_gate.c)

@@ -52,7 +52,7 @@ static void test_defaults(void **state)
     assert_int_equal(config->validation.resolver_count, 0);
     assert_int_equal(config->validation.policy.allow_count, 0);
     assert_int_equal(config->validation.policy.deny_count, 0);
-    assert_int_equal(config->validation.max_concurrency, 256);
+    assert_int_equal(config->validation.max_concurrency, 1024);
 
     assert_int_equal(config->order_lifetime_ms, INT64_C(168) * 3600 * 1000);
     assert_int_equal(config->authz_lifetime_ms, INT64_C(720) * 3600 * 1000);
