@@ -5,20 +5,23 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
+import urllib.request
 
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from client_case import COMMAND_SECONDS
 from harness import SOURCE
-from harness.acme import Client
-from harness.bridge import Bridge, free_port
+from harness.bridge import free_port
 from harness.case import Case
 from harness.dns_server import DnsServer
-from harness.keys import b64
+from harness.keys import AccountKey, b64
 from lab import AlpnFiles, DnsControl
 
 CLIENTS = os.path.join(SOURCE, "build", "clients")
+LIST_SECONDS = 10
 RESULTS = os.path.join(CLIENTS, "results")
 HOOK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "dns_hook.py")
 STEPS = ("issue", "renew", "revoke", "revoke by key")
@@ -117,6 +120,8 @@ class MatrixCase(Case):
             self.addCleanup(alpn_files.stop)
             self.tls_port = alpn_files.port
         self.bridge = self.make_bridge(self.http_port)
+        lists = f"127.0.0.1:{free_port()}"
+        self.bridge.settings["server"].update({"http_listen": lists, "http_url": f"http://{lists}"})
         self.bridge.settings["validation"]["tls_port"] = self.tls_port
         self.bridge.settings["validation"]["resolvers"] = [self.dns.address]
         self.bridge.start()
@@ -184,14 +189,14 @@ class MatrixCase(Case):
         self.assertEqual(self.control.left(), {}, "the client left DNS records behind")
         self.record(challenge, "renew", "ok")
         if self.revokes:
-            self.assert_valid(second)
+            self.assert_not_revoked(second)
             self.revoke(challenge, *self.files, names)
             self.assert_revoked(second, self.files[1])
             self.record(challenge, "revoke", "ok")
         else:
             self.record(challenge, "revoke", "none")
         if self.revoke_by_key is not None:
-            self.assert_valid(first)
+            self.assert_not_revoked(first)
             self.revoke_by_key(*kept, names)
             self.assert_revoked(first, kept[1])
             self.record(challenge, "revoke by key", "ok")
@@ -209,6 +214,7 @@ class MatrixCase(Case):
             chain = stream.read()
         with open(key_file, "rb") as stream:
             key = serialization.load_pem_private_key(stream.read(), None)
+        self.issuer = x509.load_pem_x509_certificate(chain.partition("-----END CERTIFICATE-----\n")[2].encode("ascii"))
         return self.check_certificate(chain, key, names, self.bridge.root)
 
     def check_challenge(self, challenge, name):
@@ -217,12 +223,27 @@ class MatrixCase(Case):
 
     # ---- revocation, as the server reports it ----
 
-    def revoke_again(self, certificate, key_file):
-        """What the server says to one more revocation, signed with the certificate's own key."""
-        raise NotImplementedError
+    def list_entry(self, certificate):
+        """The certificate's entry in the list it names itself, None when it is not there."""
+        points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(points[0].full_name[0].value, timeout=10) as response:
+            crl = x509.load_der_x509_crl(response.read())
+        self.assertTrue(crl.is_signature_valid(self.issuer.public_key()))
+        return crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
 
-    def assert_valid(self, certificate):
-        raise NotImplementedError
+    def assert_not_revoked(self, certificate):
+        self.assertIsNone(self.list_entry(certificate), "revoked before it was asked for")
 
     def assert_revoked(self, certificate, key_file):
-        raise NotImplementedError
+        """In the list soon, and for another ACME client, which signs with the certificate's key, already so."""
+        deadline = time.monotonic() + LIST_SECONDS
+        while self.list_entry(certificate) is None:
+            self.assertLess(time.monotonic(), deadline, "not in the list of revoked certificates")
+            time.sleep(0.1)
+        with open(key_file, "rb") as stream:
+            key = AccountKey.of(serialization.load_pem_private_key(stream.read(), None))
+        other = self.client(self.bridge)
+        answer = other.post(other.directory["revokeCert"],
+                            {"certificate": b64(certificate.public_bytes(serialization.Encoding.DER))}, key=key)
+        self.refused(answer, 400, "alreadyRevoked")
