@@ -11,6 +11,7 @@ enum { TRIES = 3, RETRY_DELAY_MS = 3000 };
 
 struct validate_run {
     struct acme_authz authz;
+    bool account_is_valid;
     const struct acme_challenge *challenge;
     const char *key_authorization;
     const char *url;
@@ -132,6 +133,7 @@ static struct acme_err load(struct active_job *job, struct validate_run *run)
     }
     ENSURE(run->challenge != NULL, ACME_E_INTERNAL);
     TRY(acme_store_account_get(options->store, job->arena, run->authz.account_id, &account));
+    run->account_is_valid = account.status == ACME_ACCOUNT_VALID;
     run->key_authorization = acme_key_authorization(job->arena, run->challenge->token, account.thumbprint);
     run->url = acme_http01_url(job->arena, &run->authz.identifier, run->challenge->token, options->http_port);
     ENSURE(run->key_authorization != NULL && run->url != NULL, ACME_E_NOMEM);
@@ -150,7 +152,7 @@ void acme_job_validate_run(void *argument)
         return;
     }
     job->validate = run;
-    if (run->authz.status != ACME_AUTHZ_PENDING) {
+    if (run->authz.status != ACME_AUTHZ_PENDING || !run->account_is_valid) {
         /* Deactivated or decided meanwhile: nobody may be contacted any more. */
         run->verdict = acme_err(ACME_E_PROBLEM);
         run->problem = (struct acme_problem){.type = ACME_PROBLEM_MALFORMED,

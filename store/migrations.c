@@ -122,7 +122,14 @@ static const char schema_1[] =
     " name TEXT NOT NULL PRIMARY KEY,"
     " value BYTEA NOT NULL)" ACME_DB_CLUSTERED ";";
 
-static const char *const steps[] = {schema_1};
+/* Which terms an account agreed to, and the external account it was bound to when it was made. */
+static const char schema_2[] =
+    "ALTER TABLE accounts ADD COLUMN terms TEXT;"
+    "ALTER TABLE accounts ADD COLUMN external_kid TEXT;"
+    "ALTER TABLE accounts ADD COLUMN external_binding TEXT;"
+    "CREATE INDEX accounts_external ON accounts (external_kid) WHERE external_kid IS NOT NULL;";
+
+static const char *const steps[] = {schema_1, schema_2};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static struct acme_err read_version(struct acme_db *db, int64_t *ret)

@@ -70,7 +70,7 @@ static void unknown_is_not_found(void **state)
     struct acme_account got = {.id = "untouched"};
     assert_code(acme_store_account_get(f->store, f->arena, "nobody", &got), ACME_E_NOT_FOUND);
     assert_code(acme_store_account_find(f->store, f->arena, "nobody", &got), ACME_E_NOT_FOUND);
-    assert_code(acme_store_account_update(f->store, "nobody", NULL, ACME_ACCOUNT_VALID), ACME_E_NOT_FOUND);
+    assert_code(acme_store_account_update(f->store, "nobody", NULL, NULL), ACME_E_NOT_FOUND);
     assert_string_equal(got.id, "untouched");
 }
 
@@ -81,11 +81,12 @@ static void update_keeps_or_replaces_contacts(void **state)
     struct acme_account got;
     bool created = false;
     assert_ok(acme_store_account_create(f->store, f->arena, &wanted, &got, &created));
-    assert_ok(acme_store_account_update(f->store, "a1", "[]", ACME_ACCOUNT_VALID));
-    assert_ok(acme_store_account_update(f->store, "a1", NULL, ACME_ACCOUNT_DEACTIVATED));
+    assert_ok(acme_store_account_update(f->store, "a1", "[]", NULL));
+    assert_ok(acme_store_account_update(f->store, "a1", NULL, "https://x.test/terms"));
     assert_ok(acme_store_account_get(f->store, f->arena, "a1", &got));
     assert_string_equal(got.contacts, "[]");
-    assert_int_equal(got.status, ACME_ACCOUNT_DEACTIVATED);
+    assert_string_equal(got.terms, "https://x.test/terms");
+    assert_int_equal(got.status, ACME_ACCOUNT_VALID);
 }
 
 static void small_arena_is_nomem(void **state)
