@@ -55,6 +55,7 @@ static void read_key(struct acme_config_reader *reader, const struct acme_yaml_n
         .file = "hmac_key_file",
         .credential = "hmac_key_credential",
         .variable = "hmac_key",
+        .article = "an",
         .what = "HMAC key",
     };
     if (node->kind != ACME_YAML_MAPPING) {

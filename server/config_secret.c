@@ -107,7 +107,7 @@ static const char *read_secret(struct acme_config_reader *reader, const struct a
         close(fd);
     if (why != NULL)
         acme_mistake_add(reader->mistakes, node->line, node->column,
-                         "expected a file with a %s on one line, found %s: %s", names->what,
+                         "expected a file with %s %s on one line, found %s: %s", names->article, names->what,
                          acme_mistake_quote(reader->mistakes, path), why);
     return secret;
 }
@@ -155,9 +155,9 @@ static const char *from_environment(struct acme_config_reader *reader, const str
     if (name == NULL || name[len + 1] != '\0') {
         acme_mistake_add(
             reader->mistakes, node->line, node->column,
-            "expected %s: ${VARIABLE}, found something else (not shown): a %s does not belong into "
+            "expected %s: ${VARIABLE}, found something else (not shown): %s %s does not belong into "
             "this file, use %s, %s or an environment variable",
-            names->variable, names->what, names->file, names->credential);
+            names->variable, names->article, names->what, names->file, names->credential);
         return NULL;
     }
     char variable[128];
@@ -174,8 +174,8 @@ static const char *from_environment(struct acme_config_reader *reader, const str
             return keep_secret(reader, value, value_len);
     }
     acme_mistake_add(reader->mistakes, node->line, node->column,
-                     "expected the environment variable %s to hold a %s, found %s", variable, names->what,
-                     why);
+                     "expected the environment variable %s to hold %s %s, found %s", variable, names->article,
+                     names->what, why);
     return NULL;
 }
 
@@ -217,6 +217,7 @@ const char *acme_config_password(struct acme_config_reader *reader, const struct
         .file = "password_file",
         .credential = "password_credential",
         .variable = "password",
+        .article = "a",
         .what = "password",
     };
     return acme_config_secret(reader, owner, &names);

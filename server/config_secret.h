@@ -12,6 +12,7 @@ struct acme_secret_names {
     const char *file;       /* "password_file" */
     const char *credential; /* "password_credential" */
     const char *variable;   /* "password" */
+    const char *article;    /* "a" */
     const char *what;       /* "password" */
 };
 

@@ -140,6 +140,8 @@ static void lists_by_id_without_invalid(void **state)
     assert_string_equal(ids[0], made[4]);
     assert_ok(acme_store_orders_list(f->store, f->arena, account, made[11], NOW, 5, &ids, &count));
     assert_int_equal(count, 0);
+    assert_ok(acme_store_orders_list(f->store, f->arena, account, NULL, bad.expires_ms, 5, &ids, &count));
+    assert_int_equal(count, 0); /* expired, all of them */
     assert_ok(acme_store_orders_list(f->store, f->arena, "nobody", NULL, NOW, 5, &ids, &count));
     assert_int_equal(count, 0);
 }
