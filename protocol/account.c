@@ -49,25 +49,26 @@ static struct acme_err respond_existing(struct acme_exchange *x, struct acme_acc
     return acme_account_respond(x, 200, account);
 }
 
-static struct acme_err create(struct acme_exchange *x, struct acme_account *candidate)
+static struct acme_err create(struct acme_exchange *x, const struct acme_account *wanted)
 {
     char id[ACME_ID_SIZE];
     TRY(acme_id_new(x->service->clock, id));
-    candidate->id = id;
-    candidate->status = ACME_ACCOUNT_VALID;
-    candidate->thumbprint = x->jwk.thumbprint;
-    candidate->jwk = x->jwk.canonical;
-    candidate->created_ms = x->now_ms;
+    struct acme_account candidate = *wanted;
+    candidate.id = id;
+    candidate.status = ACME_ACCOUNT_VALID;
+    candidate.thumbprint = x->jwk.thumbprint;
+    candidate.jwk = x->jwk.canonical;
+    candidate.created_ms = x->now_ms;
     struct acme_account account;
     bool created = false;
     struct acme_err err =
-        acme_store_account_create(x->service->store, x->arena, candidate, &account, &created);
+        acme_store_account_create(x->service->store, x->arena, &candidate, &account, &created);
     if (err.code == ACME_E_CONFLICT)
         return acme_exchange_refuse(
             x, ACME_PROBLEM_UNAUTHORIZED,
             "The external account \"%s\" is good for one account, which exists already; ask the operator of "
             "this server for another one",
-            candidate->external_kid);
+            wanted->external_kid);
     TRY(err);
     if (!created) /* a request with the same key was quicker */
         return respond_existing(x, &account);
@@ -93,16 +94,16 @@ struct acme_err acme_account_new(struct acme_exchange *x)
         return acme_exchange_refuse(
             x, ACME_PROBLEM_ACCOUNT_DOES_NOT_EXIST,
             "There is no account with this key here; register (newAccount) at this server");
-    struct acme_account candidate = {.contacts = "[]", .terms = acme_terms_agreed(x)};
-    candidate.tos_agreed = candidate.terms != NULL;
-    if (x->service->config->terms_of_service != NULL && !candidate.tos_agreed)
+    struct acme_account wanted = {.contacts = "[]", .terms = acme_terms_agreed(x)};
+    wanted.tos_agreed = wanted.terms != NULL;
+    if (x->service->config->terms_of_service != NULL && !wanted.tos_agreed)
         return acme_terms_refuse(x);
-    TRY(acme_external_account_check(x, &candidate));
+    TRY(acme_external_account_check(x, &wanted));
     const char *contacts = NULL;
     TRY(acme_contacts_check(x, x->payload, &contacts));
     if (contacts != NULL)
-        candidate.contacts = contacts;
-    return create(x, &candidate);
+        wanted.contacts = contacts;
+    return create(x, &wanted);
 }
 
 /* ---- the account's own URL ---- */
