@@ -73,6 +73,14 @@ static void order_changed(void *context, const char *order_id)
         acme_holds_release(app->holds, order_id);
 }
 
+static void revocation_ended(void *context, const char *certificate_id, const char *issuer)
+{
+    struct app *app = context;
+    (void)issuer;
+    if (app->holds != NULL)
+        acme_holds_release(app->holds, certificate_id);
+}
+
 static bool failed_to(const char *what, struct acme_err err)
 {
     if (acme_failed(err))
@@ -248,6 +256,7 @@ static bool start_jobs(struct app *app)
                                          .quarantine_dir = app->quarantine_dir,
                                          .threads = JOB_THREADS,
                                          .order_changed = order_changed,
+                                         .revocation_ended = revocation_ended,
                                          .profile_validity_ms = profile_validity_ms,
                                          .context = app};
     return !failed_to("job runner", acme_runner_start(&runner, &app->runner));
@@ -270,7 +279,6 @@ static bool start_http(struct app *app)
         return false;
     app->frontend = (struct acme_frontend){.base_path = path_of(config->url),
                                            .service = app->service,
-                                           .store = app->store,
                                            .workers = app->workers,
                                            .holds = app->holds,
                                            .runner = app->runner};

@@ -190,8 +190,12 @@ static void begin(struct job_queue *queue, struct active_job *job)
 {
     struct acme_runner *runner = job->runner;
     queue->active++;
-    void (*run)(void *) = job->kind == ACME_JOB_ISSUE ? acme_job_issue_run : acme_job_validate_run;
-    if (runner->pool == NULL || acme_failed(acme_pool_submit(runner->pool, run, job))) {
+    static void (*const runs[ACME_JOB_KIND_COUNT])(void *) = {
+        [ACME_JOB_VALIDATE] = acme_job_validate_run,
+        [ACME_JOB_ISSUE] = acme_job_issue_run,
+        [ACME_JOB_REVOKE] = acme_job_revoke_run,
+    };
+    if (runner->pool == NULL || acme_failed(acme_pool_submit(runner->pool, runs[job->kind], job))) {
         LIST_REMOVE(job, known_entry);
         runner->known_count--;
         queue->active--;
@@ -352,7 +356,7 @@ static struct acme_err add_foreign_queues(struct acme_runner *runner)
     for (size_t i = 0; i < count; i++) {
         if (queue_named(runner, names[i]) != NULL)
             continue;
-        acme_log(WARN, "orders wait for an issuer that the configuration does not have",
+        acme_log(WARN, "orders or revocations wait for an issuer that the configuration does not have",
                  LOG_STR("issuer", names[i]));
         set_queue(runner, runner->queue_count++, names[i], NULL, FOREIGN_AT_ONCE);
     }
@@ -403,6 +407,9 @@ void acme_runner_hand(struct acme_runner *runner, const struct acme_job *job)
 {
     pthread_mutex_lock(&runner->lock);
     struct job_queue *queue = queue_named(runner, job->queue);
+    if (queue == NULL) /* a revocation: certificates outlive issuers */
+        acme_log(ERROR, "a job waits for an issuer that the configuration does not have",
+                 LOG_STR("issuer", job->queue), LOG_STR("subject", job->subject_id));
     if (queue != NULL && !runner->quiet && queue->handed_count < HANDED_MAX && !is_known(runner, job->id)) {
         struct active_job *copy = copy_job(runner, queue, job);
         if (copy != NULL) {
