@@ -8,24 +8,18 @@
 
 enum { MAX_SUBPROBLEMS = 256 * 1024, TOKEN_OCTETS = 32 };
 
-/* What an authorization may be proven with. */
-static const struct challenge_type {
-    const char *name;
-    enum acme_challenge_bit bit;
-    bool wildcard; /* may prove a wildcard (RFC 8555 section 7.1.3: dns-01 only) */
-} challenge_types[] = {
-    {"http-01", ACME_CHALLENGE_HTTP_01, false},
-};
-
-static bool is_offered(const struct challenge_type *type, const struct acme_profile *profile, bool wildcard)
+/* The challenges of an authorization for this identifier under the order's profile. */
+static bool is_offered(const struct acme_challenge_type *type, const struct acme_profile *profile,
+                       const struct acme_identifier *identifier)
 {
-    return (profile->challenges & (unsigned)type->bit) != 0 && (type->wildcard || !wildcard);
+    return (profile->challenges & (unsigned)type->bit) != 0 && acme_challenge_type_proves(type, identifier);
 }
 
-static bool can_prove(const struct acme_profile *profile, bool wildcard)
+static bool can_prove(const struct acme_profile *profile, const struct acme_identifier *identifier)
 {
-    for (size_t i = 0; i < sizeof challenge_types / sizeof *challenge_types; i++)
-        if (is_offered(&challenge_types[i], profile, wildcard))
+    const struct acme_challenge_type *type = NULL;
+    for (size_t i = 0; (type = acme_challenge_type_at(i)) != NULL; i++)
+        if (is_offered(type, profile, identifier))
             return true;
     return false;
 }
@@ -130,7 +124,7 @@ static struct acme_err read_identifier(struct acme_exchange *x, const cJSON *ite
                         acme_arena_printf(x->arena, "The name \"%s\" is not valid: %s",
                                           acme_exchange_show(x, value), why));
     TRY(err);
-    if (!can_prove(x->profile, acme_identifier_is_wildcard(ret)))
+    if (!can_prove(x->profile, ret))
         return complain(x, complaints, ACME_PROBLEM_REJECTED_IDENTIFIER, type, value,
                         acme_arena_printf(x->arena,
                                           "The profile \"%s\" offers no challenge that can prove \"%s\"%s",
@@ -225,15 +219,16 @@ static struct acme_err prepare_authz(struct acme_exchange *x, const struct acme_
     ret->wildcard = wildcard;
     ret->status = ACME_AUTHZ_PENDING;
     ret->expires_ms = expires_ms;
-    for (size_t i = 0; i < sizeof challenge_types / sizeof *challenge_types; i++) {
-        if (!is_offered(&challenge_types[i], x->profile, wildcard))
+    const struct acme_challenge_type *type = NULL;
+    for (size_t i = 0; (type = acme_challenge_type_at(i)) != NULL; i++) {
+        if (!is_offered(type, x->profile, identifier))
             continue;
         struct acme_challenge *challenge = &ret->challenges[ret->challenge_count++];
         challenge->id = new_id(x);
         challenge->token = new_token(x);
         ENSURE(challenge->id != NULL && challenge->token != NULL, ACME_E_NOMEM);
         challenge->authz_id = ret->id;
-        challenge->type = challenge_types[i].name;
+        challenge->type = type->name;
         challenge->status = ACME_CHALLENGE_PENDING;
     }
     return acme_ok();

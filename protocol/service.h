@@ -4,18 +4,16 @@
 
 #include "base/clock.h"
 #include "certs/csr.h"
+#include "protocol/challenge_types.h"
 #include "protocol/message.h"
 #include "protocol/nonces.h"
 #include "store/store.h"
-
-/* Challenge types, as a bit set. What is not offered by a profile is never put into an authorization. */
-enum acme_challenge_bit { ACME_CHALLENGE_HTTP_01 = 1 << 0 };
 
 struct acme_profile {
     const char *name; /* [a-z0-9-]{1,32}: stands in URLs and in clients' command lines */
     const char *description;
     const char *issuer;
-    unsigned challenges;
+    unsigned challenges; /* of enum acme_challenge_bit */
     struct acme_key_policy keys;
     int64_t validity_ms;
     int64_t issue_deadline_ms; /* from finalize; the issuer's */

@@ -4,6 +4,7 @@
 #include "server/config_text.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
@@ -45,6 +46,16 @@ static const struct acme_config_key server_keys[] = {
      .unit = ACME_CONFIG_LISTEN_FORM,
      .check = acme_config_listen},
     {.name = "tls", .type = ACME_CONFIG_TABLE, .table = &tls_table},
+    {.name = "http_listen",
+     .type = ACME_CONFIG_TEXT,
+     .offset = AT(http_listen),
+     .unit = ACME_CONFIG_LISTEN_FORM,
+     .check = acme_config_listen},
+    {.name = "http_url",
+     .type = ACME_CONFIG_TEXT,
+     .offset = AT(http_url),
+     .unit = ACME_CONFIG_HTTP_URL_FORM,
+     .check = acme_config_http_url},
     {.name = "terms_of_service",
      .type = ACME_CONFIG_TEXT,
      .offset = AT(terms_of_service),
@@ -384,19 +395,24 @@ static void read_challenges(struct acme_config_reader *reader, const struct acme
                             void *object)
 {
     struct acme_profile *profile = object;
+    char expected[160] = "";
+    const struct acme_challenge_type *type = NULL;
+    for (size_t i = 0; (type = acme_challenge_type_at(i)) != NULL; i++) {
+        size_t used = strlen(expected);
+        snprintf(expected + used, sizeof expected - used, "%s%s",
+                 i > 0 ? ", " : "challenge types: ", type->name);
+    }
     if (node->kind != ACME_YAML_SEQUENCE || node->count == 0) {
-        acme_config_wrong(reader, node, "a list of challenge types: [http-01]");
+        acme_config_wrong(reader, node, expected);
         return;
     }
     unsigned challenges = 0;
     for (const struct acme_yaml_node *item = node->first; item != NULL; item = item->next) {
-        const char *text = item->kind == ACME_YAML_SCALAR ? item->text : "";
-        if (strcmp(text, "http-01") == 0)
-            challenges |= ACME_CHALLENGE_HTTP_01;
-        else if (strcmp(text, "dns-01") == 0 || strcmp(text, "tls-alpn-01") == 0)
-            acme_config_wrong(reader, item, "http-01, the only challenge type available in this version");
+        type = item->kind == ACME_YAML_SCALAR ? acme_challenge_type_find(item->text) : NULL;
+        if (type != NULL)
+            challenges |= (unsigned)type->bit;
         else
-            acme_config_wrong(reader, item, "the challenge type http-01");
+            acme_config_wrong(reader, item, expected);
     }
     profile->challenges = challenges;
 }

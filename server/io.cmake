@@ -16,6 +16,7 @@ set(SERVER_IO_SOURCES
     outbound_call.c
     outbound_fetch.c
     outbound_multi.c
+    outbound_token.c
     outbound_transfer.c
     pool.c
     port.c

@@ -38,9 +38,10 @@ struct acme_err acme_store_value_get(struct acme_store *store, struct acme_arena
 struct acme_err acme_store_value_set(struct acme_store *store, const char *name,
                                      struct acme_bytes value) ACME_MUST_USE;
 
-/** acme_store_counter_next(store, name, ret): count a named number up, from 0, and return it: 1 at first, and
- * no number twice, whatever happens in between. A name is a value or a counter, not both. */
-struct acme_err acme_store_counter_next(struct acme_store *store, const char *name,
+/** acme_store_counter_next(store, name, at_least, ret): count a named number up, from 0, and return it: no
+ * number twice and none below an earlier one, whatever happens in between. It is raised to `at_least` where
+ * it would be lower. A name is a value or a counter, not both. */
+struct acme_err acme_store_counter_next(struct acme_store *store, const char *name, int64_t at_least,
                                         int64_t *ret) ACME_MUST_USE;
 
 /* ---- accounts (RFC 8555 section 7.1.2) ---- */

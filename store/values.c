@@ -47,6 +47,7 @@ struct acme_err acme_store_value_set(struct acme_store *store, const char *name,
 
 struct count {
     const char *name;
+    int64_t at_least;
     int64_t value;
 };
 
@@ -68,6 +69,8 @@ static struct acme_err count_up(struct acme_db *db, void *arg)
         count->value = count->value * 10 + (text.data[i] - '0');
     }
     count->value++;
+    if (count->value < count->at_least)
+        count->value = count->at_least;
     char digits[DIGITS];
     int len = snprintf(digits, sizeof digits, "%lld", (long long)count->value);
     ENSURE(len > 0 && len < DIGITS, ACME_E_INTERNAL);
@@ -76,9 +79,10 @@ static struct acme_err count_up(struct acme_db *db, void *arg)
     return set_value(db, &set);
 }
 
-struct acme_err acme_store_counter_next(struct acme_store *store, const char *name, int64_t *ret)
+struct acme_err acme_store_counter_next(struct acme_store *store, const char *name, int64_t at_least,
+                                        int64_t *ret)
 {
-    struct count count = {.name = name};
+    struct count count = {.name = name, .at_least = at_least};
     TRY(acme_writer_run(&store->writer, count_up, &count));
     *ret = count.value;
     return acme_ok();

@@ -206,10 +206,8 @@ static const struct {
      "3:38: expected the name of an issuer (lab), found 'lba'\n"},
     {SERVER ISSUERS "profiles: [ { name: a, issuer: lab }, { name: a, issuer: lab } ]\n",
      "3:47: expected a name of its own for each profile, found 'a' again\n"},
-    {PROFILE_IS("challenges: [dns-01, http-01, x]"),
-     "3:56: expected http-01, the only challenge type available in this version, found 'dns-01'\n"
-     "3:73: expected the challenge type http-01, found 'x'\n"},
-    {PROFILE_IS("challenges: []"), "3:55: expected a list of challenge types: [http-01], found a list\n"},
+    {PROFILE_IS("challenges: [http-01, x]"), "3:65: expected challenge types: http-01, found 'x'\n"},
+    {PROFILE_IS("challenges: []"), "3:55: expected challenge types: http-01, found a list\n"},
     {PROFILE_IS("keys: { rsa_min_bits: 4096, rsa_max_bits: 3072 }"),
      "3:49: expected rsa_min_bits to be at most rsa_max_bits, found 4096 and 3072\n"},
     {PROFILE_IS("keys: { rsa_min_bits: 1024 }"),
