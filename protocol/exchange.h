@@ -187,6 +187,7 @@ struct acme_err acme_key_change(struct acme_exchange *x);
 struct acme_err acme_order_new(struct acme_exchange *x);
 struct acme_err acme_order_get(struct acme_exchange *x);
 struct acme_err acme_order_finalize(struct acme_exchange *x);
+struct acme_err acme_authz_new(struct acme_exchange *x);
 struct acme_err acme_authz_post(struct acme_exchange *x);
 struct acme_err acme_challenge_post(struct acme_exchange *x);
 struct acme_err acme_certificate_get(struct acme_exchange *x);

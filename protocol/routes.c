@@ -22,6 +22,8 @@ static const struct route routes[] = {
     {"/key-change", POST, ACME_SIGNER_ACCOUNT, false, false, acme_key_change},
     {"/new-order", POST, ACME_SIGNER_ACCOUNT, false, false, acme_order_new},
     {"/profile/*/new-order", POST, ACME_SIGNER_ACCOUNT, false, false, acme_order_new},
+    {"/new-authz", POST, ACME_SIGNER_ACCOUNT, false, false, acme_authz_new},
+    {"/profile/*/new-authz", POST, ACME_SIGNER_ACCOUNT, false, false, acme_authz_new},
     {"/account/*", POST, ACME_SIGNER_ACCOUNT, false, false, acme_account_post},
     {"/account/*/orders", POST, ACME_SIGNER_ACCOUNT, false, false, acme_account_orders},
     {"/order/*", POST, ACME_SIGNER_ACCOUNT, false, false, acme_order_get},

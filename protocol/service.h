@@ -4,21 +4,21 @@
 
 #include "base/clock.h"
 #include "certs/csr.h"
+#include "protocol/challenge_types.h"
 #include "protocol/message.h"
 #include "protocol/nonces.h"
 #include "store/store.h"
-
-/* Challenge types, as a bit set. What is not offered by a profile is never put into an authorization. */
-enum acme_challenge_bit { ACME_CHALLENGE_HTTP_01 = 1 << 0 };
 
 struct acme_profile {
     const char *name; /* [a-z0-9-]{1,32}: stands in URLs and in clients' command lines */
     const char *description;
     const char *issuer;
-    unsigned challenges;
+    unsigned challenges;  /* of enum acme_challenge_bit */
+    unsigned identifiers; /* bits 1 << enum acme_identifier_type; 0: every type */
     struct acme_key_policy keys;
     int64_t validity_ms;
-    int64_t issue_deadline_ms; /* from finalize; the issuer's */
+    bool allow_requested_dates; /* an order may ask for notBefore and notAfter, within validity_ms */
+    int64_t issue_deadline_ms;  /* from finalize; the issuer's */
 };
 
 enum { ACME_EXTERNAL_KEY_MIN = 32, ACME_EXTERNAL_KEY_MAX = 768 };
@@ -49,9 +49,10 @@ struct acme_service_config {
     /* A processing order has no Retry-After this long after finalize (30 s), then this one (60; 0: never). */
     int64_t retry_after_quiet_ms;
     int retry_after_processing_s;
-    size_t max_identifiers; /* per order (100) */
-    size_t max_contacts;    /* per account (10) */
-    const char *job_owner;  /* lease owner of this process */
+    size_t max_identifiers;    /* per order (100) */
+    size_t max_contacts;       /* per account (10) */
+    size_t max_pending_authzs; /* per account, made in advance (100) */
+    const char *job_owner;     /* lease owner of this process */
     int64_t job_lease_ms;
 };
 

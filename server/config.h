@@ -66,6 +66,7 @@ struct acme_config {
     int retry_after_processing_s;
     size_t max_identifiers;
     size_t max_contacts;
+    size_t max_pending_authzs;
     struct acme_external_key *external_keys; /* their secrets are outside of the arena */
     size_t external_key_count;
     bool external_account_required;

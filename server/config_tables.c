@@ -4,6 +4,7 @@
 #include "server/config_text.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
@@ -169,7 +170,7 @@ static const struct acme_config_key validation_keys[] = {
      .offset = AT(max_concurrency),
      .min = 1,
      .max = 10000,
-     .standard = 256,
+     .standard = 1024,
      .unit = "validations"},
 };
 static const struct acme_config_table validation_table = {validation_keys, COUNT(validation_keys), NULL};
@@ -237,6 +238,13 @@ static const struct acme_config_key orders_keys[] = {
      .max = 100,
      .standard = 10,
      .unit = "contacts"},
+    {.name = "max_pending_authorizations",
+     .type = ACME_CONFIG_SIZE,
+     .offset = AT(max_pending_authzs),
+     .min = 1,
+     .max = 100000,
+     .standard = 100,
+     .unit = "authorizations"},
 };
 static const struct acme_config_table orders_table = {orders_keys, COUNT(orders_keys), NULL};
 
@@ -386,21 +394,49 @@ static void read_challenges(struct acme_config_reader *reader, const struct acme
                             void *object)
 {
     struct acme_profile *profile = object;
+    char expected[160] = "";
+    const struct acme_challenge_type *type = NULL;
+    for (size_t i = 0; (type = acme_challenge_type_at(i)) != NULL; i++) {
+        size_t used = strlen(expected);
+        snprintf(expected + used, sizeof expected - used, "%s%s",
+                 i > 0 ? ", " : "challenge types: ", type->name);
+    }
     if (node->kind != ACME_YAML_SEQUENCE || node->count == 0) {
-        acme_config_wrong(reader, node, "a list of challenge types: [http-01]");
+        acme_config_wrong(reader, node, expected);
         return;
     }
     unsigned challenges = 0;
     for (const struct acme_yaml_node *item = node->first; item != NULL; item = item->next) {
-        const char *text = item->kind == ACME_YAML_SCALAR ? item->text : "";
-        if (strcmp(text, "http-01") == 0)
-            challenges |= ACME_CHALLENGE_HTTP_01;
-        else if (strcmp(text, "dns-01") == 0 || strcmp(text, "tls-alpn-01") == 0)
-            acme_config_wrong(reader, item, "http-01, the only challenge type available in this version");
+        type = item->kind == ACME_YAML_SCALAR ? acme_challenge_type_find(item->text) : NULL;
+        if (type != NULL)
+            challenges |= (unsigned)type->bit;
         else
-            acme_config_wrong(reader, item, "the challenge type http-01");
+            acme_config_wrong(reader, item, expected);
     }
     profile->challenges = challenges;
+}
+
+static void read_identifiers(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                             void *object)
+{
+    static const char expected[] = "a list of identifier types: dns, ip";
+    struct acme_profile *profile = object;
+    if (node->kind != ACME_YAML_SEQUENCE || node->count == 0) {
+        acme_config_wrong(reader, node, expected);
+        return;
+    }
+    unsigned identifiers = 0;
+    for (const struct acme_yaml_node *item = node->first; item != NULL; item = item->next) {
+        unsigned type = 0;
+        while (type < ACME_IDENTIFIER_TYPE_COUNT &&
+               (item->kind != ACME_YAML_SCALAR || strcmp(acme_identifier_type_name(type), item->text) != 0))
+            type++;
+        if (type < ACME_IDENTIFIER_TYPE_COUNT)
+            identifiers |= 1U << type;
+        else
+            acme_config_wrong(reader, item, "dns or ip");
+    }
+    profile->identifiers = identifiers;
 }
 
 #define AT(field) offsetof(struct acme_key_policy, field)
@@ -441,6 +477,7 @@ static const struct acme_config_key profile_keys[] = {
     {.name = "issuer", .type = ACME_CONFIG_LATER},
     {.name = "description", .type = ACME_CONFIG_TEXT, .offset = AT(description)},
     {.name = "challenges", .type = ACME_CONFIG_READ, .read = read_challenges},
+    {.name = "identifiers", .type = ACME_CONFIG_READ, .read = read_identifiers},
     {.name = "validity_days",
      .type = ACME_CONFIG_INT64,
      .applies = ACME_CONFIG_KIND_LOCAL,
@@ -450,6 +487,10 @@ static const struct acme_config_key profile_keys[] = {
      .standard = 90,
      .scale = ACME_DAY_MS,
      .unit = "days"},
+    {.name = "allow_requested_dates",
+     .type = ACME_CONFIG_FLAG,
+     .applies = ACME_CONFIG_KIND_LOCAL,
+     .offset = AT(allow_requested_dates)},
     {.name = "keys", .type = ACME_CONFIG_TABLE, .keep = true, .offset = AT(keys), .table = &policy_table},
 };
 const struct acme_config_table acme_config_profile_table = {profile_keys, COUNT(profile_keys), kinds};

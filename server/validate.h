@@ -1,0 +1,38 @@
+/* One try of a validation: what its method (one file per challenge type) shares with the job around it. */
+#ifndef ACME_SERVER_VALIDATE_H
+#define ACME_SERVER_VALIDATE_H
+
+#include "server/runner_internal.h"
+
+struct validate_run {
+    struct acme_authz authz;
+    bool account_is_valid;
+    const struct acme_challenge *challenge;
+    const char *key_authorization;
+    const char *url; /* http-01: what is fetched */
+    /* the outcome: verdict PROBLEM with what the client is told, or OK */
+    struct acme_err verdict;
+    struct acme_problem problem;
+    bool transient; /* it may pass: worth another try */
+};
+
+struct acme_validate_method {
+    const char *type; /* of the challenge */
+    /** start(job, run): begin, without blocking on the network. When it succeeds acme_validate_end is called
+     * once, later, by any thread. Thread: a job thread. */
+    struct acme_err (*start)(struct active_job *job, struct validate_run *run);
+};
+
+extern const struct acme_validate_method acme_validate_http01;
+extern const struct acme_validate_method acme_validate_tls_alpn01;
+
+/** acme_validate_end(job): the verdict is in job->validate. Thread: any that may touch the job; the store is
+ * written on a job thread. */
+void acme_validate_end(struct active_job *job);
+
+/** acme_validate_failed(job, type, transient, detail): set the verdict to this problem. `detail` lives in the
+ * job's arena or is static; NULL (no memory) becomes a general one. */
+void acme_validate_failed(struct active_job *job, enum acme_problem_type type, bool transient,
+                          const char *detail);
+
+#endif
