@@ -4,6 +4,8 @@
 
 static const struct acme_challenge_type types[] = {
     {.name = "http-01", .bit = ACME_CHALLENGE_HTTP_01, .ip = true},
+    {.name = "dns-01", .bit = ACME_CHALLENGE_DNS_01, .wildcard = true},
+    {.name = "dns-account-01", .bit = ACME_CHALLENGE_DNS_ACCOUNT_01, .wildcard = true},
 };
 
 const struct acme_challenge_type *acme_challenge_type_at(size_t index)

@@ -15,9 +15,11 @@ set(SERVER_IO_SOURCES
     outbound.c
     outbound_call.c
     outbound_fetch.c
+    outbound_lookup.c
     outbound_multi.c
     outbound_transfer.c
     pool.c
     port.c
     resolver.c
+    resolver_addresses.c
     thread.c)

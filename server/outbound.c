@@ -123,8 +123,10 @@ static struct acme_err init(struct acme_outbound *outbound, const struct acme_ou
     outbound->wake = event_new(outbound->base, outbound->inbox.fd, EV_READ | EV_PERSIST, on_wake, outbound);
     ENSURE(outbound->wake != NULL && event_add(outbound->wake, NULL) == 0, ACME_E_NOMEM);
     TRY(acme_outbound_multi_init(outbound));
-    TRY(acme_resolver_create(outbound->base, options->resolvers, options->resolver_count,
-                             &outbound->resolver));
+    const struct acme_resolver_options resolver = {.servers = options->resolvers,
+                                                   .server_count = options->resolver_count,
+                                                   .trust_anchor_file = options->trust_anchor_file};
+    TRY(acme_resolver_create(outbound->base, &resolver, &outbound->resolver));
     return acme_thread_start("outbound", run, outbound, &outbound->thread);
 }
 
