@@ -17,9 +17,14 @@ set(SERVER_IO_SOURCES
     outbound_fetch.c
     outbound_lookup.c
     outbound_multi.c
+    outbound_reach.c
+    outbound_tls.c
+    outbound_token.c
     outbound_transfer.c
     pool.c
     port.c
     resolver.c
     resolver_addresses.c
-    thread.c)
+    shares.c
+    thread.c
+    upstream_gate.c)

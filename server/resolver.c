@@ -167,8 +167,8 @@ static void write_config(const struct acme_resolver *resolver, struct acme_buf *
                  "  infra-host-ttl: 0\n"
                  /* Names whose DNS never answers hold a place for seconds: room for many of them
                   * beside the living. */
-                 "  outgoing-range: 1024\n"
-                 "  num-queries-per-thread: 2048\n"
+                 "  outgoing-range: 3072\n"
+                 "  num-queries-per-thread: 6144\n"
                  /* Clients publish a record and ask within the second, and are validated again after
                   * a mistake: no answer may be used twice, not even "there is none" or "it failed".
                   * Whether the resolvers asked keep answers is up to them and to TTLs. */

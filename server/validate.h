@@ -26,6 +26,7 @@ struct acme_validate_method {
 
 extern const struct acme_validate_method acme_validate_http01;
 extern const struct acme_validate_method acme_validate_dns01;
+extern const struct acme_validate_method acme_validate_tls_alpn01;
 extern const struct acme_validate_method acme_validate_dns_account01;
 
 enum { ACME_VALIDATE_DNS_TIMEOUT_MS = 10 * 1000 };
