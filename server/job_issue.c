@@ -127,6 +127,43 @@ static bool fail_after_deadline(struct active_job *job)
     return true;
 }
 
+/* The dates an order asked for, to the second. */
+static struct acme_err check_dates(struct acme_arena *arena, const struct acme_issue_request *request,
+                                   X509 *leaf, const char **ret_why)
+{
+    struct acme_cert_info info;
+    TRY(acme_cert_info_read(arena, leaf, &info));
+    if (request->not_before_ms != 0 && info.not_before_ms != request->not_before_ms)
+        *ret_why = "its notBefore is not the one of the order";
+    else if (request->not_after_ms != 0 && info.not_after_ms != request->not_after_ms)
+        *ret_why = "its notAfter is not the one of the order";
+    else
+        return acme_ok();
+    return acme_err(ACME_E_DENIED);
+}
+
+/* Nothing is begun for an account that has ended: true when it has, and the issuance has failed. What may
+ * already be under way upstream is followed to its end all the same. */
+static bool fail_without_account(struct active_job *job)
+{
+    const struct issue_run *run = job->issue;
+    const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    struct acme_account account;
+    struct acme_err err =
+        acme_store_account_get(options->store, job->arena, run->issuance.account_id, &account);
+    if (acme_failed(err))
+        log_code(job, "account of an issuance could not be read", err);
+    if (acme_failed(err) || account.status == ACME_ACCOUNT_VALID)
+        return false;
+    acme_log(INFO, "issuance not begun, its account was deactivated",
+             LOG_STR("order", run->issuance.order_id), LOG_STR("account", run->issuance.account_id),
+             LOG_STR("issuer", run->issuance.issuer));
+    fail(job, &(struct acme_problem){.type = ACME_PROBLEM_UNAUTHORIZED,
+                                     .detail = "The account was deactivated before the certificate was "
+                                               "ordered from the CA"});
+    return true;
+}
+
 /* Sort, check and store what the issuer delivered. A certificate that does not fit the order is never handed
  * out. */
 static void deliver(struct active_job *job, const struct acme_step *step)
@@ -137,8 +174,13 @@ static void deliver(struct active_job *job, const struct acme_step *step)
     struct acme_cert_list chain = {.count = 0};
     struct acme_err err = acme_chain_build(&step->certs, run->csr.spki_sha256, &chain);
     if (!acme_failed(err))
-        err = acme_chain_check(job->arena, &chain, &run->csr, run->request.identifiers,
-                               run->request.identifier_count, run->input.now_ms, &why);
+        err = acme_chain_check(
+            job->arena, &chain, &run->csr, run->request.identifiers, run->request.identifier_count,
+            /* valid when the order wants it to be */
+            run->request.not_before_ms > run->input.now_ms ? run->request.not_before_ms : run->input.now_ms,
+            &why);
+    if (!acme_failed(err))
+        err = check_dates(job->arena, &run->request, chain.certs[0], &why);
     if (acme_failed(err) && err.code != ACME_E_NOT_FOUND && err.code != ACME_E_FORMAT &&
         err.code != ACME_E_DENIED) {
         log_code(job, "certificate could not be checked, will be tried again", err);
@@ -262,6 +304,9 @@ static void send_call(struct active_job *job, const struct acme_step *step)
 {
     struct issue_run *run = job->issue;
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    /* At the start that was looked at already. */
+    if (step->once && run->input.event != ACME_ISSUER_START && fail_without_account(job))
+        return;
     bool lease_is_old = acme_job_now_ms(job) - job->leased_ms > options->lease_ms / 2;
     if (step->once || run->once_under_way || job->intent || lease_is_old) {
         struct acme_lease lease = acme_job_lease(job);
@@ -382,5 +427,7 @@ void acme_job_issue_run(void *argument)
         run->input.event = ACME_ISSUER_RECOVER;
     else
         run->input.event = job->state == NULL ? ACME_ISSUER_START : ACME_ISSUER_TIMER;
+    if (run->input.event == ACME_ISSUER_START && fail_without_account(job))
+        return;
     take_step(job);
 }

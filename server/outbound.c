@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "server/outbound_internal.h"
+#include "server/outbound_token.h"
 #include "server/thread.h"
 
 #include <stdlib.h>
@@ -131,6 +132,7 @@ static struct acme_err init(struct acme_outbound *outbound, const struct acme_ou
 
 static void finish(struct acme_outbound *outbound)
 {
+    acme_tokens_finish(outbound);
     acme_resolver_destroy(outbound->resolver);
     acme_outbound_multi_finish(outbound);
     acme_outbound_tls_finish(outbound);

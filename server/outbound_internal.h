@@ -16,6 +16,7 @@
 #define ACME_OUTBOUND_USER_AGENT "acmebridge/" ACME_VERSION
 
 struct acme_outbound_task;
+struct acme_token;
 
 struct acme_outbound_task_class {
     void (*start)(struct acme_outbound_task *task);
@@ -50,7 +51,8 @@ struct acme_outbound {
     SSL_CTX *tls; /* of probes */
     const struct acme_address_policy *policy;
     size_t max_fetches;
-    size_t fetches; /* running */
+    size_t fetches;            /* running */
+    struct acme_token *tokens; /* of upstreams with OAuth 2 */
     struct acme_task_list running;
     struct acme_task_list waiting;
     atomic_bool stopping;

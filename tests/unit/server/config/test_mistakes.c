@@ -53,12 +53,12 @@ static const struct {
     {SERVER_IS("io_thread: 2"), "1:54: unknown key 'io_thread', did you mean 'io_threads'?\n"},
     {SERVER REST "xyzzy: 1\n",
      "4:1: unknown key 'xyzzy', expected one of: server, data_dir, store, validation, "
-     "orders, issuers, profiles, default_profile\n"},
+     "orders, accounts, issuers, profiles, default_profile\n"},
     {SERVER REST "{password:hunter2}: 1\n", "4:1: expected a name as key, found a list or a mapping\n"},
     {SERVER REST "orders: {password:hunter2}\n",
      "4:10: unknown key 'password...', expected one of: order_lifetime_hours, authorization_lifetime_hours, "
      "adopt_window_hours, finalize_hold_ms, retry_after_quiet_seconds, retry_after_processing_seconds, "
-     "max_identifiers, max_contacts\n"},
+     "max_identifiers, max_contacts, max_pending_authorizations\n"},
     {SERVER REST "orders: 3\n", "4:9: expected a mapping, found '3'\n"},
     /* numbers, flags, texts, lists */
     {SERVER_IS("io_threads: many"), "1:66: expected a whole number of threads from 0 to 64, found 'many'\n"},
@@ -224,6 +224,11 @@ static const struct {
             "password: '${CONFIG_TEST_PASSWORD}' }\n"
             "profiles: [ { name: p, issuer: s, validity_days: 90 } ]\n",
      "5:35: key 'validity_days' does not apply to issuers of type scm\n"},
+    {SERVER "issuers:\n- { name: lab, type: local }\n- { name: s, type: scm, url: https://cm.example, "
+            "customer_uri: c, login: l, org_id: 1, profile_id: 2, term_days: 3, "
+            "password: '${CONFIG_TEST_PASSWORD}' }\n"
+            "profiles: [ { name: p, issuer: s, allow_requested_dates: true } ]\n",
+     "5:35: key 'allow_requested_dates' does not apply to issuers of type scm\n"},
     /* several at once, in the order of the file although found in another */
     {"profiles: [ { name: a, issuer: nix } ]\nissuers: [ { name: lab, type: local, x: 1 } ]\n"
      "server: { url: https://a.example, listen: nowhere }\n",
