@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtensionOID, NameOID
 from harness.acme import Client
 from harness.contract import demand
-from harness.keys import b64, certificate_key
+from harness.keys import AccountKey, b64, certificate_key
 
 END = "-----END CERTIFICATE-----\n"
 
@@ -85,6 +85,14 @@ class Issued:
     @property
     def der(self):
         return self.leaf.public_bytes(serialization.Encoding.DER)
+
+
+class CertificateSigner(AccountKey):
+    """A certificate's P-256 key as a signer of JWS."""
+
+    def __init__(self, private):
+        self.alg = "ES256"
+        self.private = private
 
 
 class Acme(Client):

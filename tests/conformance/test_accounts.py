@@ -5,6 +5,7 @@ import concurrent.futures
 import unittest
 
 from case import ConformanceCase, shows
+from client import CertificateSigner
 from harness.keys import AccountKey, b64
 from surroundings import TERMS, start_own
 
@@ -205,14 +206,6 @@ class Deactivation(ConformanceCase):
         if "revokeCert" in client.directory:
             # The certificate lives: its owner can still revoke it, so it was not revoked before.
             self.assertEqual(client.revoke(issued.der, key=CertificateSigner(issued.key)).status, 200)
-
-
-class CertificateSigner(AccountKey):
-    """A certificate's key as a signer of JWS."""
-
-    def __init__(self, private):
-        self.alg = "ES256"
-        self.private = private
 
 
 if __name__ == "__main__":
