@@ -71,9 +71,11 @@ class Site:
 
 def own_settings(services, settings):
     """Everything that acmebridge can do, with short waits."""
-    settings["server"].update(terms_of_service=TERMS, website="https://www.example/")
-    settings["validation"].update(resolvers=[f"127.0.0.1:{services.dns.port}"])
+    settings["server"].update(terms_of_service=TERMS, terms_of_service_must_agree=True, website="https://www.example/")
+    settings["validation"].update(resolvers=[services.dns.address], tls_port=services.alpn.port)
     settings["orders"] = {"finalize_hold_ms": 0}
+    settings["profiles"][0].update(challenges=["http-01", "dns-01", "tls-alpn-01"], identifiers=["dns", "ip"],
+                                   allow_requested_dates=True)
 
 
 def start_own(services, change=None):
