@@ -147,6 +147,7 @@ struct acme_err acme_account_orders(struct acme_exchange *x);
 struct acme_err acme_order_new(struct acme_exchange *x);
 struct acme_err acme_order_get(struct acme_exchange *x);
 struct acme_err acme_order_finalize(struct acme_exchange *x);
+struct acme_err acme_authz_new(struct acme_exchange *x);
 struct acme_err acme_authz_post(struct acme_exchange *x);
 struct acme_err acme_challenge_post(struct acme_exchange *x);
 struct acme_err acme_certificate_get(struct acme_exchange *x);

@@ -21,6 +21,8 @@ static const struct route routes[] = {
     {"/new-account", POST, ACME_SIGNER_NEW_KEY, false, false, acme_account_new},
     {"/new-order", POST, ACME_SIGNER_ACCOUNT, false, false, acme_order_new},
     {"/profile/*/new-order", POST, ACME_SIGNER_ACCOUNT, false, false, acme_order_new},
+    {"/new-authz", POST, ACME_SIGNER_ACCOUNT, false, false, acme_authz_new},
+    {"/profile/*/new-authz", POST, ACME_SIGNER_ACCOUNT, false, false, acme_authz_new},
     {"/account/*", POST, ACME_SIGNER_ACCOUNT, false, false, acme_account_post},
     {"/account/*/orders", POST, ACME_SIGNER_ACCOUNT, false, false, acme_account_orders},
     {"/order/*", POST, ACME_SIGNER_ACCOUNT, false, false, acme_order_get},

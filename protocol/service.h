@@ -13,10 +13,12 @@ struct acme_profile {
     const char *name; /* [a-z0-9-]{1,32}: stands in URLs and in clients' command lines */
     const char *description;
     const char *issuer;
-    unsigned challenges; /* of enum acme_challenge_bit */
+    unsigned challenges;  /* of enum acme_challenge_bit */
+    unsigned identifiers; /* bits 1 << enum acme_identifier_type; 0: every type */
     struct acme_key_policy keys;
     int64_t validity_ms;
-    int64_t issue_deadline_ms; /* from finalize; the issuer's */
+    bool allow_requested_dates; /* an order may ask for notBefore and notAfter, within validity_ms */
+    int64_t issue_deadline_ms;  /* from finalize; the issuer's */
 };
 
 struct acme_service_config {
@@ -34,9 +36,10 @@ struct acme_service_config {
     /* A processing order has no Retry-After this long after finalize (30 s), then this one (60; 0: never). */
     int64_t retry_after_quiet_ms;
     int retry_after_processing_s;
-    size_t max_identifiers; /* per order (100) */
-    size_t max_contacts;    /* per account (10) */
-    const char *job_owner;  /* lease owner of this process */
+    size_t max_identifiers;    /* per order (100) */
+    size_t max_contacts;       /* per account (10) */
+    size_t max_pending_authzs; /* per account, made in advance (100) */
+    const char *job_owner;     /* lease owner of this process */
     int64_t job_lease_ms;
 };
 

@@ -217,6 +217,7 @@ static bool start_service(struct app *app)
         .retry_after_processing_s = config->retry_after_processing_s,
         .max_identifiers = config->max_identifiers,
         .max_contacts = config->max_contacts,
+        .max_pending_authzs = config->max_pending_authzs,
         .job_owner = app->owner,
         .job_lease_ms = LEASE_MS,
     };

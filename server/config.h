@@ -65,6 +65,7 @@ struct acme_config {
     int retry_after_processing_s;
     size_t max_identifiers;
     size_t max_contacts;
+    size_t max_pending_authzs;
     struct acme_arena *arena; /* everything above lives here; passwords are apart, wiped when it goes */
 };
 

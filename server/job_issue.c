@@ -127,6 +127,21 @@ static bool fail_after_deadline(struct active_job *job)
     return true;
 }
 
+/* The dates an order asked for, to the second. */
+static struct acme_err check_dates(struct acme_arena *arena, const struct acme_issue_request *request,
+                                   X509 *leaf, const char **ret_why)
+{
+    struct acme_cert_info info;
+    TRY(acme_cert_info_read(arena, leaf, &info));
+    if (request->not_before_ms != 0 && info.not_before_ms != request->not_before_ms)
+        *ret_why = "its notBefore is not the one of the order";
+    else if (request->not_after_ms != 0 && info.not_after_ms != request->not_after_ms)
+        *ret_why = "its notAfter is not the one of the order";
+    else
+        return acme_ok();
+    return acme_err(ACME_E_DENIED);
+}
+
 /* Sort, check and store what the issuer delivered. A certificate that does not fit the order is never handed
  * out. */
 static void deliver(struct active_job *job, const struct acme_step *step)
@@ -137,8 +152,13 @@ static void deliver(struct active_job *job, const struct acme_step *step)
     struct acme_cert_list chain = {.count = 0};
     struct acme_err err = acme_chain_build(&step->certs, run->csr.spki_sha256, &chain);
     if (!acme_failed(err))
-        err = acme_chain_check(job->arena, &chain, &run->csr, run->request.identifiers,
-                               run->request.identifier_count, run->input.now_ms, &why);
+        err = acme_chain_check(
+            job->arena, &chain, &run->csr, run->request.identifiers, run->request.identifier_count,
+            /* valid when the order wants it to be */
+            run->request.not_before_ms > run->input.now_ms ? run->request.not_before_ms : run->input.now_ms,
+            &why);
+    if (!acme_failed(err))
+        err = check_dates(job->arena, &run->request, chain.certs[0], &why);
     if (acme_failed(err) && err.code != ACME_E_NOT_FOUND && err.code != ACME_E_FORMAT &&
         err.code != ACME_E_DENIED) {
         log_code(job, "certificate could not be checked, will be tried again", err);

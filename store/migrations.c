@@ -122,7 +122,17 @@ static const char schema_1[] =
     " name TEXT NOT NULL PRIMARY KEY,"
     " value BYTEA NOT NULL)" ACME_DB_CLUSTERED ";";
 
-static const char *const steps[] = {schema_1};
+/* Authorizations made in advance are counted while they are pending. */
+static const char schema_2[] =
+    "ALTER TABLE authorizations ADD COLUMN in_advance BIGINT NOT NULL DEFAULT 0;"
+    "CREATE INDEX authorizations_in_advance ON authorizations (account_id, expires_ms)"
+    " WHERE status = 'pending' AND in_advance = 1;";
+
+/* Whose share of its queue a job takes. Jobs of before belong to one share, nobody's. */
+static const char schema_3[] = "ALTER TABLE jobs ADD COLUMN share TEXT NOT NULL DEFAULT '-';"
+                               "CREATE INDEX jobs_share ON jobs (queue, share, due_ms);";
+
+static const char *const steps[] = {schema_1, schema_2, schema_3};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static struct acme_err read_version(struct acme_db *db, int64_t *ret)

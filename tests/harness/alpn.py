@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from harness.keys import general_name
+
 PROTOCOL = "acme-tls/1"
 ACME_IDENTIFIER = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31")
 PLACEHOLDER = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.127")  # as long as the real one in DER
@@ -39,15 +41,19 @@ def address_of(identifier):
         return None
 
 
+def has_v6():
+    """Is there IPv6 on the loopback interface?"""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        return True
+    except OSError:
+        return False
+
+
 def server_name(identifier):
     """The SNI under which an identifier is validated: RFC 8737 section 3, RFC 8738 section 6."""
     address = address_of(identifier)
     return address.reverse_pointer if address else identifier.lower()
-
-
-def general_name(identifier):
-    address = address_of(identifier)
-    return x509.IPAddress(address) if address else x509.DNSName(identifier)
 
 
 def der(tag, content):

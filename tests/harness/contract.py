@@ -133,7 +133,9 @@ def check_object(response, path):
         if path.endswith("/finalize"):
             demand(response, response.status == 200 and value["status"] in ("processing", "valid", "invalid"),
                    "finalize answers 200, never ready or pending")
-    elif path.startswith("/authz/"):
+    elif path.startswith("/authz/") or path.endswith("/new-authz"):
+        if path.endswith("/new-authz"):
+            demand(response, response.status == 201 and response.location, "newAuthz answers 201 with a Location")
         check_authorization(response, value)
     elif path.startswith("/challenge/"):
         check_challenge(response, value)
