@@ -12,12 +12,15 @@ import secrets
 import sys
 import urllib.parse
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(FOLDER, ".."))
 
 from harness.alpn import AlpnResponder  # noqa: E402 (found through the line above)
 from harness.bridge import Bridge  # noqa: E402
 from harness.dns_server import DnsServer  # noqa: E402
 from web import WebServer  # noqa: E402
+
+sys.path.insert(0, FOLDER)  # the harness brings a folder with modules of the same names
 
 DOMAIN = "conformance.example"
 TERMS = "https://terms.example/2026-01"
