@@ -90,6 +90,7 @@ static struct acme_err load(struct active_job *job, struct validate_run *run)
     }
     ENSURE(run->challenge != NULL, ACME_E_INTERNAL);
     TRY(acme_store_account_get(options->store, job->arena, run->authz.account_id, &account));
+    run->account_is_valid = account.status == ACME_ACCOUNT_VALID;
     run->key_authorization = acme_key_authorization(job->arena, run->challenge->token, account.thumbprint);
     ENSURE(run->key_authorization != NULL, ACME_E_NOMEM);
     return acme_ok();
@@ -106,7 +107,7 @@ void acme_job_validate_run(void *argument)
         return;
     }
     job->validate = run;
-    if (run->authz.status != ACME_AUTHZ_PENDING) {
+    if (run->authz.status != ACME_AUTHZ_PENDING || !run->account_is_valid) {
         /* Deactivated or decided meanwhile: nobody may be contacted any more. */
         acme_validate_failed(job, ACME_PROBLEM_MALFORMED, false, "The authorization is no longer pending.");
         store_verdict(job);

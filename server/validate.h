@@ -6,6 +6,7 @@
 
 struct validate_run {
     struct acme_authz authz;
+    bool account_is_valid;
     const struct acme_challenge *challenge;
     const char *key_authorization;
     const char *url; /* http-01: what is fetched */

@@ -299,7 +299,8 @@ static void test_reference_names_every_key(void **state)
     assert_true(len > 0 && len < sizeof reference - 1);
     assert_int_equal(count_unexplained(&acme_config_root_table, reference) +
                          count_unexplained(&acme_config_issuer_table, reference) +
-                         count_unexplained(&acme_config_profile_table, reference),
+                         count_unexplained(&acme_config_profile_table, reference) +
+                         count_unexplained(&acme_config_external_table, reference),
                      0);
 }
 
