@@ -39,7 +39,7 @@ struct acme_exchange {
     /* from the signature; see acme_request_authenticate */
     const char *url; /* what was signed, and is this request's */
     EVP_PKEY *key;
-    struct acme_jwk jwk;         /* requests signed with a new key */
+    struct acme_jwk jwk;         /* requests signed with a key of their own */
     struct acme_account account; /* requests signed by an account */
     const cJSON *payload;        /* an object, or NULL for POST-as-GET */
 
@@ -52,7 +52,11 @@ struct acme_exchange {
 typedef struct acme_err (*acme_handler)(struct acme_exchange *x);
 
 /* Who may sign a POST. */
-enum acme_signer { ACME_SIGNER_ACCOUNT, ACME_SIGNER_NEW_KEY };
+enum acme_signer {
+    ACME_SIGNER_ACCOUNT,
+    ACME_SIGNER_NEW_KEY,
+    ACME_SIGNER_ACCOUNT_OR_KEY /* the handler tells which by account.id, NULL with a key */
+};
 
 /* ---- request_auth.c ---- */
 
@@ -177,6 +181,12 @@ struct acme_err acme_order_respond(struct acme_exchange *x, int status,
 /** acme_authz_as_of_now(x, authz): pending past its time is invalid, valid past its time is expired. */
 struct acme_err acme_authz_as_of_now(struct acme_exchange *x, struct acme_authz *authz) ACME_MUST_USE;
 
+/* ---- revoke.c ---- */
+
+/** acme_revocation_respond(x, certificate_id): the response to a revokeCert whose revocation is in the store:
+ * 200 without a body when it is done or will be, else a problem. Errors: PROBLEM and the usual ones. */
+struct acme_err acme_revocation_respond(struct acme_exchange *x, const char *certificate_id) ACME_MUST_USE;
+
 /* ---- handlers ---- */
 
 struct acme_err acme_directory_get(struct acme_exchange *x);
@@ -192,5 +202,6 @@ struct acme_err acme_authz_new(struct acme_exchange *x);
 struct acme_err acme_authz_post(struct acme_exchange *x);
 struct acme_err acme_challenge_post(struct acme_exchange *x);
 struct acme_err acme_certificate_get(struct acme_exchange *x);
+struct acme_err acme_certificate_revoke(struct acme_exchange *x);
 
 #endif

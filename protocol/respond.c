@@ -165,7 +165,8 @@ void acme_respond_failure(struct acme_exchange *x, struct acme_err err, size_t h
         x->subproblems = NULL;
     }
     x->response->header_count = headers_kept;
-    x->response->hold_order_id = NULL;
+    x->response->hold = ACME_HOLD_NONE;
+    x->response->hold_id = NULL;
     x->response->hold_ms = 0;
     if (acme_failed(write_problem(x))) {
         x->response->header_count = headers_kept;

@@ -20,6 +20,8 @@ struct acme_issuer_config {
 struct acme_server_config {
     const char *url;                  /* https://host[:port][/path], no trailing slash */
     const char *listen;               /* address:port */
+    const char *http_listen;          /* plain HTTP for lists of the revoked and CA certificates; NULL: off */
+    const char *http_url;             /* its URL, no trailing slash, in certificates; NULL: in none */
     const char *tls_certificate_file; /* both or neither; neither: from the local CA */
     const char *tls_key_file;
     const char *const

@@ -26,6 +26,9 @@ struct acme_runner_options {
     int threads;
     /** order_changed(context, order_id): an order left `processing`. Thread: a job thread. */
     void (*order_changed)(void *context, const char *order_id);
+    /** revocation_ended(context, certificate_id, issuer): it is revoked, or the issuer has refused. Thread: a
+     * job thread. */
+    void (*revocation_ended)(void *context, const char *certificate_id, const char *issuer);
     /** profile_validity_ms(context, profile): the profile's validity. Thread: a job thread. */
     int64_t (*profile_validity_ms)(void *context, const char *profile);
     void *context;
