@@ -82,7 +82,9 @@ class ConformanceCase(unittest.TestCase):
 
     def need_challenge(self, kind, *items):
         """A pending order for the items, or a new name, whose authorizations all offer the challenge type."""
-        order_url, order = self.acme.place(*(items or (self.name(),)))
+        response = self.acme.ask_order(*(items or (self.name(),)))
+        self.need(response.status == 201, f"{kind} for {items}")
+        order_url, order = response.location, response.json
         for _, authorization in self.acme.authorizations(order):
             self.need(self.acme.pick(authorization, kind), kind)
         return order_url, order

@@ -159,12 +159,12 @@ class Update(ConformanceCase):
 
 
 class Terms(ConformanceCase):
-    @shows("8555-7.3.3-1", "8555-7.3.3-2", "8555-7.3.3-3")
+    @shows("8555-7.3.3-1", "8555-7.3.3-2", "8555-7.3.3-3", "deviation-terms")
     def test_changed_terms(self):
         self.need_own("the terms have to change")
         site = start_own(self.services)
         client = self.newcomer(site)
-        order_url, _ = client.place(self.name())
+        client.place(self.name())
         site.bridge.stop()
         terms = TERMS + "b"
         site.bridge.settings["server"]["terms_of_service"] = terms
@@ -175,7 +175,10 @@ class Terms(ConformanceCase):
         self.refused(response, 403, "userActionRequired")
         self.assertIn(f'<{terms}>;rel="terms-of-service"', response.all("Link"))
         self.assertRegex(response.json["instance"], r"\Ahttps?://")
-        self.assertEqual(client.post(order_url).status, 200, "what is under way goes on")
+        self.assertEqual(client.fetch(client.account).json["status"], "valid")
+        self.refused(self.connect(site).ask_account({}), (400, 403), "userActionRequired")
+        self.assertEqual(client.post(client.account, {"termsOfServiceAgreed": True}).status, 200)
+        self.assertEqual(client.ask_order(self.name()).status, 201)
         site.bridge.stop()
 
 
