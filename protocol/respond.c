@@ -61,6 +61,11 @@ char *acme_exchange_url(const struct acme_exchange *x, const char *path, const c
     return acme_arena_printf(x->arena, "%s%s%s%s", x->service->config->base_url, path, id, suffix);
 }
 
+char *acme_account_url(struct acme_arena *arena, const char *base_url, const char *account_id)
+{
+    return acme_arena_printf(arena, "%s/account/%s", base_url, account_id);
+}
+
 struct acme_err acme_respond_header(struct acme_exchange *x, const char *name, const char *value)
 {
     struct acme_response *response = x->response;

@@ -15,6 +15,7 @@ set(SERVER_IO_SOURCES
     outbound.c
     outbound_call.c
     outbound_fetch.c
+    outbound_lookup.c
     outbound_multi.c
     outbound_reach.c
     outbound_tls.c
@@ -23,6 +24,7 @@ set(SERVER_IO_SOURCES
     pool.c
     port.c
     resolver.c
+    resolver_addresses.c
     shares.c
     thread.c
     upstream_gate.c)
