@@ -12,7 +12,7 @@ Prints "ready" once all have been opened, then what became of them.
   slow-body   a body byte now and then
   handshakes  connects, shakes hands, closes, again and again
   connects    connects, closes, again and again
-  hellos      bursts of COUNT connections that send a ClientHello all at once and go: cheap for them, work for the server
+  hellos      bursts of COUNT connections that send a ClientHello all at once and go: cheap for them, not for the server
 """
 
 import asyncio
