@@ -19,6 +19,7 @@ static const struct route routes[] = {
     {"/profile/*/directory", GET | HEAD | POST, ACME_SIGNER_ACCOUNT, true, false, acme_directory_get},
     {"/new-nonce", GET | HEAD | POST, ACME_SIGNER_ACCOUNT, false, true, acme_nonce_get},
     {"/new-account", POST, ACME_SIGNER_NEW_KEY, false, false, acme_account_new},
+    {"/key-change", POST, ACME_SIGNER_ACCOUNT, false, false, acme_key_change},
     {"/new-order", POST, ACME_SIGNER_ACCOUNT, false, false, acme_order_new},
     {"/profile/*/new-order", POST, ACME_SIGNER_ACCOUNT, false, false, acme_order_new},
     {"/new-authz", POST, ACME_SIGNER_ACCOUNT, false, false, acme_authz_new},

@@ -142,6 +142,28 @@ static struct acme_err check_dates(struct acme_arena *arena, const struct acme_i
     return acme_err(ACME_E_DENIED);
 }
 
+/* Nothing is begun for an account that has ended: true when it has, and the issuance has failed. What may
+ * already be under way upstream is followed to its end all the same. */
+static bool fail_without_account(struct active_job *job)
+{
+    const struct issue_run *run = job->issue;
+    const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    struct acme_account account;
+    struct acme_err err =
+        acme_store_account_get(options->store, job->arena, run->issuance.account_id, &account);
+    if (acme_failed(err))
+        log_code(job, "account of an issuance could not be read", err);
+    if (acme_failed(err) || account.status == ACME_ACCOUNT_VALID)
+        return false;
+    acme_log(INFO, "issuance not begun, its account was deactivated",
+             LOG_STR("order", run->issuance.order_id), LOG_STR("account", run->issuance.account_id),
+             LOG_STR("issuer", run->issuance.issuer));
+    fail(job, &(struct acme_problem){.type = ACME_PROBLEM_UNAUTHORIZED,
+                                     .detail = "The account was deactivated before the certificate was "
+                                               "ordered from the CA"});
+    return true;
+}
+
 /* Sort, check and store what the issuer delivered. A certificate that does not fit the order is never handed
  * out. */
 static void deliver(struct active_job *job, const struct acme_step *step)
@@ -282,6 +304,9 @@ static void send_call(struct active_job *job, const struct acme_step *step)
 {
     struct issue_run *run = job->issue;
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    /* At the start that was looked at already. */
+    if (step->once && run->input.event != ACME_ISSUER_START && fail_without_account(job))
+        return;
     bool lease_is_old = acme_job_now_ms(job) - job->leased_ms > options->lease_ms / 2;
     if (step->once || run->once_under_way || job->intent || lease_is_old) {
         struct acme_lease lease = acme_job_lease(job);
@@ -402,5 +427,7 @@ void acme_job_issue_run(void *argument)
         run->input.event = ACME_ISSUER_RECOVER;
     else
         run->input.event = job->state == NULL ? ACME_ISSUER_START : ACME_ISSUER_TIMER;
+    if (run->input.event == ACME_ISSUER_START && fail_without_account(job))
+        return;
     take_step(job);
 }

@@ -20,7 +20,7 @@ struct acme_runner_options {
     size_t issuer_count;
     int validation_max_concurrency;
     int http_port;  /* of http-01 */
-    int https_port; /* of redirects to https */
+    int https_port; /* of redirects to https, and of tls-alpn-01 */
     int64_t authz_lifetime_ms;
     const char *quarantine_dir; /* certificates that failed their check are kept there */
     int threads;

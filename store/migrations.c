@@ -132,7 +132,14 @@ static const char schema_2[] =
 static const char schema_3[] = "ALTER TABLE jobs ADD COLUMN share TEXT NOT NULL DEFAULT '-';"
                                "CREATE INDEX jobs_share ON jobs (queue, share, due_ms);";
 
-static const char *const steps[] = {schema_1, schema_2, schema_3};
+/* Which terms an account agreed to, and the external account it was bound to when it was made. */
+static const char schema_4[] =
+    "ALTER TABLE accounts ADD COLUMN terms TEXT;"
+    "ALTER TABLE accounts ADD COLUMN external_kid TEXT;"
+    "ALTER TABLE accounts ADD COLUMN external_binding TEXT;"
+    "CREATE INDEX accounts_external ON accounts (external_kid) WHERE external_kid IS NOT NULL;";
+
+static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static struct acme_err read_version(struct acme_db *db, int64_t *ret)

@@ -51,10 +51,15 @@ struct acme_account {
     const char *contacts;   /* JSON array text, "[]" when none */
     bool tos_agreed;
     int64_t created_ms;
+    const char *terms;            /* URL of the terms last agreed to; NULL: none known */
+    const char *external_kid;     /* of the external account (section 7.3.4); NULL: none */
+    const char *external_binding; /* the binding as it was sent, JSON text; NULL: none */
+    bool external_once;           /* only for _create: external_kid must not be another account's */
 };
 
 /** acme_store_account_create(store, arena, account, ret, ret_created): insert, or find the account that has
- * this thumbprint already (two racing registrations make one account). */
+ * this thumbprint already (two racing registrations make one account). Errors: CONFLICT (external_once, and
+ * an account of another key has this external_kid). */
 struct acme_err acme_store_account_create(struct acme_store *store, struct acme_arena *arena,
                                           const struct acme_account *account, struct acme_account *ret,
                                           bool *ret_created) ACME_MUST_USE;
@@ -63,11 +68,25 @@ struct acme_err acme_store_account_get(struct acme_store *store, struct acme_are
                                        struct acme_account *ret) ACME_MUST_USE;
 struct acme_err acme_store_account_find(struct acme_store *store, struct acme_arena *arena,
                                         const char *thumbprint, struct acme_account *ret) ACME_MUST_USE;
-/** acme_store_account_update(store, id, contacts, status): set new contacts (NULL: keep) and status of a
- * valid account; what is not valid stays as it is, so that a racing update cannot revive it. Errors:
- * NOT_FOUND (also: no longer valid). */
+/** acme_store_account_update(store, id, contacts, terms): set new contacts (NULL: keep) and the terms now
+ * agreed to (NULL: keep) of a valid account. Errors: NOT_FOUND (also: no longer valid). */
 struct acme_err acme_store_account_update(struct acme_store *store, const char *id, const char *contacts,
-                                          enum acme_account_status status) ACME_MUST_USE;
+                                          const char *terms) ACME_MUST_USE;
+
+/** acme_store_account_rekey(store, arena, account, thumbprint, jwk, ret_holder): give a valid account a new
+ * key (section 7.3.5). `account` is as it was read: its id, and the thumbprint that is to be replaced.
+ * Errors: CONFLICT (an account has the new key: its id is *ret_holder, which is set then only); STATE (the
+ * account is no longer valid, or has another key than `account` says). */
+struct acme_err acme_store_account_rekey(struct acme_store *store, struct acme_arena *arena,
+                                         const struct acme_account *account, const char *thumbprint,
+                                         const char *jwk, const char **ret_holder) ACME_MUST_USE;
+
+/** acme_store_account_deactivate(store, id, error): a valid account ends (section 7.3.6), in one step with
+ * what hangs on it: its pending and ready orders become invalid with `error`, and the pending authorizations
+ * of its orders and all its valid ones deactivated. Jobs are left alone: who runs them looks at the account.
+ * Errors: NOT_FOUND (also: no longer valid). */
+struct acme_err acme_store_account_deactivate(struct acme_store *store, const char *id,
+                                              const char *error) ACME_MUST_USE;
 
 /* ---- jobs: durable work (docs/architecture.md, "Jobs") ---- */
 
@@ -265,11 +284,12 @@ struct acme_err acme_store_order_create(struct acme_store *store, struct acme_ar
 struct acme_err acme_store_order_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                      struct acme_order *ret) ACME_MUST_USE;
 
-/** acme_store_orders_list(store, arena, account_id, after_id, limit, ret_ids, ret_count): ids of the
- * account's orders that are not invalid, by id, those behind after_id (NULL: from the start). */
+/** acme_store_orders_list(store, arena, account_id, after_id, now_ms, limit, ret_ids, ret_count): ids of the
+ * account's orders that are neither invalid nor expired before they were finalized, by id, those behind
+ * after_id (NULL: from the start; any text will do). */
 struct acme_err acme_store_orders_list(struct acme_store *store, struct acme_arena *arena,
-                                       const char *account_id, const char *after_id, size_t limit,
-                                       const char ***ret_ids, size_t *ret_count) ACME_MUST_USE;
+                                       const char *account_id, const char *after_id, int64_t now_ms,
+                                       size_t limit, const char ***ret_ids, size_t *ret_count) ACME_MUST_USE;
 
 /* ---- issuances: one certificate wanted from one issuer. Orders of one account for the same names, profile,
  * dates and key share one (clients that gave up come back with a new order), so that nothing is bought twice.

@@ -11,7 +11,7 @@ import urllib.parse
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 PROBLEM_TYPE = re.compile(r"urn:ietf:params:acme:error:[A-Za-z]+")
 TIME_MEMBERS = ("expires", "validated", "notBefore", "notAfter")
-LINK = re.compile(r'<[^<>,]+>;rel="[a-z]+"')
+LINK = re.compile(r'<[^<>,]+>;rel="[a-z-]+"')
 
 
 class ContractBroken(AssertionError):

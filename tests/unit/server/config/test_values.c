@@ -75,7 +75,8 @@ static void test_defaults(void **state)
     assert_string_equal(profile->name, "one");
     assert_string_equal(profile->issuer, "lab");
     assert_string_equal(profile->description, "one");
-    assert_int_equal(profile->challenges, ACME_CHALLENGE_HTTP_01);
+    assert_int_equal(profile->challenges, ACME_CHALLENGE_HTTP_01 | ACME_CHALLENGE_TLS_ALPN_01);
+    assert_int_equal(profile->identifiers, 1U << ACME_IDENTIFIER_DNS | 1U << ACME_IDENTIFIER_IP);
     assert_int_equal(profile->validity_ms, INT64_C(90) * 24 * 3600 * 1000);
     assert_int_equal(profile->issue_deadline_ms, 3600 * 1000);
     assert_memory_equal(&profile->keys, &acme_key_policy_default, sizeof profile->keys);
@@ -298,7 +299,8 @@ static void test_reference_names_every_key(void **state)
     assert_true(len > 0 && len < sizeof reference - 1);
     assert_int_equal(count_unexplained(&acme_config_root_table, reference) +
                          count_unexplained(&acme_config_issuer_table, reference) +
-                         count_unexplained(&acme_config_profile_table, reference),
+                         count_unexplained(&acme_config_profile_table, reference) +
+                         count_unexplained(&acme_config_external_table, reference),
                      0);
 }
 
