@@ -242,3 +242,10 @@ const char *acme_local_ca_root_path(const struct acme_local_ca *ca)
 {
     return ca->root_path;
 }
+
+void acme_local_ca_validity(const struct acme_local_ca *ca, int64_t *ret_not_before_ms,
+                            int64_t *ret_not_after_ms)
+{
+    *ret_not_before_ms = ca->not_before_ms;
+    *ret_not_after_ms = ca->not_after_ms;
+}

@@ -23,6 +23,11 @@ void acme_local_ca_close(struct acme_local_ca *ca);
 /** acme_local_ca_root_path(ca): the file to hand to clients. Borrowed. */
 const char *acme_local_ca_root_path(const struct acme_local_ca *ca);
 
+/** acme_local_ca_validity(ca, ret_not_before_ms, ret_not_after_ms): of the intermediate, which bounds its
+ * certificates. Thread: any. */
+void acme_local_ca_validity(const struct acme_local_ca *ca, int64_t *ret_not_before_ms,
+                            int64_t *ret_not_after_ms);
+
 /** acme_local_ca_issue(ca, arena, spki, names, count, not_before_ms, not_after_ms, ret): sign an end-entity
  * certificate for the public key `spki` (DER SubjectPublicKeyInfo) with exactly these names (SAN; CN = first
  * dns name of at most 64 octets), 128-bit-random serial, keyUsage, basicConstraints CA:FALSE, EKU serverAuth

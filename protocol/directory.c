@@ -22,7 +22,8 @@ static void write_url(struct acme_json_writer *writer, struct acme_arena *arena,
     acme_jw_str(writer, name, url);
 }
 
-/* `profile` NULL: the default directory, whose newOrder leaves the choice to the order. */
+/* `profile` NULL: the default directory, whose newOrder and newAuthz leave the choice to
+ * the request. */
 static struct acme_err build(struct acme_service *service, const struct acme_profile *profile,
                              struct acme_bytes *ret)
 {
@@ -36,10 +37,14 @@ static struct acme_err build(struct acme_service *service, const struct acme_pro
     write_url(&writer, service->arena, "newNonce", config->base_url, NULL, "/new-nonce");
     write_url(&writer, service->arena, "newAccount", config->base_url, NULL, "/new-account");
     write_url(&writer, service->arena, "newOrder", config->base_url, name, "/new-order");
+    write_url(&writer, service->arena, "newAuthz", config->base_url, name, "/new-authz");
+    write_url(&writer, service->arena, "keyChange", config->base_url, NULL, "/key-change");
     write_url(&writer, service->arena, "revokeCert", config->base_url, NULL, "/revoke-cert");
     acme_jw_object(&writer, "meta");
     acme_jw_str(&writer, "termsOfService", config->terms_of_service);
     acme_jw_str(&writer, "website", config->website);
+    if (config->external_account_required)
+        acme_jw_bool(&writer, "externalAccountRequired", true);
     acme_jw_object(&writer, "profiles");
     for (size_t i = 0; i < config->profile_count; i++) {
         const char *description = config->profiles[i].description;

@@ -37,6 +37,7 @@ struct acme_exchange {
     bool profile_in_path;
 
     /* from the signature; see acme_request_authenticate */
+    const char *url; /* what was signed, and is this request's */
     EVP_PKEY *key;
     struct acme_jwk jwk;         /* requests signed with a key of their own */
     struct acme_account account; /* requests signed by an account */
@@ -44,7 +45,8 @@ struct acme_exchange {
 
     /* set by acme_exchange_refuse */
     struct acme_problem problem;
-    const char *subproblems; /* JSON array, NULL when there are none */
+    const char *subproblems;           /* JSON array, NULL when there are none */
+    struct acme_header problem_header; /* one that goes with the problem; name NULL: none */
 };
 
 typedef struct acme_err (*acme_handler)(struct acme_exchange *x);
@@ -64,6 +66,11 @@ enum acme_signer {
  * matters: content type, JWS form, nonce (used up), url, signer, signature, a valid account; then the payload
  * is parsed. Errors: PROBLEM and the usual ones. */
 struct acme_err acme_request_authenticate(struct acme_exchange *x, enum acme_signer signer) ACME_MUST_USE;
+
+/** acme_request_read_key(x, jwk, ret): a public key that is fit for an account. Errors: PROBLEM
+ * (badPublicKey) and the usual ones. */
+struct acme_err acme_request_read_key(struct acme_exchange *x, const cJSON *jwk,
+                                      struct acme_jwk *ret) ACME_MUST_USE;
 
 /* ---- respond.c ---- */
 
@@ -127,6 +134,38 @@ const struct acme_profile *acme_profile_find(const struct acme_service *service,
 struct acme_err acme_contacts_check(struct acme_exchange *x, const cJSON *payload,
                                     const char **ret) ACME_MUST_USE;
 
+/* ---- terms.c (RFC 8555 section 7.3.3) ---- */
+
+/** acme_terms_check(x): refuse what an account asks for before it has agreed to the present terms, where the
+ * operator demands that (terms_must_agree); its own account, a new key and revocation stay open. Errors:
+ * PROBLEM (userActionRequired). */
+struct acme_err acme_terms_check(struct acme_exchange *x) ACME_MUST_USE;
+
+/** acme_terms_agreed(x): the terms the payload agrees to; NULL: it agrees to none, or there are none. */
+const char *acme_terms_agreed(const struct acme_exchange *x);
+
+/** acme_terms_are_current(x, account): whether the account's agreement counts. */
+bool acme_terms_are_current(const struct acme_exchange *x, const struct acme_account *account);
+
+/** acme_terms_refuse(x): userActionRequired, with the Link and the URL for a person that the section demands.
+ */
+struct acme_err acme_terms_refuse(struct acme_exchange *x) ACME_MUST_USE;
+
+/* ---- external_account.c (section 7.3.4) ---- */
+
+/** acme_external_account_check(x, account): what a newAccount payload says about an external account,
+ * verified and put into *account (external_kid, external_binding, external_once; all unset when none is given
+ * and none is needed). Errors: PROBLEM (externalAccountRequired, malformed, unauthorized), and the usual
+ * ones. */
+struct acme_err acme_external_account_check(struct acme_exchange *x,
+                                            struct acme_account *account) ACME_MUST_USE;
+
+/* ---- account.c ---- */
+
+/** acme_account_respond(x, status, account): the whole response with an account: Location and body. */
+struct acme_err acme_account_respond(struct acme_exchange *x, int status,
+                                     const struct acme_account *account) ACME_MUST_USE;
+
 /* ---- order.c, authorization.c ---- */
 
 /** acme_order_load(x, ret): the order the path names, when it is the account's, as of now (an order left too
@@ -154,9 +193,11 @@ struct acme_err acme_nonce_get(struct acme_exchange *x);
 struct acme_err acme_account_new(struct acme_exchange *x);
 struct acme_err acme_account_post(struct acme_exchange *x);
 struct acme_err acme_account_orders(struct acme_exchange *x);
+struct acme_err acme_key_change(struct acme_exchange *x);
 struct acme_err acme_order_new(struct acme_exchange *x);
 struct acme_err acme_order_get(struct acme_exchange *x);
 struct acme_err acme_order_finalize(struct acme_exchange *x);
+struct acme_err acme_authz_new(struct acme_exchange *x);
 struct acme_err acme_authz_post(struct acme_exchange *x);
 struct acme_err acme_challenge_post(struct acme_exchange *x);
 struct acme_err acme_certificate_get(struct acme_exchange *x);

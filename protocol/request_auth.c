@@ -51,6 +51,13 @@ static struct acme_err bad_key(struct acme_exchange *x, struct acme_err err, con
     return acme_exchange_refuse(x, ACME_PROBLEM_BAD_PUBLIC_KEY, "The key in jwk cannot be used: %s", why);
 }
 
+struct acme_err acme_request_read_key(struct acme_exchange *x, const cJSON *jwk, struct acme_jwk *ret)
+{
+    const char *why = "";
+    struct acme_err err = acme_jwk_parse(x->arena, jwk, ret, &why);
+    return acme_failed(err) ? bad_key(x, err, why) : err;
+}
+
 static struct acme_err load_account(struct acme_exchange *x, const char *kid)
 {
     const char *prefix = acme_exchange_url(x, "/account/", "", "");
@@ -100,10 +107,7 @@ static struct acme_err find_key(struct acme_exchange *x, enum acme_signer signer
     if (jws->jwk == NULL)
         return acme_exchange_refuse(x, ACME_PROBLEM_MALFORMED,
                                     "This request must carry the public key as jwk, not an account as kid");
-    const char *why = "";
-    struct acme_err err = acme_jwk_parse(x->arena, jws->jwk, &x->jwk, &why);
-    if (acme_failed(err))
-        return bad_key(x, err, why);
+    TRY(acme_request_read_key(x, jws->jwk, &x->jwk));
     x->key = x->jwk.key;
     *ret_kind = x->jwk.kind;
     return acme_ok();
@@ -146,11 +150,14 @@ struct acme_err acme_request_authenticate(struct acme_exchange *x, enum acme_sig
     if (!acme_nonces_use(x->service->nonces, jws.nonce))
         return acme_exchange_refuse(x, ACME_PROBLEM_BAD_NONCE, "JWS has an invalid anti-replay nonce");
     TRY(check_url(x, jws.url));
+    x->url = jws.url;
     enum acme_key_kind kind = ACME_KEY_KIND_COUNT;
     TRY(find_key(x, signer, &jws, &kind));
     TRY(check_signature(x, &jws, kind));
     /* Only whoever holds the key learns the account's status. */
     if (x->account.id != NULL && x->account.status != ACME_ACCOUNT_VALID)
         return acme_exchange_refuse(x, ACME_PROBLEM_UNAUTHORIZED, ACME_DEACTIVATED_DETAIL);
+    if (signer == ACME_SIGNER_ACCOUNT)
+        TRY(acme_terms_check(x));
     return parse_payload(x, jws.payload);
 }

@@ -115,10 +115,13 @@ static struct acme_err write_problem(struct acme_exchange *x)
     acme_jw_str(&writer, "type", acme_problem_urn(problem->type));
     acme_jw_str(&writer, "detail", problem->detail);
     acme_jw_int(&writer, "status", acme_problem_status(problem));
+    acme_jw_str(&writer, "instance", problem->instance);
     if (problem->type == ACME_PROBLEM_BAD_SIGNATURE_ALGORITHM)
         acme_jw_raw(&writer, "algorithms", acme_jws_algorithms_json());
     acme_jw_raw(&writer, "subproblems", x->subproblems);
     acme_jw_object_end(&writer);
+    if (x->problem_header.name != NULL)
+        TRY(acme_respond_header(x, x->problem_header.name, x->problem_header.value));
     TRY(acme_respond_json(x, acme_problem_status(problem), &out));
     x->response->content_type = problem_content_type;
     if (x->response->status == 503)
@@ -150,6 +153,7 @@ void acme_respond_failure(struct acme_exchange *x, struct acme_err err, size_t h
         acme_log(ERROR, "request failed", LOG_STR("code", acme_code_name(err.code)), LOG_STR("path", path),
                  LOG_STR("account", x->account.id));
         x->problem = own_failure(err);
+        x->problem_header = (struct acme_header){.name = NULL};
         x->subproblems = NULL;
     }
     x->response->header_count = headers_kept;

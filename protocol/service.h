@@ -13,10 +13,21 @@ struct acme_profile {
     const char *name; /* [a-z0-9-]{1,32}: stands in URLs and in clients' command lines */
     const char *description;
     const char *issuer;
-    unsigned challenges; /* of enum acme_challenge_bit */
+    unsigned challenges;  /* of enum acme_challenge_bit */
+    unsigned identifiers; /* bits 1 << enum acme_identifier_type; 0: every type */
     struct acme_key_policy keys;
     int64_t validity_ms;
-    int64_t issue_deadline_ms; /* from finalize; the issuer's */
+    bool allow_requested_dates; /* an order may ask for notBefore and notAfter, within validity_ms */
+    int64_t issue_deadline_ms;  /* from finalize; the issuer's */
+};
+
+enum { ACME_EXTERNAL_KEY_MIN = 32, ACME_EXTERNAL_KEY_MAX = 768 };
+
+/* A MAC key that an account outside of ACME has been given (RFC 8555 section 7.3.4). */
+struct acme_external_key {
+    const char *kid;
+    const char *key; /* strict base64url of ACME_EXTERNAL_KEY_MIN.._MAX octets; a secret */
+    bool single_use; /* for one account only */
 };
 
 struct acme_service_config {
@@ -26,17 +37,22 @@ struct acme_service_config {
     size_t profile_count;
     const char *default_profile;  /* of /directory and of orders that name none */
     const char *terms_of_service; /* URL; NULL: none, and no agreement asked for */
-    const char *website;          /* NULL: none */
-    int64_t order_lifetime_ms;    /* pending and ready orders, and pending authorizations */
-    int64_t authz_lifetime_ms;    /* valid authorizations, from validation */
-    int64_t adopt_window_ms;      /* how long an undelivered certificate may be adopted by a later order */
-    int64_t finalize_hold_ms;     /* also of revocations; 0: never hold */
+    bool terms_must_agree; /* accounts that agreed to other terms, or none, must agree to these first */
+    const char *website;   /* NULL: none */
+    const struct acme_external_key *external_keys;
+    size_t external_key_count;      /* 0: externalAccountBinding is ignored */
+    bool external_account_required; /* new accounts need a binding */
+    int64_t order_lifetime_ms;      /* pending and ready orders, and pending authorizations */
+    int64_t authz_lifetime_ms;      /* valid authorizations, from validation */
+    int64_t adopt_window_ms;        /* how long an undelivered certificate may be adopted by a later order */
+    int64_t finalize_hold_ms;       /* also of revocations; 0: never hold */
     /* A processing order has no Retry-After this long after finalize (30 s), then this one (60; 0: never). */
     int64_t retry_after_quiet_ms;
     int retry_after_processing_s;
-    size_t max_identifiers; /* per order (100) */
-    size_t max_contacts;    /* per account (10) */
-    const char *job_owner;  /* lease owner of this process */
+    size_t max_identifiers;    /* per order (100) */
+    size_t max_contacts;       /* per account (10) */
+    size_t max_pending_authzs; /* per account, made in advance (100) */
+    const char *job_owner;     /* lease owner of this process */
     int64_t job_lease_ms;
 };
 

@@ -28,6 +28,7 @@ struct acme_server_config {
         *tls_names; /* names of a certificate from the local CA, besides url's host; count may be 0 */
     size_t tls_name_count;
     const char *terms_of_service;
+    bool terms_must_agree;
     const char *website;
     int io_threads;     /* 0: one per two cores, at least one */
     int worker_threads; /* 0: twice the cores, at least four */
@@ -67,6 +68,10 @@ struct acme_config {
     int retry_after_processing_s;
     size_t max_identifiers;
     size_t max_contacts;
+    size_t max_pending_authzs;
+    struct acme_external_key *external_keys; /* their secrets are outside of the arena */
+    size_t external_key_count;
+    bool external_account_required;
     struct acme_arena *arena; /* everything above lives here; passwords are apart, wiped when it goes */
 };
 

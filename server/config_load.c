@@ -89,6 +89,7 @@ static void read_root(struct acme_config_reader *reader, const struct acme_yaml_
     }
     config->store_path = choose_store(reader, acme_yaml_get(root, "store"), config->data_dir);
     acme_config_read_objects(reader, root, config);
+    acme_config_check_accounts(reader, root, config);
 }
 
 /* Reads into `config`, whose arena is there; the mistakes say whether it is usable. */

@@ -61,6 +61,7 @@ static const struct acme_config_key server_keys[] = {
      .offset = AT(terms_of_service),
      .unit = ACME_CONFIG_LINK_FORM,
      .check = acme_config_link},
+    {.name = "terms_of_service_must_agree", .type = ACME_CONFIG_FLAG, .offset = AT(terms_must_agree)},
     {.name = "website",
      .type = ACME_CONFIG_TEXT,
      .offset = AT(website),
@@ -179,7 +180,7 @@ static const struct acme_config_key validation_keys[] = {
      .offset = AT(max_concurrency),
      .min = 1,
      .max = 10000,
-     .standard = 256,
+     .standard = 1024,
      .unit = "validations"},
 };
 static const struct acme_config_table validation_table = {validation_keys, COUNT(validation_keys), NULL};
@@ -247,6 +248,13 @@ static const struct acme_config_key orders_keys[] = {
      .max = 100,
      .standard = 10,
      .unit = "contacts"},
+    {.name = "max_pending_authorizations",
+     .type = ACME_CONFIG_SIZE,
+     .offset = AT(max_pending_authzs),
+     .min = 1,
+     .max = 100000,
+     .standard = 100,
+     .unit = "authorizations"},
 };
 static const struct acme_config_table orders_table = {orders_keys, COUNT(orders_keys), NULL};
 
@@ -260,6 +268,7 @@ static const struct acme_config_key root_keys[] = {
     {.name = "store", .type = ACME_CONFIG_LATER},
     {.name = "validation", .type = ACME_CONFIG_TABLE, .offset = AT(validation), .table = &validation_table},
     {.name = "orders", .type = ACME_CONFIG_TABLE, .table = &orders_table},
+    {.name = "accounts", .type = ACME_CONFIG_TABLE, .table = &acme_config_accounts_table},
     {.name = "issuers", .type = ACME_CONFIG_LATER, .required = true},
     {.name = "profiles", .type = ACME_CONFIG_LATER, .required = true},
     {.name = "default_profile",
@@ -417,6 +426,29 @@ static void read_challenges(struct acme_config_reader *reader, const struct acme
     profile->challenges = challenges;
 }
 
+static void read_identifiers(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                             void *object)
+{
+    static const char expected[] = "a list of identifier types: dns, ip";
+    struct acme_profile *profile = object;
+    if (node->kind != ACME_YAML_SEQUENCE || node->count == 0) {
+        acme_config_wrong(reader, node, expected);
+        return;
+    }
+    unsigned identifiers = 0;
+    for (const struct acme_yaml_node *item = node->first; item != NULL; item = item->next) {
+        unsigned type = 0;
+        while (type < ACME_IDENTIFIER_TYPE_COUNT &&
+               (item->kind != ACME_YAML_SCALAR || strcmp(acme_identifier_type_name(type), item->text) != 0))
+            type++;
+        if (type < ACME_IDENTIFIER_TYPE_COUNT)
+            identifiers |= 1U << type;
+        else
+            acme_config_wrong(reader, item, "dns or ip");
+    }
+    profile->identifiers = identifiers;
+}
+
 #define AT(field) offsetof(struct acme_key_policy, field)
 
 static const struct acme_config_key policy_keys[] = {
@@ -455,6 +487,7 @@ static const struct acme_config_key profile_keys[] = {
     {.name = "issuer", .type = ACME_CONFIG_LATER},
     {.name = "description", .type = ACME_CONFIG_TEXT, .offset = AT(description)},
     {.name = "challenges", .type = ACME_CONFIG_READ, .read = read_challenges},
+    {.name = "identifiers", .type = ACME_CONFIG_READ, .read = read_identifiers},
     {.name = "validity_days",
      .type = ACME_CONFIG_INT64,
      .applies = ACME_CONFIG_KIND_LOCAL,
@@ -464,6 +497,10 @@ static const struct acme_config_key profile_keys[] = {
      .standard = 90,
      .scale = ACME_DAY_MS,
      .unit = "days"},
+    {.name = "allow_requested_dates",
+     .type = ACME_CONFIG_FLAG,
+     .applies = ACME_CONFIG_KIND_LOCAL,
+     .offset = AT(allow_requested_dates)},
     {.name = "keys", .type = ACME_CONFIG_TABLE, .keep = true, .offset = AT(keys), .table = &policy_table},
 };
 const struct acme_config_table acme_config_profile_table = {profile_keys, COUNT(profile_keys), kinds};

@@ -66,6 +66,43 @@ static bool fail_after_deadline(struct active_job *job)
     return true;
 }
 
+/* The dates an order asked for, to the second. */
+static struct acme_err check_dates(struct acme_arena *arena, const struct acme_issue_request *request,
+                                   X509 *leaf, const char **ret_why)
+{
+    struct acme_cert_info info;
+    TRY(acme_cert_info_read(arena, leaf, &info));
+    if (request->not_before_ms != 0 && info.not_before_ms != request->not_before_ms)
+        *ret_why = "its notBefore is not the one of the order";
+    else if (request->not_after_ms != 0 && info.not_after_ms != request->not_after_ms)
+        *ret_why = "its notAfter is not the one of the order";
+    else
+        return acme_ok();
+    return acme_err(ACME_E_DENIED);
+}
+
+/* Nothing is begun for an account that has ended: true when it has, and the issuance has failed. What may
+ * already be under way upstream is followed to its end all the same. */
+static bool fail_without_account(struct active_job *job)
+{
+    const struct issue_run *run = issue_of(job);
+    const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    struct acme_account account;
+    struct acme_err err =
+        acme_store_account_get(options->store, job->arena, run->issuance.account_id, &account);
+    if (acme_failed(err))
+        acme_job_log_code(job, "account of an issuance could not be read", err);
+    if (acme_failed(err) || account.status == ACME_ACCOUNT_VALID)
+        return false;
+    acme_log(INFO, "issuance not begun, its account was deactivated",
+             LOG_STR("order", run->issuance.order_id), LOG_STR("account", run->issuance.account_id),
+             LOG_STR("issuer", run->issuance.issuer));
+    fail(job, &(struct acme_problem){.type = ACME_PROBLEM_UNAUTHORIZED,
+                                     .detail = "The account was deactivated before the certificate was "
+                                               "ordered from the CA"});
+    return true;
+}
+
 /* Sort, check and store what the issuer delivered. A certificate that does not fit the order is never handed
  * out. */
 static void deliver(struct active_job *job, const struct acme_step *step)
@@ -77,7 +114,13 @@ static void deliver(struct active_job *job, const struct acme_step *step)
     struct acme_err err = acme_chain_build(&step->certs, run->csr.spki_sha256, &chain);
     if (!acme_failed(err))
         err = acme_chain_check(job->arena, &chain, &run->csr, run->request.identifiers,
-                               run->request.identifier_count, run->run.input.now_ms, &why);
+                               run->request.identifier_count,
+                               /* valid when the order wants it to be */
+                               run->request.not_before_ms > run->run.input.now_ms ? run->request.not_before_ms
+                                                                                  : run->run.input.now_ms,
+                               &why);
+    if (!acme_failed(err))
+        err = check_dates(job->arena, &run->request, chain.certs[0], &why);
     if (acme_failed(err) && err.code != ACME_E_NOT_FOUND && err.code != ACME_E_FORMAT &&
         err.code != ACME_E_DENIED) {
         acme_job_log_code(job, "certificate could not be checked, will be tried again", err);
@@ -157,7 +200,8 @@ static const struct issuer_run_class issue_class = {.name = "issuance",
                                                     .about = "order",
                                                     .step = step,
                                                     .end = end,
-                                                    .end_after_deadline = fail_after_deadline};
+                                                    .end_after_deadline = fail_after_deadline,
+                                                    .end_unwanted = fail_without_account};
 
 static struct acme_err load(struct active_job *job, struct issue_run *run)
 {

@@ -124,12 +124,21 @@ static void call_done(void *context, const struct acme_outbound_result *result)
     acme_job_submit(job, continue_on_job_thread);
 }
 
+static bool is_unwanted(struct active_job *job)
+{
+    const struct issuer_run_class *class = job->run->class;
+    return class->end_unwanted != NULL && class->end_unwanted(job);
+}
+
 /* Send a call. What must not happen twice is announced in the store first; a known outcome of such a call,
  * and a lease that grows old, are saved as well. */
 static void send_call(struct active_job *job, const struct acme_step *step)
 {
     struct issuer_run *run = job->run;
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    /* At the start that was looked at already. */
+    if (step->once && run->input.event != ACME_ISSUER_START && is_unwanted(job))
+        return;
     bool lease_is_old = acme_job_now_ms(job) - job->leased_ms > options->lease_ms / 2;
     if (step->once || run->once_under_way || job->intent || lease_is_old) {
         struct acme_lease lease = acme_job_lease(job);
@@ -216,5 +225,7 @@ void acme_job_issuer_run(struct active_job *job)
         run->input.event = ACME_ISSUER_RECOVER;
     else
         run->input.event = job->state == NULL ? ACME_ISSUER_START : ACME_ISSUER_TIMER;
+    if (run->input.event == ACME_ISSUER_START && is_unwanted(job))
+        return;
     take_step(job);
 }

@@ -71,7 +71,8 @@ void acme_validate_failed(struct active_job *job, enum acme_problem_type type, b
 
 static const struct acme_validate_method *find_method(const char *type)
 {
-    static const struct acme_validate_method *const methods[] = {&acme_validate_http01};
+    static const struct acme_validate_method *const methods[] = {&acme_validate_http01,
+                                                                 &acme_validate_tls_alpn01};
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         if (strcmp(methods[i]->type, type) == 0)
             return methods[i];
@@ -89,6 +90,7 @@ static struct acme_err load(struct active_job *job, struct validate_run *run)
     }
     ENSURE(run->challenge != NULL, ACME_E_INTERNAL);
     TRY(acme_store_account_get(options->store, job->arena, run->authz.account_id, &account));
+    run->account_is_valid = account.status == ACME_ACCOUNT_VALID;
     run->key_authorization = acme_key_authorization(job->arena, run->challenge->token, account.thumbprint);
     ENSURE(run->key_authorization != NULL, ACME_E_NOMEM);
     return acme_ok();
@@ -105,7 +107,7 @@ void acme_job_validate_run(void *argument)
         return;
     }
     job->validate = run;
-    if (run->authz.status != ACME_AUTHZ_PENDING) {
+    if (run->authz.status != ACME_AUTHZ_PENDING || !run->account_is_valid) {
         /* Deactivated or decided meanwhile: nobody may be contacted any more. */
         acme_validate_failed(job, ACME_PROBLEM_MALFORMED, false, "The authorization is no longer pending.");
         store_verdict(job);

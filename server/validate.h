@@ -6,6 +6,7 @@
 
 struct validate_run {
     struct acme_authz authz;
+    bool account_is_valid;
     const struct acme_challenge *challenge;
     const char *key_authorization;
     const char *url; /* http-01: what is fetched */
@@ -23,6 +24,7 @@ struct acme_validate_method {
 };
 
 extern const struct acme_validate_method acme_validate_http01;
+extern const struct acme_validate_method acme_validate_tls_alpn01;
 
 /** acme_validate_end(job): the verdict is in job->validate. Thread: any that may touch the job; the store is
  * written on a job thread. */

@@ -143,6 +143,41 @@ struct acme_err acme_store_authz_insert(struct acme_db *db, const struct acme_au
     return acme_ok();
 }
 
+struct create {
+    const struct acme_authz *authz;
+    int64_t now_ms;
+    size_t max_pending;
+};
+
+static struct acme_err count_pending(struct acme_db *db, const struct create *create, int64_t *ret)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_one(db, &stmt,
+                    "SELECT COUNT(*) FROM authorizations WHERE account_id = $1 AND expires_ms > $2"
+                    " AND status = 'pending' AND in_advance = 1",
+                    DB_TEXT(create->authz->account_id), DB_INT(create->now_ms)));
+    *ret = acme_db_int(stmt, 0);
+    return acme_ok();
+}
+
+static struct acme_err create_authz(struct acme_db *db, void *arg)
+{
+    const struct create *create = arg;
+    int64_t pending = 0;
+    TRY(count_pending(db, create, &pending));
+    ENSURE((uint64_t)pending < create->max_pending, ACME_E_LIMIT);
+    TRY(acme_store_authz_insert(db, create->authz, create->authz->account_id));
+    return acme_db_run(db, NULL, "UPDATE authorizations SET in_advance = 1 WHERE id = $1",
+                       DB_TEXT(create->authz->id));
+}
+
+struct acme_err acme_store_authz_create(struct acme_store *store, const struct acme_authz *authz,
+                                        int64_t now_ms, size_t max_pending)
+{
+    struct create create = {.authz = authz, .now_ms = now_ms, .max_pending = max_pending};
+    return acme_writer_run(&store->writer, create_authz, &create);
+}
+
 struct acme_err acme_store_authz_orders_ready(struct acme_db *db, const char *authz_id, int64_t now_ms)
 {
     return acme_db_run(db, NULL,

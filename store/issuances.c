@@ -110,10 +110,11 @@ static struct acme_err find_existing(struct acme_db *db, const struct finalize *
         " AND (i.status = 'pending' OR (i.status = 'issued' AND c.downloaded_ms = 0"
         " AND c.created_ms >= $6 AND c.not_after_ms > $7"
         " AND NOT EXISTS (SELECT 1 FROM revocations r WHERE r.certificate_id = c.id)))"
+        " AND i.not_before_ms = $8 AND i.not_after_ms = $9"
         " ORDER BY i.created_ms DESC, i.id DESC LIMIT 1",
         DB_TEXT(request->order.account_id), DB_TEXT(wanted->names_digest), DB_TEXT(wanted->spki_sha256),
         DB_TEXT(request->order.profile), DB_TEXT(wanted->issuer), DB_INT(request->adopt_since_ms),
-        DB_INT(request->now_ms)));
+        DB_INT(request->now_ms), DB_INT(wanted->not_before_ms), DB_INT(wanted->not_after_ms)));
     TRY(acme_db_next(stmt, &row));
     *ret_id = row ? acme_db_text(stmt, request->arena, 0) : NULL;
     *ret_certificate_id = row ? acme_db_text(stmt, request->arena, 1) : NULL;

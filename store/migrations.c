@@ -122,8 +122,25 @@ static const char schema_1[] =
     " name TEXT NOT NULL PRIMARY KEY,"
     " value BYTEA NOT NULL)" ACME_DB_CLUSTERED ";";
 
-/* Short rows of their own, so that a list of the revoked is read without the certificates. */
+/* Authorizations made in advance are counted while they are pending. */
 static const char schema_2[] =
+    "ALTER TABLE authorizations ADD COLUMN in_advance BIGINT NOT NULL DEFAULT 0;"
+    "CREATE INDEX authorizations_in_advance ON authorizations (account_id, expires_ms)"
+    " WHERE status = 'pending' AND in_advance = 1;";
+
+/* Whose share of its queue a job takes. Jobs of before belong to one share, nobody's. */
+static const char schema_3[] = "ALTER TABLE jobs ADD COLUMN share TEXT NOT NULL DEFAULT '-';"
+                               "CREATE INDEX jobs_share ON jobs (queue, share, due_ms);";
+
+/* Which terms an account agreed to, and the external account it was bound to when it was made. */
+static const char schema_4[] =
+    "ALTER TABLE accounts ADD COLUMN terms TEXT;"
+    "ALTER TABLE accounts ADD COLUMN external_kid TEXT;"
+    "ALTER TABLE accounts ADD COLUMN external_binding TEXT;"
+    "CREATE INDEX accounts_external ON accounts (external_kid) WHERE external_kid IS NOT NULL;";
+
+/* Short rows of their own, so that a list of the revoked is read without the certificates. */
+static const char schema_5[] =
     "CREATE TABLE revocations ("
     " certificate_id TEXT NOT NULL PRIMARY KEY REFERENCES certificates (id),"
     " issuer TEXT NOT NULL,"
@@ -136,7 +153,7 @@ static const char schema_2[] =
     " error TEXT)" ACME_DB_CLUSTERED ";"
     "CREATE INDEX revocations_list ON revocations (issuer, not_after_ms) WHERE status = 'revoked';";
 
-static const char *const steps[] = {schema_1, schema_2};
+static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4, schema_5};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static struct acme_err read_version(struct acme_db *db, int64_t *ret)

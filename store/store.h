@@ -10,6 +10,7 @@
 #define ACME_STORE_STORE_H
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/identifier.h"
 
 struct acme_store;
@@ -56,10 +57,15 @@ struct acme_account {
     const char *contacts;   /* JSON array text, "[]" when none */
     bool tos_agreed;
     int64_t created_ms;
+    const char *terms;            /* URL of the terms last agreed to; NULL: none known */
+    const char *external_kid;     /* of the external account (section 7.3.4); NULL: none */
+    const char *external_binding; /* the binding as it was sent, JSON text; NULL: none */
+    bool external_once;           /* only for _create: external_kid must not be another account's */
 };
 
 /** acme_store_account_create(store, arena, account, ret, ret_created): insert, or find the account that has
- * this thumbprint already (two racing registrations make one account). */
+ * this thumbprint already (two racing registrations make one account). Errors: CONFLICT (external_once, and
+ * an account of another key has this external_kid). */
 struct acme_err acme_store_account_create(struct acme_store *store, struct acme_arena *arena,
                                           const struct acme_account *account, struct acme_account *ret,
                                           bool *ret_created) ACME_MUST_USE;
@@ -68,11 +74,25 @@ struct acme_err acme_store_account_get(struct acme_store *store, struct acme_are
                                        struct acme_account *ret) ACME_MUST_USE;
 struct acme_err acme_store_account_find(struct acme_store *store, struct acme_arena *arena,
                                         const char *thumbprint, struct acme_account *ret) ACME_MUST_USE;
-/** acme_store_account_update(store, id, contacts, status): set new contacts (NULL: keep) and status of a
- * valid account; what is not valid stays as it is, so that a racing update cannot revive it. Errors:
- * NOT_FOUND (also: no longer valid). */
+/** acme_store_account_update(store, id, contacts, terms): set new contacts (NULL: keep) and the terms now
+ * agreed to (NULL: keep) of a valid account. Errors: NOT_FOUND (also: no longer valid). */
 struct acme_err acme_store_account_update(struct acme_store *store, const char *id, const char *contacts,
-                                          enum acme_account_status status) ACME_MUST_USE;
+                                          const char *terms) ACME_MUST_USE;
+
+/** acme_store_account_rekey(store, arena, account, thumbprint, jwk, ret_holder): give a valid account a new
+ * key (section 7.3.5). `account` is as it was read: its id, and the thumbprint that is to be replaced.
+ * Errors: CONFLICT (an account has the new key: its id is *ret_holder, which is set then only); STATE (the
+ * account is no longer valid, or has another key than `account` says). */
+struct acme_err acme_store_account_rekey(struct acme_store *store, struct acme_arena *arena,
+                                         const struct acme_account *account, const char *thumbprint,
+                                         const char *jwk, const char **ret_holder) ACME_MUST_USE;
+
+/** acme_store_account_deactivate(store, id, error): a valid account ends (section 7.3.6), in one step with
+ * what hangs on it: its pending and ready orders become invalid with `error`, and the pending authorizations
+ * of its orders and all its valid ones deactivated. Jobs are left alone: who runs them looks at the account.
+ * Errors: NOT_FOUND (also: no longer valid). */
+struct acme_err acme_store_account_deactivate(struct acme_store *store, const char *id,
+                                              const char *error) ACME_MUST_USE;
 
 /* ---- jobs: durable work (docs/architecture.md, "Jobs") ---- */
 
@@ -86,6 +106,7 @@ struct acme_job {
     enum acme_job_kind kind;
     const char *subject_id; /* challenge id, issuance id, or certificate id */
     const char *queue;      /* ACME_VALIDATION_QUEUE, or the issuer's name: what limits apply */
+    const char *share;      /* whose share of the queue it takes: the account's id; NULL: nobody's */
     const char *state;      /* the backend's saved JSON object; NULL before its first step */
     bool intent;  /* a call that must not happen twice has been announced, its outcome is not known */
     int attempts; /* real failures so far; waiting does not count */
@@ -104,15 +125,29 @@ struct acme_lease {
  * job is due. */
 struct acme_err acme_store_jobs_recover(struct acme_store *store, size_t *ret_count) ACME_MUST_USE;
 
-/** acme_store_jobs_claim(store, arena, queue, now_ms, lease, limit, ret, ret_count): lease up to `limit` jobs
- * of one queue that are due (run_at_ms <= now, no running lease), oldest first. */
+/* How a claim deals with the shares of a queue: they take turns, so that nobody waits behind another's crowd.
+ */
+struct acme_turns {
+    /** may_take(context, share, taken, taken_in_all): may one more job of `share` be claimed, beyond the
+     * `taken` of it and the `taken_in_all` claimed already? NULL: any. Must not call the store. Thread: any.
+     */
+    bool (*may_take)(void *context, const char *share, size_t taken, size_t taken_in_all);
+    void *context;
+    char last[ACME_ID_SIZE]; /* in and out: whose turn was last; "" at first */
+    bool left_due;           /* out: there may be more jobs that are due */
+};
+
+/** acme_store_jobs_claim(store, arena, queue, now_ms, lease, limit, turns, ret, ret_count): lease up to
+ * `limit` jobs of one queue that are due (run_at_ms <= now, no running lease), the shares in turn, of each
+ * its oldest; returned oldest first. */
 struct acme_err acme_store_jobs_claim(struct acme_store *store, struct acme_arena *arena, const char *queue,
                                       int64_t now_ms, const struct acme_lease *lease, size_t limit,
-                                      struct acme_job **ret, size_t *ret_count) ACME_MUST_USE;
+                                      struct acme_turns *turns, struct acme_job **ret,
+                                      size_t *ret_count) ACME_MUST_USE;
 
-/** acme_store_jobs_next(store, queue, ret_ms): when the next job of the queue can be claimed (its run_at or
- * its lease's end, whichever is later), 0 for none. A read: costs no commit. */
-struct acme_err acme_store_jobs_next(struct acme_store *store, const char *queue,
+/** acme_store_jobs_next(store, queue, after_ms, ret_ms): when the next job of the queue beyond after_ms can
+ * be claimed (its run_at or its lease's end, whichever is later), 0 for none. A read: costs no commit. */
+struct acme_err acme_store_jobs_next(struct acme_store *store, const char *queue, int64_t after_ms,
                                      int64_t *ret_ms) ACME_MUST_USE;
 
 /** acme_store_jobs_queues(store, arena, ret, ret_count): the names of all queues that have jobs. A read. */
@@ -177,6 +212,12 @@ struct acme_err acme_store_authz_get(struct acme_store *store, struct acme_arena
                                      struct acme_authz *ret) ACME_MUST_USE;
 struct acme_err acme_store_challenge_get(struct acme_store *store, struct acme_arena *arena,
                                          const char *challenge_id, struct acme_authz *ret) ACME_MUST_USE;
+
+/** acme_store_authz_create(store, authz, now_ms, max_pending): a pre-authorization (RFC 8555 section 7.4.1),
+ * with its challenges. Errors: LIMIT when the account has `max_pending` others that are pending and alive at
+ * now_ms; authorizations made for orders do not count. */
+struct acme_err acme_store_authz_create(struct acme_store *store, const struct acme_authz *authz,
+                                        int64_t now_ms, size_t max_pending) ACME_MUST_USE;
 
 /** acme_store_authz_covers(store, arena, account_id, identifiers, count, now_ms, ret): does the account hold
  * a valid authorization for each of these names (for "*.name" one with the wildcard flag)? false for none. */
@@ -255,14 +296,16 @@ struct acme_err acme_store_order_create(struct acme_store *store, struct acme_ar
 struct acme_err acme_store_order_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                      struct acme_order *ret) ACME_MUST_USE;
 
-/** acme_store_orders_list(store, arena, account_id, after_id, limit, ret_ids, ret_count): ids of the
- * account's orders that are not invalid, by id, those behind after_id (NULL: from the start). */
+/** acme_store_orders_list(store, arena, account_id, after_id, now_ms, limit, ret_ids, ret_count): ids of the
+ * account's orders that are neither invalid nor expired before they were finalized, by id, those behind
+ * after_id (NULL: from the start; any text will do). */
 struct acme_err acme_store_orders_list(struct acme_store *store, struct acme_arena *arena,
-                                       const char *account_id, const char *after_id, size_t limit,
-                                       const char ***ret_ids, size_t *ret_count) ACME_MUST_USE;
+                                       const char *account_id, const char *after_id, int64_t now_ms,
+                                       size_t limit, const char ***ret_ids, size_t *ret_count) ACME_MUST_USE;
 
-/* ---- issuances: one certificate wanted from one issuer. Orders of one account for the same names, profile
- * and key share one (clients that gave up come back with a new order), so that nothing is bought twice. ----
+/* ---- issuances: one certificate wanted from one issuer. Orders of one account for the same names, profile,
+ * dates and key share one (clients that gave up come back with a new order), so that nothing is bought twice.
+ * ----
  */
 
 enum acme_issuance_status { ACME_ISSUANCE_PENDING, ACME_ISSUANCE_ISSUED, ACME_ISSUANCE_FAILED };

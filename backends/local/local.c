@@ -21,6 +21,41 @@ static struct acme_step failed_step(enum acme_problem_type type, const char *det
         .kind = ACME_STEP_FAILED, .problem = {.type = type, .detail = detail}, .note = note};
 }
 
+/* What the client asked for is kept to the second or refused; only what it left open is chosen, and cut to
+ * the CA's own time by acme_local_ca_issue. Returns why it cannot be, else NULL. */
+static const char *choose_dates(const struct acme_local_ca *ca, const struct acme_issue_request *request,
+                                int64_t now_ms, int64_t *ret_not_before_ms, int64_t *ret_not_after_ms)
+{
+    int64_t ca_not_before_ms = 0;
+    int64_t ca_not_after_ms = 0;
+    acme_local_ca_validity(ca, &ca_not_before_ms, &ca_not_after_ms);
+    int64_t validity_ms =
+        request->validity_ms > 0 ? request->validity_ms : DEFAULT_VALIDITY_DAYS * ACME_DAY_MS;
+    int64_t not_before_ms = request->not_before_ms;
+    int64_t not_after_ms = request->not_after_ms;
+    if (not_before_ms == 0) {
+        not_before_ms = now_ms - SKEW_MINUTES * ACME_MINUTE_MS;
+        /* The leeway for slow clocks does not count against a notAfter that fits from now on. */
+        if (not_after_ms != 0 && not_after_ms - validity_ms > not_before_ms &&
+            not_after_ms - validity_ms <= now_ms)
+            not_before_ms = not_after_ms - validity_ms;
+    }
+    if (not_after_ms == 0)
+        not_after_ms = not_before_ms + validity_ms;
+    if (not_after_ms <= not_before_ms || not_after_ms <= now_ms)
+        return "The requested notBefore and notAfter leave no time in which the certificate would be valid.";
+    if (not_after_ms - not_before_ms > validity_ms)
+        return "The requested notBefore and notAfter are further apart than this CA's certificates are "
+               "valid.";
+    if (request->not_before_ms != 0 && not_before_ms < ca_not_before_ms)
+        return "The requested notBefore lies before the CA's own certificate begins.";
+    if (request->not_after_ms != 0 && not_after_ms > ca_not_after_ms)
+        return "The requested notAfter lies behind the end of the CA's own certificate.";
+    *ret_not_before_ms = not_before_ms;
+    *ret_not_after_ms = not_after_ms;
+    return NULL;
+}
+
 static struct acme_err local_step(const struct acme_issuer *issuer, struct acme_arena *arena,
                                   const struct acme_issue_request *request, cJSON *state,
                                   const struct acme_issuer_input *input, struct acme_step *ret)
@@ -35,20 +70,11 @@ static struct acme_err local_step(const struct acme_issuer *issuer, struct acme_
         return acme_ok();
     }
 
-    int64_t not_before_ms = request->not_before_ms;
-    if (not_before_ms == 0)
-        not_before_ms = input->now_ms - SKEW_MINUTES * ACME_MINUTE_MS;
-    int64_t validity_ms =
-        request->validity_ms > 0 ? request->validity_ms : DEFAULT_VALIDITY_DAYS * ACME_DAY_MS;
-    /* A client may ask for less than the profile gives, never for more. */
-    int64_t not_after_ms = not_before_ms + validity_ms;
-    if (request->not_after_ms != 0 && request->not_after_ms < not_after_ms)
-        not_after_ms = request->not_after_ms;
-    if (not_after_ms <= not_before_ms || not_after_ms <= input->now_ms) {
-        *ret = failed_step(ACME_PROBLEM_MALFORMED,
-                           "The requested notBefore and notAfter leave no time in which the certificate "
-                           "would be valid.",
-                           "The order asks for a validity period that is empty or over.");
+    int64_t not_before_ms = 0;
+    int64_t not_after_ms = 0;
+    const char *refusal = choose_dates(local->ca, request, input->now_ms, &not_before_ms, &not_after_ms);
+    if (refusal != NULL) {
+        *ret = failed_step(ACME_PROBLEM_MALFORMED, refusal, "The order asks for dates that cannot be kept.");
         return acme_ok();
     }
 

@@ -5,6 +5,7 @@ contract, and for secrets that must never leave the server.
 """
 
 import hashlib
+import hmac
 import http.client
 import json
 import ssl
@@ -12,7 +13,7 @@ import time
 import urllib.parse
 
 from harness.contract import check_contract, demand, loads
-from harness.keys import AccountKey, b64, certificate_key, csr_der
+from harness.keys import AccountKey, b64, certificate_key, csr_der, identifier
 
 JOSE = "application/jose+json"
 BAD_NONCE = "urn:ietf:params:acme:error:badNonce"
@@ -182,6 +183,22 @@ class Client:
             if response.problem != "badNonce" or tries == 0 or "nonce" in options:
                 return response
 
+    def key_change(self, new_key, old_jwk=None, account=None, inner_url=None, **header):
+        """keyChange, without taking the new key into use; what is given replaces what would be right."""
+        url = self.directory["keyChange"]
+        claims = {"account": account or self.account, "oldKey": old_jwk or self.key.jwk()}
+        protected = {"jwk": new_key.jwk(), **header}
+        inner = self.jws(inner_url or url, claims, key=new_key, nonce=None, without=("nonce",), **protected)
+        return self.post(url, inner)
+
+    def binding(self, kid, mac_key, digest="sha256", jwk=None):
+        """An externalAccountBinding for this client's key."""
+        protected = b64(json.dumps({"alg": "HS" + digest[3:], "kid": kid,
+                                    "url": self.directory["newAccount"]}).encode("ascii"))
+        payload = b64(json.dumps(jwk or self.key.jwk()).encode("ascii"))
+        mac = hmac.new(mac_key, f"{protected}.{payload}".encode("ascii"), digest).digest()
+        return {"protected": protected, "payload": payload, "signature": b64(mac)}
+
     # ---- the usual way ----
 
     def register(self, **members):
@@ -194,7 +211,7 @@ class Client:
         """(order URL, order)"""
         if self.account is None:
             self.register()
-        payload = {"identifiers": [{"type": "dns", "value": name} for name in names], **members}
+        payload = {"identifiers": [identifier(name) for name in names], **members}
         response = self.expect(self.post(self.directory["newOrder"], payload), 201)
         order = response.json
         demand(response, order["identifiers"] == payload["identifiers"], "identifiers as in the request")
@@ -220,10 +237,10 @@ class Client:
                 raise AssertionError(f"not {until} within {limit} s: {response.describe()}")
             time.sleep(pause)
 
-    def challenge_of(self, authorization_url):
-        """The http-01 challenge of an authorization."""
+    def challenge_of(self, authorization_url, kind="http-01"):
+        """The challenge of a type that an authorization offers."""
         challenges = self.fetch(authorization_url).json["challenges"]
-        return next(item for item in challenges if item["type"] == "http-01")
+        return next(item for item in challenges if item["type"] == kind)
 
     def authorize(self, order, responder, limit=30):
         """Answers the http-01 challenges of an order; returns the settled authorizations."""

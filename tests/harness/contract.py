@@ -11,7 +11,7 @@ import urllib.parse
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 PROBLEM_TYPE = re.compile(r"urn:ietf:params:acme:error:[A-Za-z]+")
 TIME_MEMBERS = ("expires", "validated", "notBefore", "notAfter")
-LINK = re.compile(r'<[^<>,]+>;rel="[a-z]+"')
+LINK = re.compile(r'<[^<>,]+>;rel="[a-z-]+"')
 
 
 class ContractBroken(AssertionError):
@@ -133,7 +133,9 @@ def check_object(response, path):
         if path.endswith("/finalize"):
             demand(response, response.status == 200 and value["status"] in ("processing", "valid", "invalid"),
                    "finalize answers 200, never ready or pending")
-    elif path.startswith("/authz/"):
+    elif path.startswith("/authz/") or path.endswith("/new-authz"):
+        if path.endswith("/new-authz"):
+            demand(response, response.status == 201 and response.location, "newAuthz answers 201 with a Location")
         check_authorization(response, value)
     elif path.startswith("/challenge/"):
         check_challenge(response, value)

@@ -63,6 +63,7 @@ int fixture_open(void **state)
         .retry_after_processing_s = 60,
         .max_identifiers = 5,
         .max_contacts = 2,
+        .max_pending_authzs = 3,
         .job_owner = OWNER,
         .job_lease_ms = ACME_MINUTE_MS,
     };
@@ -228,6 +229,9 @@ static void check_object(const struct reply *reply, const char *path)
 {
     if (strstr(path, "/new-order") != NULL || (strncmp(path, "/order/", 7) == 0)) {
         check_order(reply);
+    } else if (strstr(path, "/new-authz") != NULL) {
+        check_authz(reply->json);
+        check_url(reply->location);
     } else if (strncmp(path, "/authz/", 7) == 0) {
         check_authz(reply->json);
     } else if (strncmp(path, "/challenge/", 11) == 0) {

@@ -13,6 +13,7 @@ static void test_directory(void **state)
     assert_string_equal(text_of(&reply, "newNonce"), BASE "/new-nonce");
     assert_string_equal(text_of(&reply, "newAccount"), BASE "/new-account");
     assert_string_equal(text_of(&reply, "newOrder"), BASE "/new-order");
+    assert_string_equal(text_of(&reply, "newAuthz"), BASE "/new-authz");
     const cJSON *meta = acme_json_get(reply.json, "meta");
     assert_string_equal(acme_json_str(meta, "website"), "https://ca.test/");
     assert_null(acme_json_get(meta, "termsOfService"));
@@ -29,6 +30,7 @@ static void test_directory(void **state)
     assert_int_equal(reply.status, 200);
     assert_string_equal(text_of(&reply, "newAccount"), BASE "/new-account");
     assert_string_equal(text_of(&reply, "newOrder"), BASE "/profile/other/new-order");
+    assert_string_equal(text_of(&reply, "newAuthz"), BASE "/profile/other/new-authz");
     reply = fetch(f, "GET", "/profile/none/directory");
     assert_problem(&reply, 404, "malformed", "/profile/none/directory");
     assert_int_equal(fetch(f, "HEAD", "/directory").status, 200);

@@ -214,8 +214,9 @@ static struct acme_err write_value(struct acme_db *db, void *arg)
         return acme_db_run(db, NULL, insert, DB_TEXT(write->name));
     case BREAKS_COMMIT: /* noticed only when the transaction ends */
         TRY(acme_db_script(db, "PRAGMA defer_foreign_keys=ON"));
-        return acme_db_script(db,
-                              "INSERT INTO authorizations VALUES ('z', 'nobody', 'dns', 'x', 0, 'valid', 0)");
+        return acme_db_script(
+            db, "INSERT INTO authorizations (id, account_id, identifier_type, identifier_value, wildcard, "
+                "status, expires_ms) VALUES ('z', 'nobody', 'dns', 'x', 0, 'valid', 0)");
     case NO_TROUBLE:
         break;
     }

@@ -35,7 +35,8 @@ static size_t jobs_due_later(struct fixture *f)
     struct acme_job *jobs = NULL;
     size_t count = 0;
     const struct acme_lease lease = {.owner = "other", .until_ms = NOW + DAY};
-    assert_ok(acme_store_jobs_claim(f->store, f->arena, "lab", NOW + 2 * 60000, &lease, 10, &jobs, &count));
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "lab", NOW + 2 * 60000, &lease, 10,
+                                    &(struct acme_turns){.last = ""}, &jobs, &count));
     for (size_t i = 0; i < count; i++)
         assert_int_equal(jobs[i].kind, ACME_JOB_REVOKE);
     return count;

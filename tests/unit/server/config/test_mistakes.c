@@ -53,12 +53,12 @@ static const struct {
     {SERVER_IS("io_thread: 2"), "1:54: unknown key 'io_thread', did you mean 'io_threads'?\n"},
     {SERVER REST "xyzzy: 1\n",
      "4:1: unknown key 'xyzzy', expected one of: server, data_dir, store, validation, "
-     "orders, issuers, profiles, default_profile\n"},
+     "orders, accounts, issuers, profiles, default_profile\n"},
     {SERVER REST "{password:hunter2}: 1\n", "4:1: expected a name as key, found a list or a mapping\n"},
     {SERVER REST "orders: {password:hunter2}\n",
      "4:10: unknown key 'password...', expected one of: order_lifetime_hours, authorization_lifetime_hours, "
      "adopt_window_hours, finalize_hold_ms, retry_after_quiet_seconds, retry_after_processing_seconds, "
-     "max_identifiers, max_contacts\n"},
+     "max_identifiers, max_contacts, max_pending_authorizations\n"},
     {SERVER REST "orders: 3\n", "4:9: expected a mapping, found '3'\n"},
     /* numbers, flags, texts, lists */
     {SERVER_IS("io_threads: many"), "1:66: expected a whole number of threads from 0 to 64, found 'many'\n"},
@@ -214,8 +214,12 @@ static const struct {
      "3:38: expected the name of an issuer (lab), found 'lba'\n"},
     {SERVER ISSUERS "profiles: [ { name: a, issuer: lab }, { name: a, issuer: lab } ]\n",
      "3:47: expected a name of its own for each profile, found 'a' again\n"},
-    {PROFILE_IS("challenges: [http-01, x]"), "3:65: expected challenge types: http-01, found 'x'\n"},
-    {PROFILE_IS("challenges: []"), "3:55: expected challenge types: http-01, found a list\n"},
+    {PROFILE_IS("challenges: [http-01, x]"),
+     "3:65: expected challenge types: http-01, tls-alpn-01, found 'x'\n"},
+    {PROFILE_IS("challenges: []"), "3:55: expected challenge types: http-01, tls-alpn-01, found a list\n"},
+    {PROFILE_IS("identifiers: []"), "3:56: expected a list of identifier types: dns, ip, found a list\n"},
+    {PROFILE_IS("identifiers: dns"), "3:56: expected a list of identifier types: dns, ip, found 'dns'\n"},
+    {PROFILE_IS("identifiers: [dns, email]"), "3:62: expected dns or ip, found 'email'\n"},
     {PROFILE_IS("keys: { rsa_min_bits: 4096, rsa_max_bits: 3072 }"),
      "3:49: expected rsa_min_bits to be at most rsa_max_bits, found 4096 and 3072\n"},
     {PROFILE_IS("keys: { rsa_min_bits: 1024 }"),
@@ -228,6 +232,11 @@ static const struct {
             "password: '${CONFIG_TEST_PASSWORD}' }\n"
             "profiles: [ { name: p, issuer: s, validity_days: 90 } ]\n",
      "5:35: key 'validity_days' does not apply to issuers of type scm\n"},
+    {SERVER "issuers:\n- { name: lab, type: local }\n- { name: s, type: scm, url: https://cm.example, "
+            "customer_uri: c, login: l, org_id: 1, profile_id: 2, term_days: 3, "
+            "password: '${CONFIG_TEST_PASSWORD}' }\n"
+            "profiles: [ { name: p, issuer: s, allow_requested_dates: true } ]\n",
+     "5:35: key 'allow_requested_dates' does not apply to issuers of type scm\n"},
     /* several at once, in the order of the file although found in another */
     {"profiles: [ { name: a, issuer: nix } ]\nissuers: [ { name: lab, type: local, x: 1 } ]\n"
      "server: { url: https://a.example, listen: nowhere }\n",

@@ -54,7 +54,7 @@ static void test_defaults(void **state)
     assert_int_equal(config->validation.resolver_count, 0);
     assert_int_equal(config->validation.policy.allow_count, 0);
     assert_int_equal(config->validation.policy.deny_count, 0);
-    assert_int_equal(config->validation.max_concurrency, 256);
+    assert_int_equal(config->validation.max_concurrency, 1024);
 
     assert_int_equal(config->order_lifetime_ms, INT64_C(168) * 3600 * 1000);
     assert_int_equal(config->authz_lifetime_ms, INT64_C(720) * 3600 * 1000);
@@ -64,6 +64,7 @@ static void test_defaults(void **state)
     assert_int_equal(config->retry_after_processing_s, 60);
     assert_int_equal(config->max_identifiers, 100);
     assert_int_equal(config->max_contacts, 10);
+    assert_int_equal(config->max_pending_authzs, 100);
 
     assert_int_equal(config->issuer_count, 1);
     assert_string_equal(config->issuers[0].name, "lab");
@@ -76,7 +77,8 @@ static void test_defaults(void **state)
     assert_string_equal(profile->name, "one");
     assert_string_equal(profile->issuer, "lab");
     assert_string_equal(profile->description, "one");
-    assert_int_equal(profile->challenges, ACME_CHALLENGE_HTTP_01);
+    assert_int_equal(profile->challenges, ACME_CHALLENGE_HTTP_01 | ACME_CHALLENGE_TLS_ALPN_01);
+    assert_int_equal(profile->identifiers, 1U << ACME_IDENTIFIER_DNS | 1U << ACME_IDENTIFIER_IP);
     assert_int_equal(profile->validity_ms, INT64_C(90) * 24 * 3600 * 1000);
     assert_int_equal(profile->issue_deadline_ms, 3600 * 1000);
     assert_memory_equal(&profile->keys, &acme_key_policy_default, sizeof profile->keys);
@@ -114,7 +116,9 @@ static void test_values(void **state)
         "    external_requester: a@b.example, proxy: 'http://u:p@proxy.example:3128' }\n"
         "profiles:\n"
         "- { name: first, issuer: scm-1, description: 'Text: $5 $${with \xc3\xa4' }\n"
-        "- { name: default, issuer: lab, validity_days: 7, challenges: [http-01], keys: { rsa: false, "
+        "- { name: default, issuer: lab, validity_days: 7, allow_requested_dates: true, challenges: "
+        "[http-01], "
+        "keys: { rsa: false, "
         "ed25519: true } }\n",
         NULL);
     assert_string_equal(config->data_dir, "conf/data");
@@ -165,6 +169,8 @@ static void test_values(void **state)
     assert_int_equal(config->profiles[0].validity_ms, INT64_C(199) * 24 * 3600 * 1000);
     assert_int_equal(config->profiles[0].issue_deadline_ms, INT64_C(168) * 3600 * 1000);
     assert_int_equal(config->profiles[1].validity_ms, INT64_C(7) * 24 * 3600 * 1000);
+    assert_false(config->profiles[0].allow_requested_dates);
+    assert_true(config->profiles[1].allow_requested_dates);
     assert_false(config->profiles[1].keys.rsa);
     assert_true(config->profiles[1].keys.ed25519);
     assert_true(config->profiles[1].keys.p256);
@@ -301,7 +307,8 @@ static void test_reference_names_every_key(void **state)
     assert_true(len > 0 && len < sizeof reference - 1);
     assert_int_equal(count_unexplained(&acme_config_root_table, reference) +
                          count_unexplained(&acme_config_issuer_table, reference) +
-                         count_unexplained(&acme_config_profile_table, reference),
+                         count_unexplained(&acme_config_profile_table, reference) +
+                         count_unexplained(&acme_config_external_table, reference),
                      0);
 }
 

@@ -1,0 +1,123 @@
+#!/usr/bin/python3
+"""Orders beyond the usual way: authorizations in advance, requested dates."""
+
+import datetime
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+from cryptography import x509  # noqa: E402 (found through the line above)
+
+from harness.case import ServerCase  # noqa: E402 (found through the line above)
+from harness.keys import b64, certificate_key, csr_der  # noqa: E402
+
+
+class InAdvance(ServerCase):
+    def new_authz(self, client, name, **members):
+        if client.account is None:
+            client.register()
+        payload = {"identifier": {"type": "dns", "value": name}, **members}
+        return client.post(client.directory["newAuthz"], payload)
+
+    def prove(self, client, url):
+        challenge = client.challenge_of(url)
+        self.responder.answer(challenge["token"], f"{challenge['token']}.{client.key.thumbprint()}")
+        self.assertEqual(client.post(challenge["url"], {}).status, 200)
+        return client.poll(url, ("valid", "invalid"))
+
+    def test_the_order_is_ready_at_once(self):
+        client = self.client(self.bridge)
+        made = self.new_authz(client, "advance.localhost")
+        self.assertEqual((made.status, made.json["status"]), (201, "pending"), made.describe())
+        self.assertEqual(client.fetch(made.location).json, made.json)
+        self.assertEqual(self.prove(client, made.location)["status"], "valid")
+        url, order = client.new_order("advance.localhost")
+        self.assertEqual((order["status"], order["authorizations"]), ("ready", [made.location]))
+        key = certificate_key()
+        self.assertEqual(client.finalize(url, order, csr_der(["advance.localhost"], key)).status, 200)
+        order = client.poll(url, ("valid", "invalid"))
+        self.check_certificate(client.download(order), key, ["advance.localhost"], self.bridge.root)
+
+    def test_directory_of_a_profile(self):
+        client = self.client(self.bridge, profile="default")
+        self.assertTrue(client.directory["newAuthz"].endswith("/profile/default/new-authz"))
+        made = self.new_authz(client, "profile.localhost")
+        self.assertEqual(made.status, 201, made.describe())
+
+    def test_refused(self):
+        client = self.client(self.bridge)
+        self.refused(self.new_authz(client, "*.advance.localhost"), 400, "malformed", "wildcard")
+        self.refused(self.new_authz(client, "a..localhost"), 400, "rejectedIdentifier", "a..localhost")
+        self.refused(self.new_authz(client, "a.localhost", profile="none"), 400, "invalidProfile", "default")
+        self.refused(client.post(client.directory["newAuthz"]), 400, "malformed", "identifier")
+
+    def test_deactivated_in_advance(self):
+        client = self.client(self.bridge)
+        made = self.new_authz(client, "left.localhost")
+        self.assertEqual(self.prove(client, made.location)["status"], "valid")
+        url, order = client.new_order("left.localhost")
+        self.assertEqual(order["status"], "ready")
+        gone = client.post(made.location, {"status": "deactivated"})
+        self.assertEqual((gone.status, gone.json["status"]), (200, "deactivated"))
+        self.assertEqual(client.fetch(url).json["status"], "invalid")
+        csr = csr_der(["left.localhost"], certificate_key())
+        self.refused(client.post(order["finalize"], {"csr": b64(csr)}), 403, "orderNotReady", "invalid")
+        _, order = client.new_order("left.localhost")
+        self.assertEqual(order["status"], "pending")
+
+
+class RequestedDates(ServerCase):
+    @classmethod
+    def configure(cls, bridge):
+        bridge.settings["profiles"].append({"name": "dated", "issuer": "local", "validity_days": 30,
+                                            "allow_requested_dates": True})
+
+    @staticmethod
+    def seconds_ahead(seconds):
+        now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0, tzinfo=None)
+        return now + datetime.timedelta(seconds=seconds)
+
+    def test_kept_to_the_second(self):
+        client = self.client(self.bridge)
+        cases = ((-1800, 86400), (3 * 86400, 33 * 86400), (None, 30 * 86400), (-60, None))
+        for number, (begin, end) in enumerate(cases):
+            with self.subTest(begin=begin, end=end):
+                name = f"dated{number}.localhost"
+                wanted = {"profile": "dated"}
+                if begin is not None:
+                    wanted["notBefore"] = self.seconds_ahead(begin).isoformat() + "Z"
+                if end is not None:
+                    wanted["notAfter"] = self.seconds_ahead(end).isoformat() + "Z"
+                url, order = client.new_order(name, **wanted)
+                for member in ("notBefore", "notAfter"):
+                    self.assertEqual(order.get(member), wanted.get(member))
+                client.authorize(order, self.responder)
+                client.finalize(url, order, csr_der([name], certificate_key()))
+                order = client.poll(url, ("valid", "invalid"))
+                self.assertEqual(order["status"], "valid", order)
+                leaf = x509.load_pem_x509_certificate(client.download(order).encode("ascii"))
+                if begin is not None:
+                    self.assertEqual(leaf.not_valid_before.isoformat() + "Z", wanted["notBefore"])
+                if end is not None:
+                    self.assertEqual(leaf.not_valid_after.isoformat() + "Z", wanted["notAfter"])
+                self.assertLessEqual(leaf.not_valid_after - leaf.not_valid_before, datetime.timedelta(days=30))
+
+    def test_refused(self):
+        client = self.client(self.bridge)
+        client.register()
+        one = {"identifiers": [{"type": "dns", "value": "dated.localhost"}], "profile": "dated"}
+        for begin, end, word in ((-7200, None, "hour"), (8 * 86400, None, "seven days"), (None, -1, "future"),
+                                 (86400, 3600, "behind"), (None, 31 * 86400, "720 hours")):
+            with self.subTest(begin=begin, end=end):
+                payload = dict(one)
+                if begin is not None:
+                    payload["notBefore"] = self.seconds_ahead(begin).isoformat() + "Z"
+                if end is not None:
+                    payload["notAfter"] = self.seconds_ahead(end).isoformat() + "Z"
+                self.refused(client.post(client.directory["newOrder"], payload), 400, "malformed", word)
+
+
+if __name__ == "__main__":
+    unittest.main()
