@@ -63,6 +63,9 @@ struct acme_service_hooks {
     void (*job_created)(void *context, const struct acme_job *job);
 };
 
+/** acme_account_url(arena, base_url, account_id): the URL of an account. NULL without memory. Thread: any. */
+char *acme_account_url(struct acme_arena *arena, const char *base_url, const char *account_id);
+
 struct acme_service;
 
 /** acme_service_create(config, store, nonces, clock, hooks, ret): everything is borrowed and must outlive the

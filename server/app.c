@@ -279,6 +279,7 @@ static bool start_jobs(struct app *app)
                                          .validation_max_concurrency = config->validation.max_concurrency,
                                          .http_port = config->validation.http_port,
                                          .https_port = config->validation.tls_port,
+                                         .base_url = config->server.url,
                                          .authz_lifetime_ms = config->authz_lifetime_ms,
                                          .quarantine_dir = app->quarantine_dir,
                                          .threads = JOB_THREADS,
