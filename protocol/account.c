@@ -62,6 +62,7 @@ struct acme_err acme_account_new(struct acme_exchange *x)
         return acme_exchange_refuse(
             x, ACME_PROBLEM_ACCOUNT_DOES_NOT_EXIST,
             "There is no account with this key here; register (newAccount) at this server");
+    TRY(acme_account_key_check(x, &x->jwk));
     const char *terms = x->service->config->terms_of_service;
     bool agreed = acme_json_bool(x->payload, "termsOfServiceAgreed", false);
     if (terms != NULL && !agreed)
