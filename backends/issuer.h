@@ -64,8 +64,19 @@ struct acme_step {
     const char *upstream_ref; /* the upstream's number for the request once known, else NULL */
 };
 
+/* OAuth 2 client credentials (RFC 6749 section 4.4). The transport fetches the token and puts it into the
+ * Authorization field of each call. One object is one token: whoever shares it shares the token. */
+struct acme_oauth {
+    const char *token_url;
+    const char *client_id;
+    const char *client_secret; /* never logged */
+    const char *scope;         /* NULL: none */
+    const char *audience;      /* NULL: none */
+};
+
 /* What the transport needs to reach an upstream; performing it is server/'s. All may be NULL. */
 struct acme_transport {
+    const struct acme_oauth *oauth; /* lives as long as calls may be made */
     const char *ca_file;
     const char *proxy;
     const char *client_cert_file;

@@ -153,6 +153,16 @@ static struct acme_err parse_dns(struct acme_arena *arena, const char *value, st
     return acme_ok();
 }
 
+/* IPv4-mapped and IPv4-compatible (RFC 4291 section 2.5.5): one host, two names, and in certificates never
+ * compared with the plain address. ::, ::1 and what else begins with 0.0 are IPv6's own. */
+static bool is_v4_in_v6(const unsigned char raw[16])
+{
+    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+    static const unsigned char compatible[12] = {0};
+    return memcmp(raw, mapped, sizeof mapped) == 0 ||
+           (memcmp(raw, compatible, sizeof compatible) == 0 && (raw[12] != 0 || raw[13] != 0));
+}
+
 static struct acme_err parse_ip(struct acme_arena *arena, const char *value, struct acme_identifier *ret,
                                 const char **ret_why)
 {
@@ -161,6 +171,13 @@ static struct acme_err parse_ip(struct acme_arena *arena, const char *value, str
     int family = strchr(value, ':') != NULL ? AF_INET6 : AF_INET;
     if (inet_pton(family, value, raw) != 1) {
         *ret_why = "not an IPv4 or IPv6 address";
+        return acme_err(ACME_E_FORMAT);
+    }
+    if (family == AF_INET6 && is_v4_in_v6(raw)) {
+        ENSURE(inet_ntop(AF_INET, raw + 12, text, sizeof text) != NULL, ACME_E_INTERNAL);
+        const char *why =
+            acme_arena_printf(arena, "an IPv4 address in the form of an IPv6 one; it is written %s", text);
+        *ret_why = why != NULL ? why : "an IPv4 address in the form of an IPv6 one";
         return acme_err(ACME_E_FORMAT);
     }
     ENSURE(inet_ntop(family, raw, text, sizeof text) != NULL, ACME_E_INTERNAL);
@@ -183,6 +200,26 @@ struct acme_err acme_identifier_parse(struct acme_arena *arena, const char *type
         return acme_err(ACME_E_FORMAT);
     }
     return dns ? parse_dns(arena, value, ret, ret_why) : parse_ip(arena, value, ret, ret_why);
+}
+
+const char *acme_identifier_unusable(const struct acme_identifier *identifier)
+{
+    unsigned char raw[16];
+    if (identifier->type != ACME_IDENTIFIER_IP)
+        return NULL;
+    if (inet_pton(AF_INET, identifier->value, raw) == 1) {
+        if (raw[0] == 0)
+            return "an unspecified address";
+        if (raw[0] >= 224)
+            return raw[0] < 240 ? "a multicast address" : "a reserved or broadcast address";
+        return NULL;
+    }
+    if (inet_pton(AF_INET6, identifier->value, raw) != 1)
+        return "not an IPv4 or IPv6 address";
+    static const unsigned char unspecified[16] = {0};
+    if (memcmp(raw, unspecified, sizeof raw) == 0)
+        return "an unspecified address";
+    return raw[0] == 0xff ? "a multicast address" : NULL;
 }
 
 bool acme_identifier_equal(const struct acme_identifier *a, const struct acme_identifier *b)

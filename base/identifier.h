@@ -17,11 +17,17 @@ const char *acme_identifier_type_name(enum acme_identifier_type type);
 /** acme_identifier_parse(arena, type_name, value, ret, ret_why): check and normalise a client's identifier.
  *  dns: at most 253 octets, labels of 1..63 letters, digits and inner hyphens (and no underscore),
  * lower-cased, at least one letter in the last label (so no IPv4 address), "*." only in front and not before
- * a single label. "xn--" labels must be syntactically possible A-labels. Owns: ret->value in `arena`;
- * *ret_why a static or arena string naming the mistake. Errors: UNSUPPORTED (type), FORMAT (value), NOMEM.
- * Thread: any. */
+ * a single label. "xn--" labels must be syntactically possible A-labels.
+ *  ip: dotted decimal, or IPv6 brought into its canonical form (RFC 5952 section 4; who may only write that,
+ * RFC 8738 section 3, compares); IPv4-mapped and -compatible IPv6 addresses are refused. Owns: ret->value in
+ * `arena`; *ret_why a static or arena string naming the mistake. Errors: UNSUPPORTED (type), FORMAT (value),
+ * NOMEM. Thread: any. */
 struct acme_err acme_identifier_parse(struct acme_arena *arena, const char *type_name, const char *value,
                                       struct acme_identifier *ret, const char **ret_why) ACME_MUST_USE;
+
+/** acme_identifier_unusable(identifier): why no certificate can be for this address (unspecified, multicast,
+ * broadcast, reserved), or NULL: it may be one of a host, or is a name. Static. Thread: any. */
+const char *acme_identifier_unusable(const struct acme_identifier *identifier);
 
 bool acme_identifier_equal(const struct acme_identifier *a, const struct acme_identifier *b);
 bool acme_identifier_is_wildcard(const struct acme_identifier *identifier);

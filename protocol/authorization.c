@@ -132,6 +132,7 @@ static struct acme_err start(struct acme_exchange *x, const struct acme_challeng
         .kind = ACME_JOB_VALIDATE,
         .subject_id = challenge->id,
         .queue = ACME_VALIDATION_QUEUE,
+        .share = x->account.id,
         .run_at_ms = x->now_ms,
         .created_ms = x->now_ms,
     };

@@ -4,6 +4,7 @@
 
 static const struct acme_challenge_type types[] = {
     {.name = "http-01", .bit = ACME_CHALLENGE_HTTP_01, .ip = true},
+    {.name = "tls-alpn-01", .bit = ACME_CHALLENGE_TLS_ALPN_01, .ip = true},
 };
 
 const struct acme_challenge_type *acme_challenge_type_at(size_t index)

@@ -136,6 +136,7 @@ static struct acme_err commit(struct acme_exchange *x, const struct acme_profile
         .kind = ACME_JOB_ISSUE,
         .subject_id = issuance_id,
         .queue = profile->issuer,
+        .share = order->account_id,
         .run_at_ms = x->now_ms,
         .created_ms = x->now_ms,
     };

@@ -14,7 +14,8 @@ struct acme_profile {
     const char *name; /* [a-z0-9-]{1,32}: stands in URLs and in clients' command lines */
     const char *description;
     const char *issuer;
-    unsigned challenges; /* of enum acme_challenge_bit */
+    unsigned challenges;  /* of enum acme_challenge_bit */
+    unsigned identifiers; /* bits 1 << enum acme_identifier_type; 0: every type */
     struct acme_key_policy keys;
     int64_t validity_ms;
     bool allow_requested_dates; /* an order may ask for notBefore and notAfter, within validity_ms */

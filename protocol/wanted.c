@@ -34,6 +34,26 @@ struct acme_err acme_wanted_profile(struct acme_exchange *x)
     return acme_ok();
 }
 
+static bool accepts(const struct acme_profile *profile, enum acme_identifier_type type)
+{
+    return profile->identifiers == 0 || (profile->identifiers & 1U << type) != 0;
+}
+
+static bool accepts_type(const struct acme_profile *profile, const char *name)
+{
+    for (unsigned type = 0; type < ACME_IDENTIFIER_TYPE_COUNT; type++)
+        if (strcmp(acme_identifier_type_name(type), name) == 0)
+            return accepts(profile, type);
+    return false;
+}
+
+static const char *accepted_types(const struct acme_profile *profile)
+{
+    bool dns = accepts(profile, ACME_IDENTIFIER_DNS);
+    bool ip = accepts(profile, ACME_IDENTIFIER_IP);
+    return dns && ip ? "dns, ip" : acme_identifier_type_name(ip ? ACME_IDENTIFIER_IP : ACME_IDENTIFIER_DNS);
+}
+
 struct acme_err acme_wanted_identifier(struct acme_exchange *x, const cJSON *item,
                                        struct acme_complaints *complaints, struct acme_identifier *ret)
 {
@@ -42,19 +62,33 @@ struct acme_err acme_wanted_identifier(struct acme_exchange *x, const cJSON *ite
     if (type == NULL || value == NULL)
         return acme_exchange_refuse(x, ACME_PROBLEM_MALFORMED,
                                     "Every identifier must be an object with the strings type and value");
-    if (strcmp(type, acme_identifier_type_name(ACME_IDENTIFIER_DNS)) != 0)
+    if (!accepts_type(x->profile, type))
         return acme_complaints_add(
             x, complaints, ACME_PROBLEM_UNSUPPORTED_IDENTIFIER, type, value,
             acme_arena_printf(x->arena,
-                              "Identifiers of type \"%s\" are not supported (\"%s\"); use dns names",
-                              acme_exchange_show(x, type), acme_exchange_show(x, value)));
+                              "Identifiers of type \"%s\" are not supported (\"%s\"); the profile "
+                              "\"%s\" accepts: %s",
+                              acme_exchange_show(x, type), acme_exchange_show(x, value), x->profile->name,
+                              accepted_types(x->profile)));
     const char *why = "";
+    bool ip = strcmp(type, acme_identifier_type_name(ACME_IDENTIFIER_IP)) == 0;
     struct acme_err err = acme_identifier_parse(x->arena, type, value, ret, &why);
     if (err.code == ACME_E_FORMAT)
-        return acme_complaints_add(x, complaints, ACME_PROBLEM_REJECTED_IDENTIFIER, type, value,
-                                   acme_arena_printf(x->arena, "The name \"%s\" is not valid: %s",
-                                                     acme_exchange_show(x, value), why));
+        return acme_complaints_add(
+            x, complaints, ip ? ACME_PROBLEM_MALFORMED : ACME_PROBLEM_REJECTED_IDENTIFIER, type, value,
+            acme_arena_printf(x->arena, "The %s \"%s\" is not valid: %s", ip ? "address" : "name",
+                              acme_exchange_show(x, value), why));
     TRY(err);
+    if (ip && strcmp(ret->value, value) != 0)
+        return acme_complaints_add(
+            x, complaints, ACME_PROBLEM_MALFORMED, type, value,
+            acme_arena_printf(x->arena, "The address \"%s\" is not in the canonical form (RFC 5952): \"%s\"",
+                              acme_exchange_show(x, value), ret->value));
+    why = acme_identifier_unusable(ret);
+    if (why != NULL)
+        return acme_complaints_add(
+            x, complaints, ACME_PROBLEM_REJECTED_IDENTIFIER, type, value,
+            acme_arena_printf(x->arena, "There are no certificates for %s: it is %s", ret->value, why));
     if (!acme_authz_provable(x->profile, ret))
         return acme_complaints_add(
             x, complaints, ACME_PROBLEM_REJECTED_IDENTIFIER, type, value,
@@ -73,7 +107,7 @@ static struct acme_err refuse_duplicates(struct acme_exchange *x, const struct a
         for (size_t j = 0; j < i; j++)
             if (acme_identifier_equal(&list[i], &list[j]))
                 return acme_exchange_refuse(x, ACME_PROBLEM_MALFORMED,
-                                            "The name \"%s\" is there twice; name each identifier once",
+                                            "The identifier \"%s\" is there twice; name each once",
                                             list[i].value);
     return acme_ok();
 }

@@ -171,12 +171,27 @@ static void check_keys(struct acme_config_reader *reader, const struct acme_yaml
                          "expected at least one kind of key to be allowed, found all of them false");
 }
 
+/* SCM takes no addresses: better to refuse them at newOrder than after the validation. */
+static void choose_identifiers(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                               const struct acme_issuer_config *issuer, struct acme_profile *profile)
+{
+    const unsigned dns = 1U << ACME_IDENTIFIER_DNS;
+    const unsigned ip = 1U << ACME_IDENTIFIER_IP;
+    bool scm = issuer != NULL && issuer->type == ACME_ISSUER_SCM;
+    if (node == NULL)
+        profile->identifiers = scm ? dns : dns | ip;
+    else if (scm && (profile->identifiers & ip) != 0)
+        acme_mistake_add(reader->mistakes, node->line, node->column,
+                         "expected only dns for a profile whose issuer is of type scm, found ip");
+}
+
 static void read_profile(struct objects *objects, const struct acme_yaml_node *node,
                          struct acme_profile *profile)
 {
     struct acme_config_reader *reader = objects->reader;
     const struct acme_config *config = objects->config;
-    *profile = (struct acme_profile){.challenges = ACME_CHALLENGE_HTTP_01, .keys = acme_key_policy_default};
+    *profile = (struct acme_profile){.challenges = ACME_CHALLENGE_HTTP_01 | ACME_CHALLENGE_TLS_ALPN_01,
+                                     .keys = acme_key_policy_default};
     if (node->kind != ACME_YAML_MAPPING) {
         acme_config_wrong(reader, node, "a mapping with name and issuer");
         return;
@@ -186,6 +201,7 @@ static void read_profile(struct objects *objects, const struct acme_yaml_node *n
     acme_config_fill(reader, &acme_config_profile_table, node, issuer != NULL ? objects->kinds[at] : 0,
                      profile);
     check_keys(reader, acme_yaml_get(node, "keys"), &profile->keys);
+    choose_identifiers(reader, acme_yaml_get(node, "identifiers"), issuer, profile);
     if (profile->description == NULL)
         profile->description = profile->name;
     if (issuer == NULL)

@@ -169,7 +169,7 @@ static const struct acme_config_key validation_keys[] = {
      .offset = AT(max_concurrency),
      .min = 1,
      .max = 10000,
-     .standard = 256,
+     .standard = 1024,
      .unit = "validations"},
 };
 static const struct acme_config_table validation_table = {validation_keys, COUNT(validation_keys), NULL};
@@ -418,6 +418,29 @@ static void read_challenges(struct acme_config_reader *reader, const struct acme
     profile->challenges = challenges;
 }
 
+static void read_identifiers(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                             void *object)
+{
+    static const char expected[] = "a list of identifier types: dns, ip";
+    struct acme_profile *profile = object;
+    if (node->kind != ACME_YAML_SEQUENCE || node->count == 0) {
+        acme_config_wrong(reader, node, expected);
+        return;
+    }
+    unsigned identifiers = 0;
+    for (const struct acme_yaml_node *item = node->first; item != NULL; item = item->next) {
+        unsigned type = 0;
+        while (type < ACME_IDENTIFIER_TYPE_COUNT &&
+               (item->kind != ACME_YAML_SCALAR || strcmp(acme_identifier_type_name(type), item->text) != 0))
+            type++;
+        if (type < ACME_IDENTIFIER_TYPE_COUNT)
+            identifiers |= 1U << type;
+        else
+            acme_config_wrong(reader, item, "dns or ip");
+    }
+    profile->identifiers = identifiers;
+}
+
 #define AT(field) offsetof(struct acme_key_policy, field)
 
 static const struct acme_config_key policy_keys[] = {
@@ -456,6 +479,7 @@ static const struct acme_config_key profile_keys[] = {
     {.name = "issuer", .type = ACME_CONFIG_LATER},
     {.name = "description", .type = ACME_CONFIG_TEXT, .offset = AT(description)},
     {.name = "challenges", .type = ACME_CONFIG_READ, .read = read_challenges},
+    {.name = "identifiers", .type = ACME_CONFIG_READ, .read = read_identifiers},
     {.name = "validity_days",
      .type = ACME_CONFIG_INT64,
      .applies = ACME_CONFIG_KIND_LOCAL,

@@ -100,25 +100,25 @@ void acme_fetch_target_finish(struct acme_fetch_target *target)
     target->url = NULL;
 }
 
-bool acme_fetch_target_addresses(const struct acme_fetch_target *target, struct acme_ip_list *ret)
+bool acme_fetch_host_addresses(const char *host, struct acme_ip_list *ret)
 {
     struct acme_ip ip = {.family = AF_INET};
-    if (inet_pton(AF_INET, target->host, ip.bytes) == 1) {
+    if (inet_pton(AF_INET, host, ip.bytes) == 1) {
         *ret = (struct acme_ip_list){.ip = {ip}, .count = 1};
         return true;
     }
     ip.family = AF_INET6;
-    if (inet_pton(AF_INET6, target->host, ip.bytes) == 1) {
+    if (inet_pton(AF_INET6, host, ip.bytes) == 1) {
         *ret = (struct acme_ip_list){.ip = {ip}, .count = 1};
         return true;
     }
     static const char local[] = "localhost";
-    size_t len = strlen(target->host);
-    if (len > 0 && target->host[len - 1] == '.')
+    size_t len = strlen(host);
+    if (len > 0 && host[len - 1] == '.')
         len--;
     size_t local_len = sizeof local - 1;
-    if (len < local_len || memcmp(target->host + len - local_len, local, local_len) != 0 ||
-        (len > local_len && target->host[len - local_len - 1] != '.'))
+    if (len < local_len || memcmp(host + len - local_len, local, local_len) != 0 ||
+        (len > local_len && host[len - local_len - 1] != '.'))
         return false;
     *ret = (struct acme_ip_list){
         .ip = {{.family = AF_INET6, .bytes = {[15] = 1}}, {.family = AF_INET, .bytes = {127, 0, 0, 1}}},

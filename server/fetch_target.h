@@ -23,8 +23,8 @@ struct acme_err acme_fetch_target_read(CURLU *url, int http_port, int https_port
                                        char why[ACME_FETCH_WHY_SIZE]) ACME_MUST_USE;
 void acme_fetch_target_finish(struct acme_fetch_target *target);
 
-/** acme_fetch_target_addresses(target, ret): the addresses known without DNS: of a literal, or of localhost
+/** acme_fetch_host_addresses(host, ret): the addresses known without DNS: of a literal, or of localhost
  * and the names below it (RFC 6761 section 6.3; IPv6 first). False when DNS has to be asked. */
-bool acme_fetch_target_addresses(const struct acme_fetch_target *target, struct acme_ip_list *ret);
+bool acme_fetch_host_addresses(const char *host, struct acme_ip_list *ret);
 
 #endif

@@ -22,6 +22,7 @@ struct created_job {
     char id[ACME_ID_SIZE];
     char subject_id[ACME_ID_SIZE];
     char queue[33];
+    char share[ACME_ID_SIZE];
     struct acme_job job;
 };
 enum { JOBS_PER_REQUEST = 2 };
@@ -45,12 +46,14 @@ void acme_frontend_job_created(void *context, const struct acme_job *job)
     struct created_job *copy = &created[created_count];
     if (!copy_text(copy->id, sizeof copy->id, job->id) ||
         !copy_text(copy->subject_id, sizeof copy->subject_id, job->subject_id) ||
-        !copy_text(copy->queue, sizeof copy->queue, job->queue))
+        !copy_text(copy->queue, sizeof copy->queue, job->queue) ||
+        !copy_text(copy->share, sizeof copy->share, job->share == NULL ? "" : job->share))
         return;
     copy->job = *job;
     copy->job.id = copy->id;
     copy->job.subject_id = copy->subject_id;
     copy->job.queue = copy->queue;
+    copy->job.share = copy->share;
     copy->job.state = NULL;
     created_count++;
 }

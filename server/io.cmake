@@ -16,8 +16,13 @@ set(SERVER_IO_SOURCES
     outbound_call.c
     outbound_fetch.c
     outbound_multi.c
+    outbound_reach.c
+    outbound_tls.c
+    outbound_token.c
     outbound_transfer.c
     pool.c
     port.c
     resolver.c
-    thread.c)
+    shares.c
+    thread.c
+    upstream_gate.c)

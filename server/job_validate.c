@@ -71,7 +71,8 @@ void acme_validate_failed(struct active_job *job, enum acme_problem_type type, b
 
 static const struct acme_validate_method *find_method(const char *type)
 {
-    static const struct acme_validate_method *const methods[] = {&acme_validate_http01};
+    static const struct acme_validate_method *const methods[] = {&acme_validate_http01,
+                                                                 &acme_validate_tls_alpn01};
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         if (strcmp(methods[i]->type, type) == 0)
             return methods[i];

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "server/outbound_internal.h"
+#include "server/outbound_token.h"
 #include "server/thread.h"
 
 #include <stdlib.h>
@@ -123,6 +124,7 @@ static struct acme_err init(struct acme_outbound *outbound, const struct acme_ou
     outbound->wake = event_new(outbound->base, outbound->inbox.fd, EV_READ | EV_PERSIST, on_wake, outbound);
     ENSURE(outbound->wake != NULL && event_add(outbound->wake, NULL) == 0, ACME_E_NOMEM);
     TRY(acme_outbound_multi_init(outbound));
+    TRY(acme_outbound_tls_init(outbound));
     TRY(acme_resolver_create(outbound->base, options->resolvers, options->resolver_count,
                              &outbound->resolver));
     return acme_thread_start("outbound", run, outbound, &outbound->thread);
@@ -130,8 +132,10 @@ static struct acme_err init(struct acme_outbound *outbound, const struct acme_ou
 
 static void finish(struct acme_outbound *outbound)
 {
+    acme_tokens_finish(outbound);
     acme_resolver_destroy(outbound->resolver);
     acme_outbound_multi_finish(outbound);
+    acme_outbound_tls_finish(outbound);
     if (outbound->wake != NULL)
         event_free(outbound->wake);
     if (outbound->base != NULL)

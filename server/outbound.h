@@ -44,6 +44,9 @@ struct acme_outbound_result {
     const char *detail; /* what was seen, fit for a problem document: addresses, port, libcurl's reason; never
                            header values */
     const char *final_url; /* fetch: the URL answered, after redirects */
+    /* probe, OK only: */
+    struct acme_bytes alpn;        /* the protocol the peer chose; empty: none */
+    struct acme_bytes certificate; /* DER; empty: it has shown none */
 };
 
 /* Called once per call on the outbound thread; `result` is valid only during it. Must not block. */
@@ -74,6 +77,22 @@ struct acme_fetch {
  * only; TLS certificates are not verified (RFC 8555 section 8.3 leaves it open, and the client asking has
  * none yet). No proxy, no cookies, no reuse of connections. Errors: as above. */
 struct acme_err acme_outbound_fetch(struct acme_outbound *outbound, const struct acme_fetch *fetch,
+                                    acme_outbound_done done, void *context) ACME_MUST_USE;
+
+struct acme_probe {
+    const char *host; /* a DNS name, or an address (IPv6 without brackets) */
+    int port;
+    const char *server_name; /* SNI */
+    const char *alpn;        /* the one protocol that is offered */
+    int timeout_ms;          /* for all of it */
+    size_t max_bytes;        /* read during the handshake */
+};
+
+/** acme_outbound_probe(outbound, probe, done, context): a TLS handshake (1.2 or newer) to see the peer's
+ * certificate, which is not verified; then the connection is closed, and nothing else is sent. Addresses are
+ * found and checked as for fetches, and the next one is tried only when there is no connection to one.
+ * Errors: as above. */
+struct acme_err acme_outbound_probe(struct acme_outbound *outbound, const struct acme_probe *probe,
                                     acme_outbound_done done, void *context) ACME_MUST_USE;
 
 #endif

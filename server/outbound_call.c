@@ -1,5 +1,5 @@
 /* Calls to upstreams. */
-#include "server/outbound_internal.h"
+#include "server/outbound_token.h"
 
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -16,7 +16,11 @@ enum {
 struct call {
     struct acme_outbound_task task;
     struct acme_transfer transfer;
-    struct curl_slist *fields; /* ours to the last byte, to be wiped */
+    struct acme_token_waiter token_waiter;
+    const struct acme_oauth *oauth; /* NULL: none */
+    char *bearer;                   /* the token it was made with */
+    bool token_renewed;             /* after the upstream had refused the first one */
+    struct curl_slist *fields;      /* ours to the last byte, to be wiped */
     char *method;
     char *url;
     void *body;
@@ -38,16 +42,22 @@ static void wipe(char *text)
     free(text);
 }
 
+static void drop_first_field(struct call *call)
+{
+    struct curl_slist *field = call->fields;
+    call->fields = field->next;
+    wipe(field->data);
+    free(field);
+}
+
 static void destroy_call(struct acme_outbound_task *task)
 {
     struct call *call = (struct call *)task;
+    acme_token_cancel(&call->token_waiter);
     acme_transfer_finish(&call->transfer);
-    while (call->fields != NULL) {
-        struct curl_slist *field = call->fields;
-        call->fields = field->next;
-        wipe(field->data);
-        free(field);
-    }
+    while (call->fields != NULL)
+        drop_first_field(call);
+    wipe(call->bearer);
     if (call->body != NULL)
         OPENSSL_cleanse(call->body, call->body_len);
     free(call->body);
@@ -69,14 +79,6 @@ static void finish_call(struct call *call, enum acme_outbound_failure failure, c
         result.reply = &reply;
     }
     acme_outbound_finish(&call->task, &result);
-}
-
-static void on_complete(struct acme_transfer *transfer, CURLcode code)
-{
-    struct call *call = (struct call *)((char *)transfer - offsetof(struct call, transfer));
-    char detail[ACME_TRANSFER_DETAIL_SIZE];
-    enum acme_outbound_failure failure = acme_transfer_judge(transfer, code, detail);
-    finish_call(call, failure, detail);
 }
 
 static bool set_method(const struct call *call, CURL *easy)
@@ -123,16 +125,6 @@ static bool set_options(struct call *call, CURL *easy)
     return set;
 }
 
-static void start_call(struct acme_outbound_task *task)
-{
-    struct call *call = (struct call *)task;
-    call->transfer.complete = on_complete;
-    if (acme_failed(acme_transfer_init(&call->transfer, call->max_reply_bytes)) ||
-        !set_options(call, call->transfer.easy) ||
-        acme_failed(acme_transfer_start(&call->transfer, task->outbound->multi)))
-        finish_call(call, ACME_OUTBOUND_CONNECT, "the call could not be set up");
-}
-
 static bool copy_text(const char *text, char **ret)
 {
     if (text != NULL)
@@ -156,6 +148,81 @@ static bool add_field(struct call *call, const char *name, const char *separator
     field->next = call->fields;
     call->fields = field;
     return true;
+}
+
+static void on_complete(struct acme_transfer *transfer, CURLcode code);
+
+static void perform(struct call *call)
+{
+    call->transfer.complete = on_complete;
+    if (acme_failed(acme_transfer_init(&call->transfer, call->max_reply_bytes)) ||
+        !set_options(call, call->transfer.easy) ||
+        acme_failed(acme_transfer_start(&call->transfer, call->task.outbound->multi)))
+        finish_call(call, ACME_OUTBOUND_CONNECT, "the call could not be set up");
+}
+
+static void on_token(struct acme_token_waiter *waiter, const char *bearer, enum acme_outbound_failure kind,
+                     const char *failure)
+{
+    struct call *call = (struct call *)((char *)waiter - offsetof(struct call, token_waiter));
+    if (bearer == NULL) {
+        finish_call(call, kind, failure);
+        return;
+    }
+    if (call->bearer != NULL)
+        drop_first_field(call); /* the refused one */
+    wipe(call->bearer);
+    call->bearer = strdup(bearer);
+    if (call->bearer == NULL || !add_field(call, "Authorization", ": Bearer ", bearer))
+        finish_call(call, ACME_OUTBOUND_CONNECT, "out of memory");
+    else
+        perform(call);
+}
+
+static void ask_for_token(struct call *call)
+{
+    const struct acme_transport transport = {.oauth = call->oauth,
+                                             .ca_file = call->ca_file,
+                                             .proxy = call->proxy,
+                                             .client_cert_file = call->client_cert_file,
+                                             .client_key_file = call->client_key_file};
+    call->token_waiter.ready = on_token;
+    acme_token_get(call->task.outbound, &transport, &call->token_waiter);
+}
+
+/* A token may be withdrawn before its time. A request that was refused for its token was not acted upon, so
+ * even what must not happen twice may be sent once more. */
+static bool wants_new_token(const struct call *call, enum acme_outbound_failure failure)
+{
+    long status = 0;
+    if (call->oauth == NULL || call->token_renewed || failure != ACME_OUTBOUND_OK)
+        return false;
+    curl_easy_getinfo(call->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
+    return status == 401;
+}
+
+static void on_complete(struct acme_transfer *transfer, CURLcode code)
+{
+    struct call *call = (struct call *)((char *)transfer - offsetof(struct call, transfer));
+    char detail[ACME_TRANSFER_DETAIL_SIZE];
+    enum acme_outbound_failure failure = acme_transfer_judge(transfer, code, detail);
+    if (!wants_new_token(call, failure)) {
+        finish_call(call, failure, detail);
+        return;
+    }
+    call->token_renewed = true;
+    acme_token_forget(call->task.outbound, call->oauth, call->bearer);
+    acme_transfer_finish(&call->transfer);
+    ask_for_token(call);
+}
+
+static void start_call(struct acme_outbound_task *task)
+{
+    struct call *call = (struct call *)task;
+    if (call->oauth != NULL)
+        ask_for_token(call);
+    else
+        perform(call);
 }
 
 static bool is_one_line(const char *text)
@@ -188,6 +255,7 @@ static struct acme_err copy_call(struct call *call, const struct acme_transport 
                copy_text(transport->client_cert_file, &call->client_cert_file) &&
                copy_text(transport->client_key_file, &call->client_key_file),
            ACME_E_NOMEM);
+    call->oauth = transport->oauth;
     call->has_body = from->body.data != NULL;
     if (call->has_body && from->body.len > 0) {
         call->body = malloc(from->body.len);

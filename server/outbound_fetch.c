@@ -8,40 +8,26 @@
 #include "server/outbound_internal.h"
 
 #include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { MAX_VISITS = 32, TRIED_SIZE = 1024, PIN_SIZE = 80 };
+enum { MAX_VISITS = 32, PIN_SIZE = 80 };
 
 struct fetch {
     struct acme_outbound_task task;
     struct acme_fetch options; /* `url` is ours */
-    int64_t deadline_ms;
     CURLU *url;
     struct acme_fetch_target target;
     char *visited[MAX_VISITS];
     size_t visits;
-    struct acme_lookup *lookup; /* not NULL while under way */
-    struct event *lookup_timer;
-    struct acme_ip_list addresses;
-    size_t next_address;
+    struct acme_reach reach;
     struct acme_transfer transfer;
     struct curl_slist *pin;
-    struct acme_buf tried; /* what became of the addresses so far */
 };
 
-static void attempt(struct fetch *fetch);
+static void attempt(struct acme_reach *reach);
 static void visit(struct fetch *fetch);
-
-static int64_t monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void end_transfer(struct fetch *fetch)
 {
@@ -53,16 +39,12 @@ static void end_transfer(struct fetch *fetch)
 static void destroy_fetch(struct acme_outbound_task *task)
 {
     struct fetch *fetch = (struct fetch *)task;
-    if (fetch->lookup != NULL)
-        acme_lookup_cancel(fetch->lookup);
-    if (fetch->lookup_timer != NULL)
-        event_free(fetch->lookup_timer);
+    acme_reach_finish(&fetch->reach);
     end_transfer(fetch);
     acme_fetch_target_finish(&fetch->target);
     curl_url_cleanup(fetch->url);
     for (size_t i = 0; i < fetch->visits; i++)
         free(fetch->visited[i]);
-    acme_buf_finish(&fetch->tried);
     free((char *)(uintptr_t)fetch->options.url);
     free(fetch);
 }
@@ -76,7 +58,7 @@ static void fail(struct fetch *fetch, enum acme_outbound_failure failure, const 
 
 static void fail_without_memory(struct fetch *fetch)
 {
-    fail(fetch, ACME_OUTBOUND_CONNECT, "the request could not be set up");
+    fail(fetch, ACME_OUTBOUND_CONNECT, ACME_OUTBOUND_NO_MEMORY);
 }
 
 static void fail_before(struct fetch *fetch, const char *what, const char *why)
@@ -94,14 +76,6 @@ static void succeed(struct fetch *fetch)
                                           .detail = fetch->transfer.peer,
                                           .final_url = fetch->target.url};
     acme_outbound_finish(&fetch->task, &result);
-}
-
-static void note_tried(struct fetch *fetch, const char *detail)
-{
-    if (fetch->tried.len > 0)
-        acme_buf_str(&fetch->tried, "; ");
-    acme_buf_str(&fetch->tried, detail);
-    fetch->tried.failed = false; /* what does not fit is left out */
 }
 
 static bool is_redirect(const struct acme_http_reply *reply)
@@ -150,13 +124,13 @@ static void on_complete(struct acme_transfer *transfer, CURLcode code)
             succeed(fetch);
         return;
     }
-    note_tried(fetch, detail);
-    if (failure == ACME_OUTBOUND_CONNECT && fetch->next_address < fetch->addresses.count) {
+    acme_reach_note(&fetch->reach, detail);
+    if (failure == ACME_OUTBOUND_CONNECT && acme_reach_has_next(&fetch->reach)) {
         end_transfer(fetch);
-        attempt(fetch);
+        attempt(&fetch->reach);
         return;
     }
-    fail(fetch, failure, acme_buf_cstr(&fetch->tried));
+    fail(fetch, failure, acme_reach_tried(&fetch->reach));
 }
 
 /* "::HOST:PORT" in CURLOPT_CONNECT_TO: whatever the URL says, connect there. CURLOPT_RESOLVE would put the
@@ -173,14 +147,12 @@ static bool pin_address(struct fetch *fetch, const struct acme_ip *ip)
     return fetch->pin != NULL;
 }
 
-static bool set_options(struct fetch *fetch, CURL *easy, int64_t left_ms)
+static bool set_options(struct fetch *fetch, CURL *easy, int64_t left_ms, int64_t connect_ms)
 {
-    size_t untried = fetch->addresses.count - fetch->next_address + 1;
     bool set = curl_easy_setopt(easy, CURLOPT_URL, fetch->target.url) == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_CONNECT_TO, fetch->pin) == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)left_ms) == CURLE_OK;
-    set = set && curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(left_ms / (int64_t)untried) + 1) ==
-                     CURLE_OK;
+    set = set && curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms) == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK;
@@ -195,43 +167,17 @@ static bool set_options(struct fetch *fetch, CURL *easy, int64_t left_ms)
     return set;
 }
 
-static bool is_allowed(struct fetch *fetch, const struct acme_ip *ip)
+static void attempt(struct acme_reach *reach)
 {
-    struct sockaddr_in in = {.sin_family = AF_INET};
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
-    const struct sockaddr *address = (const struct sockaddr *)&in6;
-    if (ip->family == AF_INET) {
-        memcpy(&in.sin_addr, ip->bytes, 4);
-        address = (const struct sockaddr *)&in;
-    } else {
-        memcpy(&in6.sin6_addr, ip->bytes, 16);
-    }
-    const char *why = NULL;
-    if (acme_address_allowed(fetch->task.outbound->policy, address, &why))
-        return true;
-    char text[INET6_ADDRSTRLEN] = "?";
-    char detail[ACME_TRANSFER_DETAIL_SIZE];
-    (void)inet_ntop(ip->family, ip->bytes, text, sizeof text);
-    (void)snprintf(detail, sizeof detail,
-                   ip->family == AF_INET6 ? "[%s]:%d: not contacted, it is %s"
-                                          : "%s:%d: not contacted, it is %s",
-                   text, fetch->target.port, why);
-    note_tried(fetch, detail);
-    return false;
-}
-
-static void attempt(struct fetch *fetch)
-{
-    int64_t left_ms = fetch->deadline_ms - monotonic_ms();
-    if (left_ms <= 0) {
-        note_tried(fetch, "the time limit is over");
-        fail(fetch, ACME_OUTBOUND_TIMEOUT, acme_buf_cstr(&fetch->tried));
+    struct fetch *fetch = (struct fetch *)((char *)reach - offsetof(struct fetch, reach));
+    int64_t left_ms = 0;
+    int64_t connect_ms = 0;
+    const struct acme_ip *ip = acme_reach_next(reach, &left_ms, &connect_ms);
+    if (ip == NULL)
         return;
-    }
-    const struct acme_ip *ip = &fetch->addresses.ip[fetch->next_address++];
     fetch->transfer.complete = on_complete;
     if (acme_failed(acme_transfer_init(&fetch->transfer, fetch->options.max_bytes)) ||
-        !pin_address(fetch, ip) || !set_options(fetch, fetch->transfer.easy, left_ms)) {
+        !pin_address(fetch, ip) || !set_options(fetch, fetch->transfer.easy, left_ms, connect_ms)) {
         fail_without_memory(fetch);
         return;
     }
@@ -240,58 +186,9 @@ static void attempt(struct fetch *fetch)
         fail_without_memory(fetch);
 }
 
-/* The addresses are known: try those that the policy allows. */
-static void connect_to(struct fetch *fetch, const struct acme_ip_list *addresses)
+static void unreachable(struct acme_reach *reach, enum acme_outbound_failure failure, const char *detail)
 {
-    fetch->addresses.count = 0;
-    fetch->next_address = 0;
-    for (size_t i = 0; i < addresses->count; i++)
-        if (is_allowed(fetch, &addresses->ip[i]))
-            fetch->addresses.ip[fetch->addresses.count++] = addresses->ip[i];
-    if (fetch->addresses.count > 0)
-        attempt(fetch);
-    else
-        fail(fetch, ACME_OUTBOUND_DENIED, acme_buf_cstr(&fetch->tried));
-}
-
-static void on_lookup(void *context, const struct acme_ip_list *addresses, const char *why)
-{
-    struct fetch *fetch = context;
-    fetch->lookup = NULL;
-    event_del(fetch->lookup_timer);
-    if (addresses->count > 0)
-        connect_to(fetch, addresses);
-    else
-        fail(fetch, ACME_OUTBOUND_DNS, why);
-}
-
-static void on_lookup_timeout(evutil_socket_t fd, short what, void *context)
-{
-    (void)fd;
-    (void)what;
-    struct fetch *fetch = context;
-    acme_lookup_cancel(fetch->lookup);
-    fetch->lookup = NULL;
-    char detail[ACME_TRANSFER_DETAIL_SIZE];
-    (void)snprintf(detail, sizeof detail, "timed out looking up A and AAAA for %s", fetch->target.host);
-    fail(fetch, ACME_OUTBOUND_DNS, detail);
-}
-
-static void look_up(struct fetch *fetch)
-{
-    int64_t left_ms = fetch->deadline_ms - monotonic_ms();
-    if (left_ms < 1)
-        left_ms = 1;
-    const struct timeval left = {.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000};
-    if (fetch->lookup_timer == NULL)
-        fetch->lookup_timer = event_new(fetch->task.outbound->base, -1, 0, on_lookup_timeout, fetch);
-    if (fetch->lookup_timer == NULL || event_add(fetch->lookup_timer, &left) != 0) {
-        fail_without_memory(fetch);
-        return;
-    }
-    if (acme_failed(acme_resolver_lookup(fetch->task.outbound->resolver, fetch->target.host, on_lookup, fetch,
-                                         &fetch->lookup)))
-        fail(fetch, ACME_OUTBOUND_DNS, "the DNS resolver of this server does not work");
+    fail((struct fetch *)((char *)reach - offsetof(struct fetch, reach)), failure, detail);
 }
 
 static bool remember_visit(struct fetch *fetch)
@@ -330,8 +227,6 @@ static void visit(struct fetch *fetch)
     }
     acme_fetch_target_finish(&fetch->target);
     fetch->target = target;
-    acme_buf_finish(&fetch->tried);
-    acme_buf_init(&fetch->tried, TRIED_SIZE);
     if (was_visited(fetch)) {
         fail(fetch, ACME_OUTBOUND_REDIRECTS, "the redirects lead in a circle");
         return;
@@ -340,17 +235,16 @@ static void visit(struct fetch *fetch)
         fail_without_memory(fetch);
         return;
     }
-    struct acme_ip_list known;
-    if (acme_fetch_target_addresses(&fetch->target, &known))
-        connect_to(fetch, &known);
-    else
-        look_up(fetch);
+    acme_reach_start(&fetch->reach, fetch->target.host, fetch->target.port);
 }
 
 static void start_fetch(struct acme_outbound_task *task)
 {
     struct fetch *fetch = (struct fetch *)task;
-    fetch->deadline_ms = monotonic_ms() + fetch->options.timeout_ms;
+    fetch->reach = (struct acme_reach){.outbound = task->outbound,
+                                       .attempt = attempt,
+                                       .failed = unreachable,
+                                       .deadline_ms = acme_outbound_now_ms() + fetch->options.timeout_ms};
     fetch->url = curl_url();
     if (fetch->url == NULL) {
         fail_without_memory(fetch);
@@ -375,7 +269,6 @@ struct acme_err acme_outbound_fetch(struct acme_outbound *outbound, const struct
     copy->options = *fetch;
     if (copy->options.max_redirects > MAX_VISITS - 1)
         copy->options.max_redirects = MAX_VISITS - 1;
-    acme_buf_init(&copy->tried, TRIED_SIZE);
     copy->options.url = strdup(fetch->url);
     struct acme_err err = acme_err(ACME_E_NOMEM);
     if (copy->options.url != NULL)

@@ -53,26 +53,10 @@ static size_t on_header(char *data, size_t unit, size_t count, void *context)
     return size;
 }
 
-static void note_peer(struct acme_transfer *transfer, const struct sockaddr *address)
-{
-    char text[INET6_ADDRSTRLEN] = "?";
-    if (address->sa_family == AF_INET) {
-        struct sockaddr_in in;
-        memcpy(&in, address, sizeof in);
-        (void)inet_ntop(AF_INET, &in.sin_addr, text, sizeof text);
-        (void)snprintf(transfer->peer, sizeof transfer->peer, "%s:%d", text, ntohs(in.sin_port));
-    } else if (address->sa_family == AF_INET6) {
-        struct sockaddr_in6 in6;
-        memcpy(&in6, address, sizeof in6);
-        (void)inet_ntop(AF_INET6, &in6.sin6_addr, text, sizeof text);
-        (void)snprintf(transfer->peer, sizeof transfer->peer, "[%s]:%d", text, ntohs(in6.sin6_port));
-    }
-}
-
 static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct acme_transfer *transfer = context;
-    note_peer(transfer, &address->addr);
+    acme_address_text(&address->addr, transfer->peer);
     if (purpose != CURLSOCKTYPE_IPCXN ||
         (transfer->policy != NULL &&
          !acme_address_allowed(transfer->policy, &address->addr, &transfer->denied)))

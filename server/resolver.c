@@ -143,8 +143,8 @@ static int set_options(struct ub_ctx *unbound)
         {"infra-keep-probing:", "yes"}, /* forwarders that come back are
                                            used again at once */
         /* Names whose DNS never answers hold a place for seconds: room for many of them beside the living. */
-        {"outgoing-range:", "1024"},
-        {"num-queries-per-thread:", "2048"},
+        {"outgoing-range:", "3072"},
+        {"num-queries-per-thread:", "6144"},
     };
     int failure = 0;
     for (size_t i = 0; i < sizeof options / sizeof *options && failure == 0; i++)

@@ -10,8 +10,6 @@
 
 enum {
     KNOWN_BUCKETS = 1024,
-    HANDED_MAX =
-        10000, /* jobs kept in memory beyond a queue's limit; the rest comes back when its lease ends */
     RECHECK_MS = 30 * 1000, /* look at the store this often even when nothing is known to be due */
     STORE_RETRY_MS = 1000,
     FOREIGN_AT_ONCE = 16,
@@ -146,16 +144,68 @@ static void due_at(struct job_queue *queue, int64_t at_ms)
         queue->next_due_ms = at_ms;
 }
 
+/* ---- places ---- */
+
+/* With the lock held. */
+static size_t used_places(const struct job_queue *queue)
+{
+    return queue->active + queue->reserved;
+}
+
+static bool has_place_for(const struct job_queue *queue, const char *share)
+{
+    size_t used = used_places(queue);
+    return queue->keep_room
+               ? acme_shares_allow(acme_shares_count(queue->shares, share), queue->max_active, used)
+               : used < queue->max_active;
+}
+
+static const char *share_of(const struct acme_job *job)
+{
+    return job->share != NULL ? job->share : "";
+}
+
+/* With the lock held, and a place free: put the job to work. False without memory: it is then left to the end
+ * of its lease. */
+static bool begin(struct job_queue *queue, const struct acme_job *leased)
+{
+    struct acme_runner *runner = queue->runner;
+    struct active_job *job = copy_job(runner, queue, leased);
+    if (job == NULL)
+        return false;
+    void (*run)(void *) = job->kind == ACME_JOB_ISSUE ? acme_job_issue_run : acme_job_validate_run;
+    if (acme_failed(acme_shares_enter(queue->shares, share_of(leased), &job->share))) {
+        free_job(job);
+        return false;
+    }
+    if (runner->pool == NULL || acme_failed(acme_pool_submit(runner->pool, run, job))) {
+        acme_shares_leave(queue->shares, job->share);
+        free_job(job);
+        return false;
+    }
+    queue->active++;
+    LIST_INSERT_HEAD(bucket_of(runner, job->id), job, known_entry);
+    runner->known_count++;
+    return true;
+}
+
 /* ---- ends of a run ---- */
 
 static void forget(struct active_job *job, int64_t next_run_ms)
 {
     struct acme_runner *runner = job->runner;
+    struct job_queue *queue = job->queue;
     pthread_mutex_lock(&runner->lock);
     LIST_REMOVE(job, known_entry);
     runner->known_count--;
-    job->queue->active--;
-    due_at(job->queue, next_run_ms);
+    queue->active--;
+    queue->ended++;
+    acme_shares_leave(queue->shares, job->share);
+    due_at(queue, next_run_ms);
+    if (queue->blocked) {
+        queue->blocked = false;
+        due_at(queue, now_ms(runner));
+    }
     pthread_cond_signal(&runner->changed);
     pthread_mutex_unlock(&runner->lock);
     free_job(job);
@@ -185,69 +235,66 @@ void acme_job_submit(struct active_job *job, void (*run)(void *job))
 
 /* ---- the scheduler ---- */
 
-/* With the lock held: put a copied job to work. */
-static void begin(struct job_queue *queue, struct active_job *job)
+struct claim_rule {
+    struct job_queue *queue;
+    size_t room;
+};
+
+/* Asked by the store while it claims, on whichever thread does the write; nobody writes with the lock held.
+ */
+static bool may_take(void *context, const char *share, size_t taken, size_t taken_in_all)
 {
-    struct acme_runner *runner = job->runner;
-    queue->active++;
-    void (*run)(void *) = job->kind == ACME_JOB_ISSUE ? acme_job_issue_run : acme_job_validate_run;
-    if (runner->pool == NULL || acme_failed(acme_pool_submit(runner->pool, run, job))) {
-        LIST_REMOVE(job, known_entry);
-        runner->known_count--;
-        queue->active--;
-        free_job(job);
-    }
+    const struct claim_rule *rule = context;
+    struct job_queue *queue = rule->queue;
+    if (!queue->keep_room)
+        return true;
+    pthread_mutex_lock(&queue->runner->lock);
+    size_t used = used_places(queue) - rule->room + taken_in_all;
+    bool allowed =
+        acme_shares_allow(acme_shares_count(queue->shares, share) + taken, queue->max_active, used);
+    pthread_mutex_unlock(&queue->runner->lock);
+    return allowed;
 }
 
-static void begin_handed(struct job_queue *queue)
-{
-    struct active_job *job;
-    while (queue->active < queue->max_active && (job = TAILQ_FIRST(&queue->handed)) != NULL) {
-        TAILQ_REMOVE(&queue->handed, job, entry);
-        queue->handed_count--;
-        begin(queue, job);
-    }
-}
-
-static void remember(struct acme_runner *runner, struct active_job *job)
-{
-    LIST_INSERT_HEAD(bucket_of(runner, job->id), job, known_entry);
-    runner->known_count++;
-}
-
-/* Lease what is due in the store and start it. Called without the lock, which is taken for the result. */
+/* Lease up to `room` jobs that are due in the store and start them. Called with the lock, which is given back
+ * for the while; the places are reserved meanwhile. */
 static void claim(struct acme_runner *runner, struct job_queue *queue, size_t room)
 {
+    queue->next_due_ms = 0;
+    queue->reserved += room;
+    uint64_t ended = queue->ended;
+    pthread_mutex_unlock(&runner->lock);
     ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(ACME_JOB_ARENA_BYTES);
     int64_t now = now_ms(runner);
     int64_t next = now + STORE_RETRY_MS;
     struct acme_lease lease = {.owner = runner->options.owner, .until_ms = now + runner->options.lease_ms};
+    struct claim_rule rule = {.queue = queue, .room = room};
     struct acme_job *jobs = NULL;
     size_t count = 0;
     struct acme_err err = acme_err(ACME_E_NOMEM);
+    queue->turns.may_take = may_take;
+    queue->turns.context = &rule;
     if (arena != NULL)
-        err = acme_store_jobs_claim(runner->options.store, arena, queue->name, now, &lease, room, &jobs,
-                                    &count);
-    if (!acme_failed(err)) {
-        err = acme_store_jobs_next(runner->options.store, queue->name, &next);
-    }
+        err = acme_store_jobs_claim(runner->options.store, arena, queue->name, now, &lease, room,
+                                    &queue->turns, &jobs, &count);
+    if (!acme_failed(err))
+        err = acme_store_jobs_next(runner->options.store, queue->name, now, &next);
     if (acme_failed(err))
         acme_log(ERROR, "jobs could not be read", LOG_STR("queue", queue->name),
                  LOG_STR("code", acme_code_name(err.code)));
     pthread_mutex_lock(&runner->lock);
-    due_at(queue, next);
-    for (size_t i = 0; i < count; i++) {
-        if (is_known(runner, jobs[i].id))
-            continue;
-        struct active_job *job = copy_job(runner, queue, &jobs[i]);
-        if (job == NULL)
-            continue; /* comes back when its lease ends */
-        remember(runner, job);
-        TAILQ_INSERT_HEAD(&queue->handed, job, entry); /* the room may have been taken meanwhile */
-        queue->handed_count++;
+    queue->reserved -= room;
+    for (size_t i = 0; i < count && !runner->quiet; i++) {
+        if (!is_known(runner, jobs[i].id))
+            (void)begin(queue, &jobs[i]);
     }
-    begin_handed(queue);
-    pthread_mutex_unlock(&runner->lock);
+    due_at(queue, next);
+    if (acme_failed(err) || !queue->turns.left_due)
+        return;
+    if (count > 0 || queue->ended != ended)
+        due_at(queue, now); /* look again at once */
+    else
+        queue->blocked = true;
 }
 
 static void wait_until(struct acme_runner *runner, int64_t delay_ms)
@@ -269,20 +316,13 @@ static int64_t schedule(struct acme_runner *runner)
     int64_t delay = RECHECK_MS;
     for (size_t i = 0; i < runner->queue_count && !runner->quiet; i++) {
         struct job_queue *queue = &runner->queues[i];
-        /* What is due in the store has waited before: it gets half of the free places, and what was handed
-         * over the rest. */
-        if (queue->active < queue->max_active && queue->next_due_ms != 0 &&
+        if (used_places(queue) < queue->max_active && queue->next_due_ms != 0 &&
             queue->next_due_ms <= now_ms(runner)) {
-            size_t room = (size_t)(queue->max_active - queue->active);
-            if (queue->handed_count > 0)
-                room = (room + 1) / 2;
-            queue->next_due_ms = 0;
-            pthread_mutex_unlock(&runner->lock);
+            /* The other half is for what is handed over meanwhile. */
+            size_t room = (queue->max_active - used_places(queue) + 1) / 2;
             claim(runner, queue, room);
-            pthread_mutex_lock(&runner->lock);
         }
-        begin_handed(queue);
-        if (queue->active < queue->max_active && queue->next_due_ms != 0) {
+        if (used_places(queue) < queue->max_active && queue->next_due_ms != 0) {
             int64_t left = queue->next_due_ms - now_ms(runner);
             if (left < delay)
                 delay = left < 1 ? 1 : left;
@@ -313,24 +353,31 @@ static void *scheduler_main(void *argument)
 
 /* ---- life of the runner ---- */
 
-static void set_queue(struct acme_runner *runner, size_t index, const char *name,
-                      const struct acme_issuer *issuer, int max)
+static struct acme_err set_queue(struct acme_runner *runner, size_t index, const char *name,
+                                 const struct acme_issuer *issuer, int max)
 {
     struct job_queue *queue = &runner->queues[index];
-    queue->name = name;
-    queue->issuer = issuer;
-    queue->max_active = max;
-    queue->next_due_ms = now_ms(runner); /* look at once: an earlier run may have left work */
-    TAILQ_INIT(&queue->handed);
+    *queue = (struct job_queue){.runner = runner,
+                                .name = name,
+                                .issuer = issuer,
+                                .max_active = (size_t)max,
+                                /* look at once: an earlier run may have left work */
+                                .next_due_ms = now_ms(runner),
+                                .shares = acme_shares_create()};
+    ENSURE(queue->shares != NULL, ACME_E_NOMEM);
+    return acme_ok();
 }
 
-static void set_known_queues(struct acme_runner *runner)
+static struct acme_err set_known_queues(struct acme_runner *runner)
 {
     const struct acme_runner_options *options = &runner->options;
-    set_queue(runner, 0, ACME_VALIDATION_QUEUE, NULL, options->validation_max_concurrency);
+    TRY(set_queue(runner, 0, ACME_VALIDATION_QUEUE, NULL, options->validation_max_concurrency));
+    /* A validation lasts as long as the host that is asked pleases: 10 s. */
+    runner->queues[0].keep_room = true;
     for (size_t i = 0; i < options->issuer_count; i++)
-        set_queue(runner, i + 1, options->issuers[i]->name, options->issuers[i],
-                  options->issuers[i]->max_concurrency);
+        TRY(set_queue(runner, i + 1, options->issuers[i]->name, options->issuers[i],
+                      options->issuers[i]->max_concurrency));
+    return acme_ok();
 }
 
 /* An issuer that was taken out of the configuration leaves jobs behind. They get queues without an issuer:
@@ -346,15 +393,14 @@ static struct acme_err add_foreign_queues(struct acme_runner *runner)
     size_t known = runner->queue_count;
     struct job_queue *queues = calloc(known + count, sizeof *queues);
     ENSURE(queues != NULL, ACME_E_NOMEM);
-    free(runner->queues);
     runner->queues = queues;
-    set_known_queues(runner);
+    TRY(set_known_queues(runner));
     for (size_t i = 0; i < count; i++) {
         if (queue_named(runner, names[i]) != NULL)
             continue;
         acme_log(WARN, "orders wait for an issuer that the configuration does not have",
                  LOG_STR("issuer", names[i]));
-        set_queue(runner, runner->queue_count++, names[i], NULL, FOREIGN_AT_ONCE);
+        TRY(set_queue(runner, runner->queue_count++, names[i], NULL, FOREIGN_AT_ONCE));
     }
     return acme_ok();
 }
@@ -370,7 +416,7 @@ static struct acme_err start(struct acme_runner *runner)
     TRY(add_foreign_queues(runner));
     size_t places = 0;
     for (size_t i = 0; i < runner->queue_count; i++)
-        places += (size_t)runner->queues[i].max_active;
+        places += runner->queues[i].max_active;
     /* Every active job is queued at most once, so this pool never refuses one. */
     TRY(acme_pool_create("job", options->threads, places, &runner->pool));
     ENSURE(pthread_create(&runner->scheduler, NULL, scheduler_main, runner) == 0, ACME_E_IO);
@@ -399,19 +445,39 @@ struct acme_err acme_runner_start(const struct acme_runner_options *options, str
     return acme_ok();
 }
 
+/* True when the job runs now, or shall not; false when it has to wait for its turn. */
+static bool begin_handed(struct acme_runner *runner, struct job_queue *queue, const struct acme_job *job)
+{
+    /* Where places are not kept free for newcomers, they do not pass those who wait already. */
+    bool others_first = !queue->keep_room && queue->next_due_ms != 0 && queue->next_due_ms <= now_ms(runner);
+    if (runner->quiet || is_known(runner, job->id))
+        return true;
+    if (others_first || !has_place_for(queue, share_of(job)))
+        return false;
+    (void)begin(queue, job);
+    return true;
+}
+
 void acme_runner_hand(struct acme_runner *runner, const struct acme_job *job)
 {
-    pthread_mutex_lock(&runner->lock);
     struct job_queue *queue = queue_named(runner, job->queue);
-    if (queue != NULL && !runner->quiet && queue->handed_count < HANDED_MAX && !is_known(runner, job->id)) {
-        struct active_job *copy = copy_job(runner, queue, job);
-        if (copy != NULL) {
-            remember(runner, copy);
-            TAILQ_INSERT_TAIL(&queue->handed, copy, entry);
-            queue->handed_count++;
-            begin_handed(queue);
-        }
-    }
+    if (queue == NULL)
+        return;
+    pthread_mutex_lock(&runner->lock);
+    bool settled = begin_handed(runner, queue, job);
+    pthread_mutex_unlock(&runner->lock);
+    if (settled)
+        return;
+    int64_t now = now_ms(runner);
+    if (acme_failed(acme_store_job_wait(runner->options.store, job->id, runner->options.owner, job->state,
+                                        now, job->attempts)))
+        return; /* it comes back when its lease ends */
+    pthread_mutex_lock(&runner->lock);
+    if (queue->reserved > 0 || has_place_for(queue, share_of(job)))
+        due_at(queue, now); /* a place became free, or a claim that may not have seen it is under way */
+    else
+        queue->blocked = true;
+    pthread_cond_signal(&runner->changed);
     pthread_mutex_unlock(&runner->lock);
 }
 
@@ -419,16 +485,6 @@ void acme_runner_quiesce(struct acme_runner *runner)
 {
     pthread_mutex_lock(&runner->lock);
     runner->quiet = true;
-    for (size_t i = 0; i < runner->queue_count; i++) {
-        struct active_job *job;
-        while ((job = TAILQ_FIRST(&runner->queues[i].handed)) != NULL) {
-            TAILQ_REMOVE(&runner->queues[i].handed, job, entry);
-            LIST_REMOVE(job, known_entry);
-            runner->known_count--;
-            free_job(job);
-        }
-        runner->queues[i].handed_count = 0;
-    }
     pthread_mutex_unlock(&runner->lock);
 }
 
@@ -444,9 +500,8 @@ void acme_runner_stop(struct acme_runner *runner)
 {
     if (runner == NULL)
         return;
-    if (runner->queues != NULL)
-        acme_runner_quiesce(runner);
     pthread_mutex_lock(&runner->lock);
+    runner->quiet = true;
     runner->stopping = true;
     struct acme_pool *pool = runner->pool;
     runner->pool =
@@ -464,6 +519,8 @@ void acme_runner_destroy(struct acme_runner *runner)
         return;
     pthread_cond_destroy(&runner->changed);
     pthread_mutex_destroy(&runner->lock);
+    for (size_t i = 0; runner->queues != NULL && i < runner->queue_count; i++)
+        acme_shares_destroy(runner->queues[i].shares);
     free(runner->queues);
     acme_arena_destroy(runner->names);
     free(runner);

@@ -20,7 +20,7 @@ struct acme_runner_options {
     size_t issuer_count;
     int validation_max_concurrency;
     int http_port;  /* of http-01 */
-    int https_port; /* of redirects to https */
+    int https_port; /* of redirects to https, and of tls-alpn-01 */
     int64_t authz_lifetime_ms;
     const char *quarantine_dir; /* certificates that failed their check are kept there */
     int threads;
@@ -36,8 +36,10 @@ struct acme_runner_options {
 struct acme_err acme_runner_start(const struct acme_runner_options *options,
                                   struct acme_runner **ret) ACME_MUST_USE;
 
-/** acme_runner_hand(runner, job): run a job that was just committed with a lease of ours. The job is copied.
- * When memory or room is short it is left to the end of its lease. Thread: any. */
+/** acme_runner_hand(runner, job): run a job that was just committed with a lease of ours, at once when there
+ * is a place for it; else it goes back to the store (a write), to be claimed when its turn comes. The job is
+ * copied. When memory is short it is left to the end of its lease. Thread: any that may write to the store.
+ */
 void acme_runner_hand(struct acme_runner *runner, const struct acme_job *job);
 
 /** acme_runner_quiesce(runner): start nothing more; what runs may end. */

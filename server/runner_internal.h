@@ -3,6 +3,7 @@
 #define ACME_SERVER_RUNNER_INTERNAL_H
 
 #include "server/runner.h"
+#include "server/shares.h"
 
 #include "base/id.h"
 #include "base/json.h"
@@ -13,22 +14,27 @@
 enum { ACME_JOB_ARENA_BYTES = 4 * 1024 * 1024 };
 
 struct job_queue {
+    struct acme_runner *runner;
     const char *name;
     const struct acme_issuer *issuer; /* NULL: the validation queue, or an issuer no longer configured */
-    int max_active;
-    int active;
-    int64_t next_due_ms;             /* 0: nothing known to be due ever */
-    TAILQ_HEAD(, active_job) handed; /* leased to us, waiting for a free place */
-    size_t handed_count;
+    size_t max_active;
+    size_t active;
+    size_t reserved;            /* places for what is being claimed */
+    bool keep_room;             /* no account may take all places: acme_shares_allow */
+    bool blocked;               /* what is due waits for a job to end */
+    uint64_t ended;             /* jobs so far */
+    int64_t next_due_ms;        /* 0: nothing known to be due ever */
+    struct acme_shares *shares; /* of what is active */
+    struct acme_turns turns;    /* of the claims; touched by the scheduler only */
 };
 
 /* One leased job while this process works on it. Touched by one thread at a time: a job thread, then the
  * outbound thread that brings an answer, then a job thread again. */
 struct active_job {
-    TAILQ_ENTRY(active_job) entry;      /* in job_queue.handed */
     LIST_ENTRY(active_job) known_entry; /* in the runner's table of known ids */
     struct acme_runner *runner;
     struct job_queue *queue;
+    struct acme_share *share; /* in its queue's shares */
     struct acme_arena *arena; /* for the whole run of this lease */
     struct acme_arena
         *reply_arena; /* the answer of the last call, until the step that reads it is over; NULL: none */

@@ -23,6 +23,7 @@ struct acme_validate_method {
 };
 
 extern const struct acme_validate_method acme_validate_http01;
+extern const struct acme_validate_method acme_validate_tls_alpn01;
 
 /** acme_validate_end(job): the verdict is in job->validate. Thread: any that may touch the job; the store is
  * written on a job thread. */

@@ -8,17 +8,23 @@
 static const char *const kind_words[] = {[ACME_JOB_VALIDATE] = "validate", [ACME_JOB_ISSUE] = "issue"};
 _Static_assert(sizeof kind_words / sizeof kind_words[0] == ACME_JOB_KIND_COUNT, "a word per kind");
 
-enum { MAX_CLAIM = 256 };
+enum {
+    MAX_CLAIM = 256,
+    MAX_SHARES_SEEN = 4096 /* by one claim: the write connection is everybody's */
+};
+
+#define NO_SHARE "-" /* as in schema_2 */
 
 struct acme_err acme_store_job_insert(struct acme_db *db, const struct acme_job *job, enum acme_job_kind kind,
                                       const char *subject_id, const struct acme_lease *lease, int64_t now_ms)
 {
     return acme_db_run(db, NULL,
                        "INSERT INTO jobs (id, kind, subject_id, queue, state, intent, attempts, run_at_ms,"
-                       " created_ms, owner, due_ms) VALUES ($1, $2, $3, $4, NULL, 0, 0, $5, $6, $7, $8)",
+                       " created_ms, owner, due_ms, share)"
+                       " VALUES ($1, $2, $3, $4, NULL, 0, 0, $5, $6, $7, $8, $9)",
                        DB_TEXT(job->id), DB_TEXT(kind_words[kind]), DB_TEXT(subject_id), DB_TEXT(job->queue),
                        DB_INT(now_ms), DB_INT(job->created_ms), DB_TEXT(lease->owner),
-                       DB_INT(lease->until_ms));
+                       DB_INT(lease->until_ms), DB_TEXT(job->share == NULL ? NO_SHARE : job->share));
 }
 
 struct acme_err acme_store_job_delete(struct acme_db *db, const char *job_id, const char *owner,
@@ -57,13 +63,21 @@ struct acme_err acme_store_jobs_recover(struct acme_store *store, size_t *ret_co
     return acme_ok();
 }
 
+struct share {
+    const char *name;
+    size_t wanted;
+};
+
 struct claim {
     struct acme_arena *arena;
     const char *queue;
     int64_t now_ms;
     const struct acme_lease *lease;
     size_t limit;
-    struct acme_job *jobs;
+    struct acme_turns *turns;
+    struct share *shares; /* `limit` places */
+    size_t share_count;
+    struct acme_job *jobs; /* likewise */
     size_t count;
 };
 
@@ -79,6 +93,7 @@ static void job_from_row(struct acme_db_stmt *stmt, struct acme_arena *arena, st
         .attempts = (int)acme_db_int(stmt, 6),
         .run_at_ms = acme_db_int(stmt, 7),
         .created_ms = acme_db_int(stmt, 8),
+        .share = acme_db_text(stmt, arena, 9),
     };
 }
 
@@ -91,18 +106,78 @@ static int older_first(const void *a, const void *b)
     return strcmp(left->id, right->id);
 }
 
-static struct acme_err claim(struct acme_db *db, void *arg)
+static bool may_take(const struct claim *request, const struct share *share, size_t taken_in_all)
 {
-    struct claim *request = arg;
+    const struct acme_turns *turns = request->turns;
+    return turns->may_take == NULL ||
+           turns->may_take(turns->context, share->name, share->wanted, taken_in_all);
+}
+
+/* The shares beyond `after` (and up to `last`, unless NULL) that have due jobs and may take one, until there
+ * are enough. The index is walked in leaps from share to share, however many jobs each has. */
+static struct acme_err find_shares(struct acme_db *db, struct claim *request, const char *after,
+                                   const char *last)
+{
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
     bool row = false;
     TRY(acme_db_query(
         db, &stmt,
+        "WITH RECURSIVE leap (share) AS ("
+        " SELECT MIN(share) FROM jobs WHERE queue = $1 AND share > $2"
+        " UNION ALL"
+        " SELECT (SELECT MIN(j.share) FROM jobs j WHERE j.queue = $1 AND j.share > leap.share) FROM leap"
+        " WHERE leap.share IS NOT NULL AND ($3 = '' OR leap.share < $3))"
+        " SELECT share FROM leap WHERE share IS NOT NULL AND ($3 = '' OR share <= $3) AND EXISTS"
+        " (SELECT 1 FROM jobs d WHERE d.queue = $1 AND d.share = leap.share AND d.due_ms <= $4) LIMIT $5",
+        DB_TEXT(request->queue), DB_TEXT(after), DB_TEXT(last == NULL ? "" : last), DB_INT(request->now_ms),
+        DB_INT(MAX_SHARES_SEEN)));
+    for (;;) {
+        TRY(acme_db_next(stmt, &row));
+        if (!row)
+            return acme_ok();
+        struct share share = {.name = acme_db_text(stmt, request->arena, 0)};
+        TRY(acme_db_row_check(stmt));
+        if (!may_take(request, &share, request->share_count)) {
+            request->turns->left_due = true;
+            continue;
+        }
+        if (request->share_count == request->limit) {
+            request->turns->left_due = true;
+            return acme_ok();
+        }
+        share.wanted = 1;
+        request->shares[request->share_count++] = share;
+    }
+}
+
+/* Everybody has one; deal out the rest in rounds. */
+static void deal(struct claim *request)
+{
+    size_t taken = request->share_count;
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < request->share_count && taken < request->limit; i++) {
+            if (!may_take(request, &request->shares[i], taken))
+                continue;
+            request->shares[i].wanted++;
+            taken++;
+            more = true;
+        }
+    }
+}
+
+static struct acme_err claim_share(struct acme_db *db, struct claim *request, const struct share *share)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    bool row = false;
+    size_t before = request->count;
+    TRY(acme_db_query(
+        db, &stmt,
         "UPDATE jobs SET owner = $1, due_ms = $2 WHERE id IN (SELECT id FROM jobs"
-        " WHERE queue = $3 AND due_ms <= $4 ORDER BY due_ms, id LIMIT $5)"
-        " RETURNING id, kind, subject_id, queue, state, intent, attempts, run_at_ms, created_ms",
+        " WHERE queue = $3 AND share = $4 AND due_ms <= $5 ORDER BY due_ms, id LIMIT $6)"
+        " RETURNING id, kind, subject_id, queue, state, intent, attempts, run_at_ms, created_ms, share",
         DB_TEXT(request->lease->owner), DB_INT(request->lease->until_ms), DB_TEXT(request->queue),
-        DB_INT(request->now_ms), DB_INT((int64_t)request->limit)));
+        DB_TEXT(share->name), DB_INT(request->now_ms), DB_INT((int64_t)share->wanted)));
     for (;;) {
         TRY(acme_db_next(stmt, &row));
         if (!row)
@@ -110,40 +185,64 @@ static struct acme_err claim(struct acme_db *db, void *arg)
         ENSURE(request->count < request->limit, ACME_E_INTERNAL);
         job_from_row(stmt, request->arena, &request->jobs[request->count++]);
     }
+    if (request->count - before == share->wanted)
+        request->turns->left_due = true; /* perhaps */
     return acme_db_row_check(stmt);
+}
+
+static struct acme_err claim(struct acme_db *db, void *arg)
+{
+    struct claim *request = arg;
+    request->turns->left_due = false;
+    TRY(find_shares(db, request, request->turns->last, NULL));
+    if (request->share_count < request->limit && request->turns->last[0] != '\0')
+        TRY(find_shares(db, request, "", request->turns->last));
+    deal(request);
+    for (size_t i = 0; i < request->share_count; i++)
+        TRY(claim_share(db, request, &request->shares[i]));
+    return acme_ok();
 }
 
 struct acme_err acme_store_jobs_claim(struct acme_store *store, struct acme_arena *arena, const char *queue,
                                       int64_t now_ms, const struct acme_lease *lease, size_t limit,
-                                      struct acme_job **ret, size_t *ret_count)
+                                      struct acme_turns *turns, struct acme_job **ret, size_t *ret_count)
 {
     struct claim request = {.arena = arena,
                             .queue = queue,
                             .now_ms = now_ms,
                             .lease = lease,
-                            .limit = limit < MAX_CLAIM ? limit : MAX_CLAIM};
+                            .limit = limit < MAX_CLAIM ? limit : MAX_CLAIM,
+                            .turns = turns};
     ENSURE(limit > 0, ACME_E_INTERNAL);
     request.jobs = acme_arena_alloc(arena, request.limit * sizeof(struct acme_job));
-    ENSURE(request.jobs, ACME_E_NOMEM);
+    request.shares = acme_arena_alloc(arena, request.limit * sizeof(struct share));
+    ENSURE(request.jobs != NULL && request.shares != NULL, ACME_E_NOMEM);
     TRY(acme_writer_run(&store->writer, claim, &request));
+    if (request.share_count > 0) {
+        const char *last = request.shares[request.share_count - 1].name;
+        ENSURE(strlen(last) < sizeof turns->last, ACME_E_INTERNAL);
+        memcpy(turns->last, last, strlen(last) + 1);
+    }
     qsort(request.jobs, request.count, sizeof(struct acme_job), older_first); /* RETURNING has no order */
     *ret = request.jobs;
     *ret_count = request.count;
     return acme_ok();
 }
 
-static struct acme_err read_next(struct acme_db *db, const char *queue, int64_t *ret_ms)
+static struct acme_err read_next(struct acme_db *db, const char *queue, int64_t after_ms, int64_t *ret_ms)
 {
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
-    TRY(acme_db_one(db, &stmt, "SELECT MIN(due_ms) FROM jobs WHERE queue = $1", DB_TEXT(queue)));
+    TRY(acme_db_one(db, &stmt, "SELECT MIN(due_ms) FROM jobs WHERE queue = $1 AND due_ms > $2",
+                    DB_TEXT(queue), DB_INT(after_ms)));
     *ret_ms = acme_db_int(stmt, 0);
     return acme_ok();
 }
 
-struct acme_err acme_store_jobs_next(struct acme_store *store, const char *queue, int64_t *ret_ms)
+struct acme_err acme_store_jobs_next(struct acme_store *store, const char *queue, int64_t after_ms,
+                                     int64_t *ret_ms)
 {
     struct acme_db *db = acme_readers_acquire(&store->readers);
-    struct acme_err err = read_next(db, queue, ret_ms);
+    struct acme_err err = read_next(db, queue, after_ms, ret_ms);
     acme_readers_release(&store->readers, db);
     return err;
 }

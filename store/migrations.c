@@ -128,7 +128,11 @@ static const char schema_2[] =
     "CREATE INDEX authorizations_in_advance ON authorizations (account_id, expires_ms)"
     " WHERE status = 'pending' AND in_advance = 1;";
 
-static const char *const steps[] = {schema_1, schema_2};
+/* Whose share of its queue a job takes. Jobs of before belong to one share, nobody's. */
+static const char schema_3[] = "ALTER TABLE jobs ADD COLUMN share TEXT NOT NULL DEFAULT '-';"
+                               "CREATE INDEX jobs_share ON jobs (queue, share, due_ms);";
+
+static const char *const steps[] = {schema_1, schema_2, schema_3};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static struct acme_err read_version(struct acme_db *db, int64_t *ret)

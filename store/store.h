@@ -10,6 +10,7 @@
 #define ACME_STORE_STORE_H
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/identifier.h"
 
 struct acme_store;
@@ -80,6 +81,7 @@ struct acme_job {
     enum acme_job_kind kind;
     const char *subject_id; /* challenge id, or issuance id */
     const char *queue;      /* ACME_VALIDATION_QUEUE, or the issuer's name: what limits apply */
+    const char *share;      /* whose share of the queue it takes: the account's id; NULL: nobody's */
     const char *state;      /* the backend's saved JSON object; NULL before its first step */
     bool intent;  /* a call that must not happen twice has been announced, its outcome is not known */
     int attempts; /* real failures so far; waiting does not count */
@@ -98,15 +100,29 @@ struct acme_lease {
  * job is due. */
 struct acme_err acme_store_jobs_recover(struct acme_store *store, size_t *ret_count) ACME_MUST_USE;
 
-/** acme_store_jobs_claim(store, arena, queue, now_ms, lease, limit, ret, ret_count): lease up to `limit` jobs
- * of one queue that are due (run_at_ms <= now, no running lease), oldest first. */
+/* How a claim deals with the shares of a queue: they take turns, so that nobody waits behind another's crowd.
+ */
+struct acme_turns {
+    /** may_take(context, share, taken, taken_in_all): may one more job of `share` be claimed, beyond the
+     * `taken` of it and the `taken_in_all` claimed already? NULL: any. Must not call the store. Thread: any.
+     */
+    bool (*may_take)(void *context, const char *share, size_t taken, size_t taken_in_all);
+    void *context;
+    char last[ACME_ID_SIZE]; /* in and out: whose turn was last; "" at first */
+    bool left_due;           /* out: there may be more jobs that are due */
+};
+
+/** acme_store_jobs_claim(store, arena, queue, now_ms, lease, limit, turns, ret, ret_count): lease up to
+ * `limit` jobs of one queue that are due (run_at_ms <= now, no running lease), the shares in turn, of each
+ * its oldest; returned oldest first. */
 struct acme_err acme_store_jobs_claim(struct acme_store *store, struct acme_arena *arena, const char *queue,
                                       int64_t now_ms, const struct acme_lease *lease, size_t limit,
-                                      struct acme_job **ret, size_t *ret_count) ACME_MUST_USE;
+                                      struct acme_turns *turns, struct acme_job **ret,
+                                      size_t *ret_count) ACME_MUST_USE;
 
-/** acme_store_jobs_next(store, queue, ret_ms): when the next job of the queue can be claimed (its run_at or
- * its lease's end, whichever is later), 0 for none. A read: costs no commit. */
-struct acme_err acme_store_jobs_next(struct acme_store *store, const char *queue,
+/** acme_store_jobs_next(store, queue, after_ms, ret_ms): when the next job of the queue beyond after_ms can
+ * be claimed (its run_at or its lease's end, whichever is later), 0 for none. A read: costs no commit. */
+struct acme_err acme_store_jobs_next(struct acme_store *store, const char *queue, int64_t after_ms,
                                      int64_t *ret_ms) ACME_MUST_USE;
 
 /** acme_store_jobs_queues(store, arena, ret, ret_count): the names of all queues that have jobs. A read. */

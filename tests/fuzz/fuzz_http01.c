@@ -36,7 +36,7 @@ static void follow(const char *location)
         struct acme_ip_list list;
         REQUIRE(target.port == 80 || target.port == 443);
         REQUIRE(strncmp(target.url, "http://", 7) == 0 || strncmp(target.url, "https://", 8) == 0);
-        (void)acme_fetch_target_addresses(&target, &list);
+        (void)acme_fetch_host_addresses(target.host, &list);
         acme_fetch_target_finish(&target);
     }
     curl_url_cleanup(url);

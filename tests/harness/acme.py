@@ -12,7 +12,7 @@ import time
 import urllib.parse
 
 from harness.contract import check_contract, demand, loads
-from harness.keys import AccountKey, b64, certificate_key, csr_der
+from harness.keys import AccountKey, b64, certificate_key, csr_der, identifier
 
 JOSE = "application/jose+json"
 BAD_NONCE = "urn:ietf:params:acme:error:badNonce"
@@ -194,7 +194,7 @@ class Client:
         """(order URL, order)"""
         if self.account is None:
             self.register()
-        payload = {"identifiers": [{"type": "dns", "value": name} for name in names], **members}
+        payload = {"identifiers": [identifier(name) for name in names], **members}
         response = self.expect(self.post(self.directory["newOrder"], payload), 201)
         order = response.json
         demand(response, order["identifiers"] == payload["identifiers"], "identifiers as in the request")
@@ -220,10 +220,10 @@ class Client:
                 raise AssertionError(f"not {until} within {limit} s: {response.describe()}")
             time.sleep(pause)
 
-    def challenge_of(self, authorization_url):
-        """The http-01 challenge of an authorization."""
+    def challenge_of(self, authorization_url, kind="http-01"):
+        """The challenge of a type that an authorization offers."""
         challenges = self.fetch(authorization_url).json["challenges"]
-        return next(item for item in challenges if item["type"] == "http-01")
+        return next(item for item in challenges if item["type"] == kind)
 
     def authorize(self, order, responder, limit=30):
         """Answers the http-01 challenges of an order; returns the settled authorizations."""

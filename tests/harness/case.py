@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtensionOID
 
 from harness.acme import Client
 from harness.bridge import Bridge, program
-from harness.keys import public_der
+from harness.keys import identifier, public_der
 from harness.responder import Responder
 from scm_fixture import Simulator
 
@@ -76,7 +76,9 @@ class Case(unittest.TestCase):
         leaf = certificates[0]
         self.assertEqual(public_der(leaf), public_der(key))
         names_found = leaf.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
-        self.assertEqual(sorted(names_found.get_values_for_type(x509.DNSName)), sorted(names))
+        addresses = [str(address) for address in names_found.get_values_for_type(x509.IPAddress)]
+        self.assertEqual(sorted(names_found.get_values_for_type(x509.DNSName) + addresses), sorted(names))
+        self.assertEqual(len(names_found), len(names))
         for lower, upper in zip(certificates, certificates[1:]):
             self.assertEqual(lower.issuer, upper.subject, "the chain is out of order")
         with tempfile.TemporaryDirectory(prefix="acmebridge-chain-") as directory:
@@ -84,7 +86,8 @@ class Case(unittest.TestCase):
                 with open(os.path.join(directory, name), "w", encoding="ascii") as stream:
                     stream.write(content)
             done = subprocess.run(
-                ["openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-verify_hostname", names[0],
+                ["openssl", "verify", "-x509_strict", "-purpose", "sslserver",
+                 "-verify_ip" if identifier(names[0])["type"] == "ip" else "-verify_hostname", names[0],
                  "-no-CApath", "-no-CAstore", "-CAfile", root_file,
                  "-untrusted", os.path.join(directory, "upper.pem"), os.path.join(directory, "leaf.pem")],
                 capture_output=True, text=True, timeout=20)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import ipaddress
 import json
 
 from cryptography import x509
@@ -73,13 +74,29 @@ def certificate_key(kind="P-256"):
     return rsa.generate_private_key(65537, 2048)
 
 
+def identifier(name):
+    """The ACME identifier that a name or an address is."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return {"type": "dns", "value": name}
+    return {"type": "ip", "value": name}
+
+
+def general_name(name):
+    """The subjectAltName entry that a name or an address is."""
+    if identifier(name)["type"] == "ip":
+        return x509.IPAddress(ipaddress.ip_address(name))
+    return x509.DNSName(name)
+
+
 def csr_der(names, key, common_name=None, digest=None):
-    """A DER CSR for DNS names; the subject stays empty unless a common name is given."""
+    """A DER CSR for DNS names and addresses; the subject stays empty unless a common name is given."""
     subject = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else []
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject))
     if names:
         builder = builder.add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False)
+            x509.SubjectAlternativeName([general_name(name) for name in names]), False)
     return builder.sign(key, digest or hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 

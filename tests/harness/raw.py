@@ -11,9 +11,10 @@ from harness.contract import check_contract
 class RawConnection:
     """A TLS connection that sends any bytes and reads responses one by one."""
 
-    def __init__(self, bridge, context=None, timeout=10):
+    def __init__(self, bridge, context=None, timeout=10, source=None):
         self.bridge = bridge
-        plain = socket.create_connection(("127.0.0.1", bridge.port), timeout)
+        plain = socket.create_connection(("127.0.0.1", bridge.port), timeout,
+                                         (source, 0) if source else None)
         context = context or ssl.create_default_context(cafile=bridge.root)
         self.socket = context.wrap_socket(plain, server_hostname="localhost")
         self.reader = self.socket.makefile("rb")

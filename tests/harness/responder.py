@@ -3,6 +3,7 @@
 import dataclasses
 import http.server
 import os
+import socket
 import threading
 import time
 
@@ -20,7 +21,7 @@ class Answer:
 class Responder:
     """Serves answers by path, else what stands below `webroot`, else 404; `override` takes everything's place."""
 
-    def __init__(self, webroot=None):
+    def __init__(self, webroot=None, host="127.0.0.1", port=0):
         self.answers = {}
         self.override = None
         self.webroot = webroot
@@ -40,11 +41,12 @@ class Responder:
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True
             request_queue_size = 128
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
             def handle_error(self, *_):
                 """A validation that hangs up early is none of our errors."""
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server((host, port), Handler)
         self.port = self.server.server_port
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()

@@ -106,14 +106,63 @@ static void ip_addresses(void **state)
     expect_good("ip", "2001:DB8:0:0:0:0:0:1", "2001:db8::1");
     expect_good("ip", "2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1");
     expect_good("ip", "2001:0:0:1:0:0:0:1", "2001:0:0:1::1");
-    static const char *const bad[] = {
-        "",          "192.0.2",       "192.0.2.256", "192.0.2.01", "192.0.2.1/32",
-        "fe80::1%1", "[2001:db8::1]", "1::2::3",     " ::1",       "example.org"};
+    expect_good("ip", "::1", "::1");
+    expect_good("ip", "64:ff9b::192.0.2.1", "64:ff9b::c000:201");
+    static const char *const bad[] = {"::ffff:192.0.2.1",
+                                      "::FFFF:c000:201",
+                                      "::192.0.2.1",
+                                      "0x7f.0.0.1",
+                                      "127.1",
+                                      "2130706433",
+                                      "1:2:3:4:5:6:7:8:9",
+                                      "",
+                                      "192.0.2",
+                                      "192.0.2.256",
+                                      "192.0.2.01",
+                                      "192.0.2.1/32",
+                                      "fe80::1%1",
+                                      "[2001:db8::1]",
+                                      "1::2::3",
+                                      " ::1",
+                                      "example.org"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         expect_bad("ip", bad[i], ACME_E_FORMAT);
     expect_bad("email", "a@example.org", ACME_E_UNSUPPORTED);
     expect_bad("DNS", "example.org", ACME_E_UNSUPPORTED);
     expect_bad(NULL, "example.org", ACME_E_UNSUPPORTED);
+}
+
+static void unusable_addresses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        const char *why; /* NULL: usable */
+    } cases[] = {
+        {"0.0.0.0", "unspecified"},
+        {"0.1.2.3", "unspecified"},
+        {"224.0.0.1", "multicast"},
+        {"239.9.9.9", "multicast"},
+        {"240.0.0.1", "reserved"},
+        {"255.255.255.255", "broadcast"},
+        {"::", "unspecified"},
+        {"ff02::1", "multicast"},
+        {"1.0.0.0", NULL},
+        {"127.0.0.1", NULL},
+        {"223.255.255.255", NULL},
+        {"10.0.0.1", NULL},
+        {"::1", NULL},
+        {"2001:db8::1", NULL},
+        {"fe80::1", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct acme_identifier ip = {ACME_IDENTIFIER_IP, cases[i].value};
+        const char *why = acme_identifier_unusable(&ip);
+        if ((why == NULL) != (cases[i].why == NULL) || (why != NULL && strstr(why, cases[i].why) == NULL))
+            fail_msg("%s: %s", cases[i].value, why != NULL ? why : "usable");
+    }
+    const struct acme_identifier dns = {ACME_IDENTIFIER_DNS, "0.0.0.0.example"};
+    assert_null(acme_identifier_unusable(&dns));
 }
 
 static const struct acme_identifier list[] = {{ACME_IDENTIFIER_DNS, "b.example"},
@@ -173,7 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dns_names), cmocka_unit_test(not_dns_names), cmocka_unit_test(ip_addresses),
-        cmocka_unit_test(sets),      cmocka_unit_test(storage_form),
+        cmocka_unit_test(sets),      cmocka_unit_test(storage_form),  cmocka_unit_test(unusable_addresses),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -70,6 +70,7 @@ static void test_refused_orders(void **state)
     struct fixture *f = *state;
     struct client client = join(f);
 #define DNS(name) "{\"type\":\"dns\",\"value\":\"" name "\"}"
+#define IP(text)  "{\"identifiers\":[{\"type\":\"ip\",\"value\":\"" text "\"}]}"
 #define ONE(name) "{\"identifiers\":[" DNS(name) "]}"
     static const struct {
         const char *payload;
@@ -88,8 +89,19 @@ static void test_refused_orders(void **state)
         {"{\"identifiers\":[" DNS("a.b") "," DNS("b.b") "," DNS("c.b") "," DNS("d.b") "," DNS("e.b") "," DNS(
              "f.b") "]}",
          "malformed", "at most 5"},
-        {"{\"identifiers\":[{\"type\":\"ip\",\"value\":\"127.0.0.1\"}]}", "unsupportedIdentifier",
-         "127.0.0.1"},
+        {IP("127.0.0.01"), "malformed", "not an IPv4 or IPv6 address"},
+        {IP("2001:DB8::1"), "malformed", "\"2001:db8::1\""},
+        {IP("2001:db8:0::1"), "malformed", "\"2001:db8::1\""},
+        {IP("[2001:db8::1]"), "malformed", "not an IPv4 or IPv6 address"},
+        {IP("::ffff:192.0.2.1"), "malformed", "it is written 192.0.2.1"},
+        {IP("a.test"), "malformed", "a.test"},
+        {IP("0.0.0.0"), "rejectedIdentifier", "unspecified"},
+        {IP("224.0.0.1"), "rejectedIdentifier", "multicast"},
+        {IP("255.255.255.255"), "rejectedIdentifier", "broadcast"},
+        {IP("::"), "rejectedIdentifier", "unspecified"},
+        {IP("ff02::1"), "rejectedIdentifier", "multicast"},
+        {"{\"identifiers\":[{\"type\":\"ip\",\"value\":\"::1\"},{\"type\":\"ip\",\"value\":\"::1\"}]}",
+         "malformed", "twice"},
         {"{\"identifiers\":[{\"type\":\"x\\u0007\",\"value\":\"a\"}]}", "unsupportedIdentifier", "x\\x07"},
         {ONE(""), "rejectedIdentifier", "empty"},
         {ONE("-a.test"), "rejectedIdentifier", "-a.test"},
@@ -122,21 +134,52 @@ static void test_subproblems_name_the_identifiers(void **state)
 {
     struct fixture *f = *state;
     struct client client = join(f);
-    struct reply reply = post(
-        f, &client, BASE "/new-order",
-        "{\"identifiers\":[" DNS("good.test") ",{\"type\":\"ip\",\"value\":\"::1\"}," DNS("bad_.test") "]}");
+    struct reply reply =
+        post(f, &client, BASE "/new-order",
+             "{\"identifiers\":[" DNS("good.test") ",{\"type\":\"email\",\"value\":\"a@b\"}," DNS(
+                 "bad_.test") "]}");
     assert_problem(&reply, 400, "compound", "2 identifiers");
     const cJSON *list = acme_json_get(reply.json, "subproblems");
     assert_int_equal(cJSON_GetArraySize(list), 2);
     const cJSON *first = cJSON_GetArrayItem(list, 0);
     const cJSON *second = cJSON_GetArrayItem(list, 1);
     assert_string_equal(acme_json_str(first, "type"), "urn:ietf:params:acme:error:unsupportedIdentifier");
-    assert_string_equal(acme_json_str(acme_json_get(first, "identifier"), "value"), "::1");
+    assert_string_equal(acme_json_str(acme_json_get(first, "identifier"), "value"), "a@b");
     assert_string_equal(acme_json_str(second, "type"), "urn:ietf:params:acme:error:rejectedIdentifier");
     assert_string_equal(acme_json_str(acme_json_get(second, "identifier"), "type"), "dns");
     assert_string_equal(acme_json_str(acme_json_get(second, "identifier"), "value"), "bad_.test");
     reply = order_names(f, &client, "bad_.test worse_.test");
     assert_problem(&reply, 400, "rejectedIdentifier", "2 identifiers");
+}
+
+static void test_addresses(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    static const char *const addresses[] = {"192.0.2.1", "2001:db8::1"};
+    for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
+        struct reply order =
+            post(f, &client, BASE "/new-order",
+                 acme_arena_printf(f->arena, "{\"identifiers\":[{\"type\":\"ip\",\"value\":\"%s\"}]}",
+                                   addresses[i]));
+        assert_int_equal(order.status, 201);
+        const cJSON *named = cJSON_GetArrayItem(acme_json_get(order.json, "identifiers"), 0);
+        assert_string_equal(acme_json_str(named, "type"), "ip");
+        assert_string_equal(acme_json_str(named, "value"), addresses[i]);
+        struct reply authz = post(f, &client, item_of(&order, "authorizations", 0), "");
+        named = acme_json_get(authz.json, "identifier");
+        assert_string_equal(acme_json_str(named, "type"), "ip");
+        assert_string_equal(acme_json_str(named, "value"), addresses[i]);
+        assert_null(acme_json_get(authz.json, "wildcard"));
+    }
+    f->profiles[1].identifiers = 1U << ACME_IDENTIFIER_DNS;
+    struct reply reply = post(f, &client, BASE "/profile/other/new-order", IP("192.0.2.1"));
+    assert_problem(&reply, 400, "unsupportedIdentifier", "accepts: dns");
+    reply = post(f, &client, BASE "/profile/other/new-order", ONE("a.test"));
+    assert_int_equal(reply.status, 201);
+    f->profiles[1].identifiers = 1U << ACME_IDENTIFIER_IP;
+    reply = post(f, &client, BASE "/profile/other/new-order", ONE("a.test"));
+    assert_problem(&reply, 400, "unsupportedIdentifier", "accepts: ip");
 }
 
 static void test_profiles(void **state)
@@ -370,6 +413,7 @@ int main(void)
         T(test_zero_values_are_absent),
         T(test_refused_orders),
         T(test_subproblems_name_the_identifiers),
+        T(test_addresses),
         T(test_profiles),
         T(test_challenge_success),
         T(test_challenge_requests),

@@ -80,10 +80,11 @@ static void start_once(void **state)
     struct acme_job *jobs = NULL;
     size_t count = 0;
     struct acme_lease other = {.owner = "other", .until_ms = NOW + 120000};
-    assert_ok(acme_store_jobs_claim(f->store, f->arena, "validation", NOW + 1, &other, 10, &jobs, &count));
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "validation", NOW + 1, &other, 10,
+                                    &(struct acme_turns){.last = ""}, &jobs, &count));
     assert_int_equal(count, 0);
-    assert_ok(
-        acme_store_jobs_claim(f->store, f->arena, "validation", NOW + 60000, &other, 10, &jobs, &count));
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "validation", NOW + 60000, &other, 10,
+                                    &(struct acme_turns){.last = ""}, &jobs, &count));
     assert_int_equal(count, 1);
     assert_string_equal(jobs[0].id, job.id);
     assert_string_equal(jobs[0].subject_id, challenge);
@@ -111,11 +112,11 @@ static void progress_keeps_the_problem(void **state)
                 ACME_E_STATE);
     struct acme_job *jobs = NULL;
     size_t count = 0;
-    assert_ok(
-        acme_store_jobs_claim(f->store, f->arena, "validation", NOW + 49, &fixture_lease, 10, &jobs, &count));
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "validation", NOW + 49, &fixture_lease, 10,
+                                    &(struct acme_turns){.last = ""}, &jobs, &count));
     assert_int_equal(count, 0);
-    assert_ok(
-        acme_store_jobs_claim(f->store, f->arena, "validation", NOW + 50, &fixture_lease, 10, &jobs, &count));
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "validation", NOW + 50, &fixture_lease, 10,
+                                    &(struct acme_turns){.last = ""}, &jobs, &count));
     assert_int_equal(count, 1);
     assert_int_equal(jobs[0].attempts, 1);
 
@@ -142,7 +143,7 @@ static void last_valid_authz_makes_ready(void **state)
     assert_int_equal(authz.challenges[1].status, ACME_CHALLENGE_PENDING);
 
     int64_t next = -1;
-    assert_ok(acme_store_jobs_next(f->store, "validation", &next));
+    assert_ok(acme_store_jobs_next(f->store, "validation", 0, &next));
     assert_int_equal(next, 0);
     struct acme_job job = fixture_job(f, "validation");
     assert_code(acme_store_challenge_start(f->store, authz.challenges[1].id, &job, &fixture_lease, NOW),
@@ -182,7 +183,8 @@ static void lost_lease_changes_nothing(void **state)
     struct acme_job *jobs = NULL;
     size_t count = 0;
     struct acme_lease thief = {.owner = "thief", .until_ms = NOW + 120000};
-    assert_ok(acme_store_jobs_claim(f->store, f->arena, "validation", NOW + 60001, &thief, 1, &jobs, &count));
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "validation", NOW + 60001, &thief, 1,
+                                    &(struct acme_turns){.last = ""}, &jobs, &count));
     assert_int_equal(count, 1);
     assert_code(acme_store_challenge_finish(f->store, challenge, job.id, "me", NULL, NOW, NOW + DAY),
                 ACME_E_STATE);
@@ -242,7 +244,7 @@ static void deactivated_while_validating_stays_so(void **state)
     assert_int_equal(authz_of(f, order.authz_ids[0]).status, ACME_AUTHZ_DEACTIVATED);
     assert_int_equal(order_status(f, order.id), ACME_ORDER_INVALID);
     int64_t next = -1;
-    assert_ok(acme_store_jobs_next(f->store, "validation", &next));
+    assert_ok(acme_store_jobs_next(f->store, "validation", 0, &next));
     assert_int_equal(next, 0);
 }
 

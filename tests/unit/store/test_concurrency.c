@@ -105,7 +105,8 @@ static void *claim_jobs(void *arg)
     struct acme_lease lease = {.owner = owner, .until_ms = NOW + DAY};
     do {
         struct acme_job *jobs = NULL;
-        if (acme_failed(acme_store_jobs_claim(worker->f->store, arena, "q", NOW, &lease, 3, &jobs, &count))) {
+        if (acme_failed(acme_store_jobs_claim(worker->f->store, arena, "q", NOW, &lease, 3,
+                                              &(struct acme_turns){.last = ""}, &jobs, &count))) {
             worker->failures++;
             break;
         }

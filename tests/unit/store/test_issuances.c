@@ -62,8 +62,8 @@ static void started(void **state)
     struct acme_job *jobs = NULL;
     size_t count = 0;
     struct acme_lease later = {.owner = "later", .until_ms = NOW + 200000};
-    assert_ok(
-        acme_store_jobs_claim(f->store, f->arena, "lab", fixture_lease.until_ms, &later, 9, &jobs, &count));
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "lab", fixture_lease.until_ms, &later, 9,
+                                    &(struct acme_turns){.last = ""}, &jobs, &count));
     assert_int_equal(count, 1);
     assert_int_equal(jobs[0].kind, ACME_JOB_ISSUE);
     assert_string_equal(jobs[0].subject_id, issuance.id);
@@ -182,7 +182,7 @@ static void joined_and_issued_together(void **state)
     assert_string_equal(issuance.upstream_ref, "17");
     assert_string_equal(issuance.certificate_id, certificate.id);
     int64_t next = -1;
-    assert_ok(acme_store_jobs_next(f->store, "lab", &next));
+    assert_ok(acme_store_jobs_next(f->store, "lab", 0, &next));
     assert_int_equal(next, 0);
     assert_code(
         acme_store_issuance_issued(f->store, first.issuance.id, first.job.id, "me", "17", &certificate),

@@ -1,6 +1,8 @@
 /* store/jobs.c */
 #include "fixture.h"
 
+#include <stdio.h>
+
 /* A leased validation job: the way jobs come into the world. */
 static const char *make_job(struct fixture *f, const char *queue)
 {
@@ -17,7 +19,8 @@ static size_t claim(struct fixture *f, int64_t now_ms, const char *owner, size_t
 {
     struct acme_lease lease = {.owner = owner, .until_ms = now_ms + 60000};
     size_t count = 0;
-    assert_ok(acme_store_jobs_claim(f->store, f->arena, "q", now_ms, &lease, limit, ret, &count));
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "q", now_ms, &lease, limit,
+                                    &(struct acme_turns){.last = ""}, ret, &count));
     return count;
 }
 
@@ -54,7 +57,7 @@ static void wait_gives_back(void **state)
     assert_code(acme_store_job_wait(f->store, id, "me", "{}", NOW, 0), ACME_E_STATE);
     struct acme_job *jobs = NULL;
     int64_t next = 0;
-    assert_ok(acme_store_jobs_next(f->store, "q", &next));
+    assert_ok(acme_store_jobs_next(f->store, "q", 0, &next));
     assert_int_equal(next, NOW + 500);
     assert_int_equal(claim(f, NOW + 499, "me", 9, &jobs), 0);
     assert_int_equal(claim(f, NOW + 500, "me", 9, &jobs), 1);
@@ -90,14 +93,14 @@ static void next_knows_leases(void **state)
 {
     struct fixture *f = *state;
     int64_t next = -1;
-    assert_ok(acme_store_jobs_next(f->store, "q", &next));
+    assert_ok(acme_store_jobs_next(f->store, "q", 0, &next));
     assert_int_equal(next, 0);
     const char *id = make_job(f, "q");
-    assert_ok(acme_store_jobs_next(f->store, "q", &next));
+    assert_ok(acme_store_jobs_next(f->store, "q", 0, &next));
     assert_int_equal(next, fixture_lease.until_ms);
     (void)make_job(f, "q");
     assert_ok(acme_store_job_wait(f->store, id, "me", NULL, NOW + 7, 0));
-    assert_ok(acme_store_jobs_next(f->store, "q", &next));
+    assert_ok(acme_store_jobs_next(f->store, "q", 0, &next));
     assert_int_equal(next, NOW + 7);
 }
 
@@ -115,6 +118,112 @@ static void queues_are_listed_once(void **state)
     assert_int_equal(count, 2);
     assert_string_equal(names[0], "local");
     assert_string_equal(names[1], "sectigo");
+}
+
+/* A job of the account's share that is due at NOW + `after`. */
+static const char *make_due_job(struct fixture *f, const char *account, int after)
+{
+    const char *name = acme_arena_printf(f->arena, "%s.example.com", fixture_id(f));
+    struct acme_order order = fixture_order(f, account, (const char *const[]){name, NULL});
+    struct acme_authz authz;
+    assert_ok(acme_store_authz_get(f->store, f->arena, order.authz_ids[0], &authz));
+    struct acme_job job = fixture_job(f, "q");
+    job.share = account;
+    assert_ok(acme_store_challenge_start(f->store, authz.challenges[0].id, &job, &fixture_lease, NOW));
+    assert_ok(acme_store_job_wait(f->store, job.id, "me", NULL, NOW + after, 0));
+    return job.id;
+}
+
+static size_t claim_in_turn(struct fixture *f, size_t limit, struct acme_turns *turns, struct acme_job **ret)
+{
+    struct acme_lease lease = {.owner = "me", .until_ms = NOW + 60000};
+    size_t count = 0;
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "q", NOW + 1000, &lease, limit, turns, ret, &count));
+    return count;
+}
+
+static size_t count_share(const struct acme_job *jobs, size_t count, const char *share)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++)
+        found += strcmp(jobs[i].share, share) == 0;
+    return found;
+}
+
+static void shares_take_turns(void **state)
+{
+    struct fixture *f = *state;
+    enum { CROWD = 20 };
+    const char *a = fixture_account(f);
+    const char *b = fixture_account(f);
+    const char *c = fixture_account(f);
+    for (int i = 0; i < CROWD; i++)
+        (void)make_due_job(f, a, i);
+    const char *first_of_b = make_due_job(f, b, 100);
+    (void)make_due_job(f, b, 101);
+    (void)make_due_job(f, c, 102);
+    (void)make_due_job(f, fixture_account(f), 5000); /* not due */
+
+    struct acme_turns turns = {.last = ""};
+    struct acme_job *jobs = NULL;
+    assert_int_equal(claim_in_turn(f, 3, &turns, &jobs), 3);
+    assert_true(turns.left_due);
+    assert_int_equal(count_share(jobs, 3, a), 1);
+    assert_int_equal(count_share(jobs, 3, b), 1);
+    assert_int_equal(count_share(jobs, 3, c), 1);
+    assert_string_equal(jobs[1].id, first_of_b);
+    /* the turn goes on where it was */
+    (void)make_due_job(f, c, 103);
+    for (size_t i = 0; i < 4; i++) {
+        const char *const expected[] = {a, b, c, a};
+        assert_int_equal(claim_in_turn(f, 1, &turns, &jobs), 1);
+        assert_string_equal(jobs[0].share, expected[i]);
+    }
+    /* what the others leave is for the crowd */
+    assert_int_equal(claim_in_turn(f, 100, &turns, &jobs), CROWD - 3);
+    assert_false(turns.left_due);
+    assert_int_equal(claim_in_turn(f, 100, &turns, &jobs), 0);
+    assert_false(turns.left_due);
+}
+
+static bool at_most_two(void *context, const char *share, size_t taken, size_t taken_in_all)
+{
+    assert_true(taken <= taken_in_all);
+    return strcmp(share, context) != 0 && taken < 2;
+}
+
+static void a_rule_limits_shares(void **state)
+{
+    struct fixture *f = *state;
+    char full[ACME_ID_SIZE];
+    (void)snprintf(full, sizeof full, "%s", fixture_account(f));
+    const char *a = fixture_account(f);
+    const char *b = fixture_account(f);
+    for (int i = 0; i < 5; i++) {
+        (void)make_due_job(f, full, i);
+        (void)make_due_job(f, a, i);
+    }
+    (void)make_due_job(f, b, 0);
+    struct acme_turns turns = {.may_take = at_most_two, .context = full, .last = ""};
+    struct acme_job *jobs = NULL;
+    assert_int_equal(claim_in_turn(f, 100, &turns, &jobs), 3);
+    assert_int_equal(count_share(jobs, 3, a), 2);
+    assert_int_equal(count_share(jobs, 3, b), 1);
+    assert_true(turns.left_due);
+}
+
+static void next_looks_beyond_what_is_due(void **state)
+{
+    struct fixture *f = *state;
+    int64_t next = -1;
+    (void)make_due_job(f, fixture_account(f), 10);
+    assert_ok(acme_store_jobs_next(f->store, "q", NOW + 10, &next));
+    assert_int_equal(next, 0);
+    (void)make_due_job(f, fixture_account(f), 20);
+    assert_ok(acme_store_jobs_next(f->store, "q", NOW + 10, &next));
+    assert_int_equal(next, NOW + 20);
+    assert_ok(acme_store_jobs_next(f->store, "q", NOW, &next));
+    assert_int_equal(next, NOW + 10);
 }
 
 static void recover_ends_leases(void **state)
@@ -151,6 +260,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(claims_oldest_first_up_to_limit, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(next_knows_leases, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(queues_are_listed_once, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(shares_take_turns, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_rule_limits_shares, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(next_looks_beyond_what_is_due, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(recover_ends_leases, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,7 +52,7 @@ static void test_defaults(void **state)
     assert_int_equal(config->validation.resolver_count, 0);
     assert_int_equal(config->validation.policy.allow_count, 0);
     assert_int_equal(config->validation.policy.deny_count, 0);
-    assert_int_equal(config->validation.max_concurrency, 256);
+    assert_int_equal(config->validation.max_concurrency, 1024);
 
     assert_int_equal(config->order_lifetime_ms, INT64_C(168) * 3600 * 1000);
     assert_int_equal(config->authz_lifetime_ms, INT64_C(720) * 3600 * 1000);
@@ -75,7 +75,8 @@ static void test_defaults(void **state)
     assert_string_equal(profile->name, "one");
     assert_string_equal(profile->issuer, "lab");
     assert_string_equal(profile->description, "one");
-    assert_int_equal(profile->challenges, ACME_CHALLENGE_HTTP_01);
+    assert_int_equal(profile->challenges, ACME_CHALLENGE_HTTP_01 | ACME_CHALLENGE_TLS_ALPN_01);
+    assert_int_equal(profile->identifiers, 1U << ACME_IDENTIFIER_DNS | 1U << ACME_IDENTIFIER_IP);
     assert_int_equal(profile->validity_ms, INT64_C(90) * 24 * 3600 * 1000);
     assert_int_equal(profile->issue_deadline_ms, 3600 * 1000);
     assert_memory_equal(&profile->keys, &acme_key_policy_default, sizeof profile->keys);

@@ -77,7 +77,7 @@ static void test_known_addresses(void **state)
         char why[ACME_FETCH_WHY_SIZE] = "";
         assert_false(acme_failed(read_url(cases[i].url, &target, why)));
         struct acme_ip_list list = {.count = 0};
-        assert_int_equal(acme_fetch_target_addresses(&target, &list), cases[i].count > 0);
+        assert_int_equal(acme_fetch_host_addresses(target.host, &list), cases[i].count > 0);
         assert_int_equal(list.count, cases[i].count);
         if (list.count > 0)
             assert_int_equal(list.ip[0].family, cases[i].first);

@@ -2,16 +2,14 @@
  */
 #include "cmocka_all.h"
 #include "local_server.h"
-#include "server/outbound.h"
+#include "outcome.h"
 #include "tls_fixture.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static struct acme_outbound *outbound;
@@ -20,68 +18,6 @@ static struct acme_network loopback[2];
 static struct acme_address_policy policy;
 static SSL_CTX *tls;
 static char ca_file[] = "/tmp/acmebridge-test-XXXXXX";
-
-/* What `done` saw, copied. */
-struct outcome {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    int calls;
-    enum acme_outbound_failure failure;
-    int status;
-    char detail[1024];
-    char url[1024];
-    char body[1024];
-    size_t body_len;
-    char field[256]; /* x-test */
-};
-
-static void on_done(void *context, const struct acme_outbound_result *result)
-{
-    struct outcome *outcome = context;
-    pthread_mutex_lock(&outcome->lock);
-    outcome->calls++;
-    outcome->failure = result->failure;
-    snprintf(outcome->detail, sizeof outcome->detail, "%s", result->detail != NULL ? result->detail : "");
-    snprintf(outcome->url, sizeof outcome->url, "%s", result->final_url != NULL ? result->final_url : "");
-    if (result->reply != NULL) {
-        const char *field = acme_http_reply_header(result->reply, "x-test");
-        snprintf(outcome->field, sizeof outcome->field, "%s", field != NULL ? field : "");
-        outcome->status = result->reply->status;
-        outcome->body_len = result->reply->body.len;
-        snprintf(outcome->body, sizeof outcome->body, "%.*s", (int)result->reply->body.len,
-                 result->reply->body.len > 0 ? (const char *)result->reply->body.data : "");
-    }
-    pthread_cond_broadcast(&outcome->changed);
-    pthread_mutex_unlock(&outcome->lock);
-}
-
-static struct outcome *new_outcome(void)
-{
-    struct outcome *outcome = calloc(1, sizeof *outcome);
-    pthread_mutex_init(&outcome->lock, NULL);
-    pthread_cond_init(&outcome->changed, NULL);
-    return outcome;
-}
-
-static void wait_outcome(struct outcome *outcome)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 30;
-    pthread_mutex_lock(&outcome->lock);
-    while (outcome->calls == 0)
-        if (pthread_cond_timedwait(&outcome->changed, &outcome->lock, &until) != 0)
-            break;
-    assert_int_equal(outcome->calls, 1);
-    pthread_mutex_unlock(&outcome->lock);
-}
-
-static void free_outcome(struct outcome *outcome)
-{
-    pthread_mutex_destroy(&outcome->lock);
-    pthread_cond_destroy(&outcome->changed);
-    free(outcome);
-}
 
 static int start_with(size_t max_fetches)
 {
@@ -120,9 +56,9 @@ static int free_port(void)
 
 static struct outcome *fetch_with(const struct acme_fetch *fetch)
 {
-    struct outcome *outcome = new_outcome();
-    assert_false(acme_failed(acme_outbound_fetch(outbound, fetch, on_done, outcome)));
-    wait_outcome(outcome);
+    struct outcome *outcome = outcome_new();
+    assert_false(acme_failed(acme_outbound_fetch(outbound, fetch, outcome_done, outcome)));
+    outcome_wait(outcome);
     return outcome;
 }
 
@@ -147,7 +83,7 @@ static void expect(struct outcome *outcome, enum acme_outbound_failure failure, 
     if (outcome->failure != failure || strstr(outcome->detail, detail) == NULL)
         fail_msg("failure %d, detail '%s', expected %d, '%s'", outcome->failure, outcome->detail, failure,
                  detail);
-    free_outcome(outcome);
+    outcome_free(outcome);
 }
 
 /* ---- a web server with everything that fetches may meet ---- */
@@ -227,15 +163,15 @@ static void test_fetch_success(void **state)
         assert_string_equal(outcome->body, "hello");
         assert_string_equal(outcome->field, "some");
         assert_string_equal(outcome->url, url);
-        free_outcome(outcome);
+        outcome_free(outcome);
     }
     /* The Host field says what the URL says, not where we went. */
     struct outcome *outcome = fetch(url_of(url, "v4.example", "/host"), port);
     assert_string_equal(outcome->body, "v4.example");
-    free_outcome(outcome);
+    outcome_free(outcome);
     outcome = fetch(url_of(url, "127.0.0.1", "/plain302"), port);
     assert_int_equal(outcome->status, 302);
-    free_outcome(outcome);
+    outcome_free(outcome);
     assert_int_equal(local_server_connections(server), 9); /* never reused */
     local_server_stop(server);
 }
@@ -254,19 +190,19 @@ static void test_fetch_redirects(void **state)
     assert_string_equal(outcome->body, "hello");
     snprintf(expected, sizeof expected, "http://v4.example:%d/ok", port);
     assert_string_equal(outcome->url, expected);
-    free_outcome(outcome);
+    outcome_free(outcome);
 
     strcpy(redirect_to, "ok"); /* relative */
     outcome = fetch(url_of(url, "127.0.0.1", "/redirect"), port);
     assert_string_equal(outcome->url, "http://127.0.0.1/ok");
-    free_outcome(outcome);
+    outcome_free(outcome);
 
     struct acme_fetch options = to(url_of(url, "127.0.0.1", "/redirect"), port);
     options.https_port = local_server_port(secure);
     strcpy(redirect_to, "https://v4.example/ok"); /* its certificate is not for that name */
     outcome = fetch_with(&options);
     assert_string_equal(outcome->body, "hello");
-    free_outcome(outcome);
+    outcome_free(outcome);
 
     strcpy(redirect_to, "/redirect");
     expect(fetch(url_of(url, "127.0.0.1", "/redirect"), port), ACME_OUTBOUND_REDIRECTS, "circle");
@@ -333,7 +269,7 @@ static void test_fetch_policy(void **state)
     policy.allow_count = 1; /* IPv4 only: what remains is tried */
     struct outcome *outcome = fetch(url_of(url, "both.example", "/ok"), port);
     assert_int_equal(outcome->failure, ACME_OUTBOUND_OK);
-    free_outcome(outcome);
+    outcome_free(outcome);
     assert_int_equal(local_server_connections(server), 1);
     local_server_stop(server);
 }
@@ -364,11 +300,11 @@ static void test_many_fetches(void **state)
                                                     : "http://v4.example/broken",
                                        port);
         options.timeout_ms = 20000;
-        outcomes[i] = new_outcome();
-        assert_false(acme_failed(acme_outbound_fetch(outbound, &options, on_done, outcomes[i])));
+        outcomes[i] = outcome_new();
+        assert_false(acme_failed(acme_outbound_fetch(outbound, &options, outcome_done, outcomes[i])));
     }
     for (int i = 0; i < COUNT; i++) {
-        wait_outcome(outcomes[i]);
+        outcome_wait(outcomes[i]);
         enum acme_outbound_failure expected = i % 4 == 0   ? ACME_OUTBOUND_DNS
                                               : i % 4 == 1 ? ACME_OUTBOUND_CONNECT
                                                            : ACME_OUTBOUND_BROKEN;
@@ -387,8 +323,8 @@ static void test_stop_cancels(void **state)
     assert_int_equal(start_with(3), 0);
     for (int i = 0; i < COUNT; i++) { /* some looking up, some waiting in line */
         struct acme_fetch options = to("http://mute.example/", 80);
-        outcomes[i] = new_outcome();
-        assert_false(acme_failed(acme_outbound_fetch(outbound, &options, on_done, outcomes[i])));
+        outcomes[i] = outcome_new();
+        assert_false(acme_failed(acme_outbound_fetch(outbound, &options, outcome_done, outcomes[i])));
     }
     usleep(100 * 1000);
     acme_outbound_stop(outbound);
@@ -439,9 +375,9 @@ static bool upstream(struct local_server *server, const char *request)
 
 static struct outcome *call_with(const struct acme_transport *transport, const struct acme_http_call *call)
 {
-    struct outcome *outcome = new_outcome();
-    assert_false(acme_failed(acme_outbound_call(outbound, transport, call, on_done, outcome)));
-    wait_outcome(outcome);
+    struct outcome *outcome = outcome_new();
+    assert_false(acme_failed(acme_outbound_call(outbound, transport, call, outcome_done, outcome)));
+    outcome_wait(outcome);
     return outcome;
 }
 
@@ -490,7 +426,7 @@ static void test_call_methods(void **state)
         assert_int_equal(outcome->status, 200);
         assert_string_equal(outcome->body, cases[i].echo);
         assert_string_equal(outcome->field, "a");
-        free_outcome(outcome);
+        outcome_free(outcome);
         local_server_stop(server);
     }
 }
@@ -508,7 +444,7 @@ static void test_call_answers(void **state)
     call.url = call_url(url, "http", server, "/away");
     outcome = call_with(NULL, &call);
     assert_int_equal(outcome->status, 302);
-    free_outcome(outcome);
+    outcome_free(outcome);
     call.url = call_url(url, "http", server, "/big");
     call.max_reply_bytes = 9;
     expect(call_with(NULL, &call), ACME_OUTBOUND_TOO_LARGE, "larger than 9 bytes");
@@ -519,7 +455,7 @@ static void test_call_answers(void **state)
     expect(call_with(NULL, &call), ACME_OUTBOUND_TIMEOUT, "timed out waiting for the answer");
     call.headers[0] = (struct acme_http_header){"X", "a\r\nY: b"};
     call.header_count = 1;
-    assert_int_equal(acme_outbound_call(outbound, NULL, &call, on_done, NULL).code, ACME_E_FORMAT);
+    assert_int_equal(acme_outbound_call(outbound, NULL, &call, outcome_done, NULL).code, ACME_E_FORMAT);
     local_server_stop(server);
     struct acme_http_call dead = make_call("GET", "http://host.invalid/", NULL);
     expect(call_with(NULL, &dead), ACME_OUTBOUND_DNS, "resolve");
@@ -538,14 +474,14 @@ static void test_call_is_never_repeated(void **state)
     struct acme_http_call call = make_call("GET", call_url(url, "http", server, "/drop-second"), NULL);
     expect(call_with(NULL, &call), ACME_OUTBOUND_OK, "");
     atomic_store(&posts, 0);
-    struct outcome *outcome = new_outcome();
+    struct outcome *outcome = outcome_new();
     struct acme_http_call post = make_call("POST", url, "{}");
-    assert_false(acme_failed(acme_outbound_call(outbound, NULL, &post, on_done, outcome)));
+    assert_false(acme_failed(acme_outbound_call(outbound, NULL, &post, outcome_done, outcome)));
     /* It has a connection of its own; the server still sits on the first one, so end that. */
     struct acme_http_call again = make_call("GET", url, NULL);
     struct outcome *ignored = call_with(NULL, &again);
-    free_outcome(ignored);
-    wait_outcome(outcome);
+    outcome_free(ignored);
+    outcome_wait(outcome);
     expect(outcome, ACME_OUTBOUND_BROKEN, "127.0.0.1");
     assert_int_equal(atomic_load(&posts), 1);
     local_server_stop(server);
@@ -594,7 +530,7 @@ static void test_call_proxy(void **state)
     struct acme_http_call call = make_call("GET", "http://ca.example.invalid/ok", NULL);
     struct outcome *outcome = call_with(&transport, &call);
     assert_string_equal(outcome->body, "GET|||");
-    free_outcome(outcome);
+    outcome_free(outcome);
     setenv("http_proxy", url, 1); /* not for us */
     expect(call_with(NULL, &call), ACME_OUTBOUND_DNS, "");
     unsetenv("http_proxy");

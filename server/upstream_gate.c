@@ -1,0 +1,99 @@
+#include "server/upstream_gate.h"
+
+#define MINUTE_US INT64_C(60000000)
+
+enum {
+    PAUSE_FIRST_MS = 5 * 1000,
+    PAUSE_MAX_MS = 5 * 60 * 1000,
+    RETRY_AFTER_MAX_MS = 60 * 60 * 1000, /* a mistaken header must not silence an upstream for a day */
+};
+
+void acme_gate_init(struct acme_gate *gate, const struct acme_gate_limits *limits)
+{
+    *gate = (struct acme_gate){.limits = *limits};
+    if (gate->limits.burst < 1)
+        gate->limits.burst = 1;
+}
+
+static int64_t interval_us(const struct acme_gate *gate)
+{
+    return MINUTE_US / gate->limits.per_minute;
+}
+
+/* The bucket as the time at which it would be full again (ITU-T I.371's virtual scheduling): nothing is lost
+ * by rounding, however often it is asked. */
+static int64_t pace_wait_ms(struct acme_gate *gate, int64_t now_ms)
+{
+    if (gate->limits.per_minute <= 0)
+        return 0;
+    int64_t room_us = (gate->limits.burst - 1) * interval_us(gate);
+    int64_t wait_us = gate->full_at_us - room_us - now_ms * 1000;
+    if (wait_us > interval_us(gate)) { /* the clock went back: begin from here */
+        gate->full_at_us = now_ms * 1000 + room_us + interval_us(gate);
+        wait_us = interval_us(gate);
+    }
+    return wait_us > 0 ? (wait_us + 999) / 1000 : 0;
+}
+
+int64_t acme_gate_wait_ms(struct acme_gate *gate, int64_t now_ms)
+{
+    int64_t pace_ms = pace_wait_ms(gate, now_ms);
+    int64_t closed_ms = gate->closed_until_ms - now_ms;
+    if (closed_ms > RETRY_AFTER_MAX_MS) /* the clock went back */
+        gate->closed_until_ms = closed_ms = 0;
+    if (closed_ms <= 0 && gate->probing)
+        closed_ms = PAUSE_FIRST_MS;
+    return closed_ms > pace_ms ? closed_ms : pace_ms;
+}
+
+bool acme_gate_pass(struct acme_gate *gate, int64_t now_ms)
+{
+    if (acme_gate_wait_ms(gate, now_ms) > 0)
+        return false;
+    if (gate->limits.per_minute > 0) {
+        int64_t from_us = now_ms * 1000 > gate->full_at_us ? now_ms * 1000 : gate->full_at_us;
+        gate->full_at_us = from_us + interval_us(gate);
+    }
+    gate->probing = gate->failures >= ACME_GATE_FAILURES_ALLOWED;
+    return true;
+}
+
+void acme_gate_cancel(struct acme_gate *gate)
+{
+    gate->probing = false;
+    if (gate->limits.per_minute > 0)
+        gate->full_at_us -= interval_us(gate);
+}
+
+static void close_until(struct acme_gate *gate, int64_t until_ms)
+{
+    if (until_ms > gate->closed_until_ms)
+        gate->closed_until_ms = until_ms;
+}
+
+bool acme_gate_report(struct acme_gate *gate, int64_t now_ms, enum acme_gate_outcome outcome,
+                      int64_t retry_after_ms)
+{
+    gate->probing = false;
+    if (retry_after_ms > 0)
+        close_until(gate,
+                    now_ms + (retry_after_ms < RETRY_AFTER_MAX_MS ? retry_after_ms : RETRY_AFTER_MAX_MS));
+    if (outcome != ACME_GATE_FAILED) {
+        /* Calls that were under way at the same time may still end well after others have closed the gate. */
+        gate->failures = 0;
+        if (outcome == ACME_GATE_ANSWERED && retry_after_ms <= 0)
+            gate->closed_until_ms = 0;
+        return false;
+    }
+    /* Several that fail together are one reason to wait, not several. */
+    if (gate->failures >= ACME_GATE_FAILURES_ALLOWED && now_ms < gate->closed_until_ms)
+        return false;
+    gate->failures++;
+    if (gate->failures < ACME_GATE_FAILURES_ALLOWED)
+        return false;
+    int64_t pause_ms = PAUSE_FIRST_MS;
+    for (int i = ACME_GATE_FAILURES_ALLOWED; i < gate->failures && pause_ms < PAUSE_MAX_MS; i++)
+        pause_ms *= 2;
+    close_until(gate, now_ms + (pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS));
+    return gate->failures == ACME_GATE_FAILURES_ALLOWED;
+}

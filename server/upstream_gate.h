@@ -1,0 +1,50 @@
+/* Protection of one upstream account: how often it is called, and that it is left alone while it has trouble.
+ * A token bucket for the pace and a circuit breaker for outages; a function of the times given to it. Not
+ * locked: the caller is. */
+#ifndef ACME_SERVER_UPSTREAM_GATE_H
+#define ACME_SERVER_UPSTREAM_GATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct acme_gate_limits {
+    int per_minute; /* calls; 0: no limit */
+    int burst;      /* calls at once after a pause; at least 1 */
+};
+
+struct acme_gate {
+    struct acme_gate_limits limits;
+    int64_t full_at_us;      /* when the whole burst is there again */
+    int failures;            /* in a row */
+    int64_t closed_until_ms; /* nothing passes before; 0: open */
+    bool probing;            /* one call is under way to see whether the upstream is back */
+};
+
+enum acme_gate_outcome {
+    ACME_GATE_ANSWERED,  /* any answer that shows a working upstream, refusals too */
+    ACME_GATE_THROTTLED, /* 429, or 503 with Retry-After: it names the time itself */
+    ACME_GATE_FAILED     /* no answer, or 5xx */
+};
+
+enum { ACME_GATE_FAILURES_ALLOWED = 5 };
+
+void acme_gate_init(struct acme_gate *gate, const struct acme_gate_limits *limits);
+
+/** acme_gate_wait_ms(gate, now_ms): 0 when a call may be made now, else how long none may. Takes nothing. */
+int64_t acme_gate_wait_ms(struct acme_gate *gate, int64_t now_ms);
+
+/** acme_gate_pass(gate, now_ms): make a call, true; or false: acme_gate_wait_ms tells how long not. Each pass
+ * is followed by one acme_gate_report. */
+bool acme_gate_pass(struct acme_gate *gate, int64_t now_ms);
+
+/** acme_gate_report(gate, now_ms, outcome, retry_after_ms): how a call ended. After
+ * ACME_GATE_FAILURES_ALLOWED failures in a row nothing passes for 5 s, then a single call as a probe; while
+ * probes fail the pauses double up to 5 minutes. retry_after_ms (0: none) closes the gate for that long,
+ * whatever came. Returns true when the gate has just closed because of failures: worth a line in the log. */
+bool acme_gate_report(struct acme_gate *gate, int64_t now_ms, enum acme_gate_outcome outcome,
+                      int64_t retry_after_ms);
+
+/** acme_gate_cancel(gate): a call that had passed was not made after all. */
+void acme_gate_cancel(struct acme_gate *gate);
+
+#endif
