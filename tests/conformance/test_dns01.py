@@ -78,6 +78,16 @@ class Dns01(ConformanceCase):
         self.assertEqual(self.acme.fetch(order_url).json["status"], "ready")
 
 
+    @shows("deviation-dns-tcp")
+    def test_answers_too_large_for_udp(self):
+        url, challenge, name = self.begin()
+        for _ in range(60):
+            self.dns.add(f"_acme-challenge.{name}", "TXT", digest(name) * 3)
+        self.acme.provision(challenge, {"type": "dns", "value": name})
+        self.acme.respond(challenge)
+        self.assertEqual(self.acme.settle(url)["status"], "valid")
+
+
 class Caa(ConformanceCase):
     """Every case is an order of its own; all are under way at once. Whether the CAA is looked at when the challenge
     is validated or when the certificate is issued is the server's choice, both count."""

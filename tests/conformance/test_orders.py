@@ -19,7 +19,8 @@ def stamp(**delta):
 
 
 class NewOrder(ConformanceCase):
-    @shows("8555-7.1.3-1", "8555-7.4-10", "contract-7", "contract-9", "contract-15", "checklist-51", "checklist-57")
+    @shows("8555-7.1.3-1", "8555-7.4-10", "contract-7", "contract-9", "contract-15", "checklist-51", "checklist-57",
+           "checklist-112")
     def test_new_order(self):
         names = [self.name("z"), self.name("a")]
         response = self.acme.ask_order(*names)
