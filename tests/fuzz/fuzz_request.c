@@ -143,11 +143,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     world.fixture->job_count = 0;
     struct reply reply = ask(who, text, size, &head);
     check_wire(&reply);
-    /* An account that was changed may be of no use any more. */
-    bool changed = who == 'k' && reply.status == 200 && size > head.head_len &&
-                   (memmem(text, head.head_len, "/account/", 9) != NULL ||
-                    memmem(text, head.head_len, "/key-change", 11) != NULL);
-    if (++world.runs >= RUNS_PER_STORE || changed)
+    /* An account without its key, or without a future, is of no use any more. */
+    bool spent = who == 'k' && reply.status == 200 &&
+                 (strcmp(text_of(&reply, "status"), "deactivated") == 0 ||
+                  memmem(text, head.head_len, "/key-change", 11) != NULL);
+    if (++world.runs >= RUNS_PER_STORE || spent)
         end_world();
     return 0;
 }
