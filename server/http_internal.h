@@ -54,6 +54,7 @@ struct acme_http_server {
     struct acme_http_callbacks callbacks;
     pthread_mutex_t tls_lock;
     SSL_CTX *tls;
+    bool plain; /* without TLS; `tls` is NULL then */
     struct acme_http_peers *peers;
     atomic_size_t connections;
     atomic_bool draining;

@@ -16,6 +16,7 @@ set(SERVER_IO_SOURCES
     outbound.c
     outbound_call.c
     outbound_fetch.c
+    outbound_lookup.c
     outbound_multi.c
     outbound_reach.c
     outbound_tls.c
@@ -24,6 +25,7 @@ set(SERVER_IO_SOURCES
     pool.c
     port.c
     resolver.c
+    resolver_addresses.c
     shares.c
     thread.c
     upstream_gate.c)
