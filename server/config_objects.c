@@ -190,7 +190,8 @@ static void read_profile(struct objects *objects, const struct acme_yaml_node *n
 {
     struct acme_config_reader *reader = objects->reader;
     const struct acme_config *config = objects->config;
-    *profile = (struct acme_profile){.challenges = ACME_CHALLENGE_HTTP_01 | ACME_CHALLENGE_TLS_ALPN_01,
+    *profile = (struct acme_profile){.challenges = ACME_CHALLENGE_HTTP_01 | ACME_CHALLENGE_DNS_01 |
+                                                   ACME_CHALLENGE_TLS_ALPN_01,
                                      .keys = acme_key_policy_default};
     if (node->kind != ACME_YAML_MAPPING) {
         acme_config_wrong(reader, node, "a mapping with name and issuer");

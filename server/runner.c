@@ -1,5 +1,6 @@
 #include "server/runner_internal.h"
 
+#include "protocol/service.h"
 #include "server/pool.h"
 
 #include <openssl/rand.h>
@@ -47,6 +48,11 @@ static int64_t now_ms(const struct acme_runner *runner)
 int64_t acme_job_now_ms(const struct active_job *job)
 {
     return now_ms(job->runner);
+}
+
+char *acme_job_account_url(const struct active_job *job, const char *account_id)
+{
+    return acme_account_url(job->arena, job->runner->options.base_url, account_id);
 }
 
 struct acme_lease acme_job_lease(const struct active_job *job)

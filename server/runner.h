@@ -19,8 +19,9 @@ struct acme_runner_options {
     struct acme_issuer *const *issuers;
     size_t issuer_count;
     int validation_max_concurrency;
-    int http_port;  /* of http-01 */
-    int https_port; /* of redirects to https, and of tls-alpn-01 */
+    int http_port;        /* of http-01 */
+    int https_port;       /* of redirects to https, and of tls-alpn-01 */
+    const char *base_url; /* of the accounts' URLs, which dns-account-01 and CAA records name */
     int64_t authz_lifetime_ms;
     const char *quarantine_dir; /* certificates that failed their check are kept there */
     int threads;

@@ -66,6 +66,10 @@ void acme_job_done(struct active_job *job, int64_t next_run_ms);
 /** acme_job_lease(job): the lease to write with, from now. */
 struct acme_lease acme_job_lease(const struct active_job *job);
 
+/** acme_job_account_url(job, account_id): as the account knows it; in the job's arena, NULL without memory.
+ */
+char *acme_job_account_url(const struct active_job *job, const char *account_id);
+
 int64_t acme_job_now_ms(const struct active_job *job);
 
 /** acme_job_backoff_ms(attempts, max_ms): 2 s doubling, with up to 25 % added at random so that a crowd

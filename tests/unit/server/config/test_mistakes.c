@@ -53,7 +53,7 @@ static const struct {
     {SERVER_IS("io_thread: 2"), "1:54: unknown key 'io_thread', did you mean 'io_threads'?\n"},
     {SERVER REST "xyzzy: 1\n",
      "4:1: unknown key 'xyzzy', expected one of: server, data_dir, store, validation, "
-     "orders, accounts, issuers, profiles, default_profile\n"},
+     "orders, accounts, blocked_keys_file, issuers, profiles, default_profile\n"},
     {SERVER REST "{password:hunter2}: 1\n", "4:1: expected a name as key, found a list or a mapping\n"},
     {SERVER REST "orders: {password:hunter2}\n",
      "4:10: unknown key 'password...', expected one of: order_lifetime_hours, authorization_lifetime_hours, "
@@ -215,8 +215,9 @@ static const struct {
     {SERVER ISSUERS "profiles: [ { name: a, issuer: lab }, { name: a, issuer: lab } ]\n",
      "3:47: expected a name of its own for each profile, found 'a' again\n"},
     {PROFILE_IS("challenges: [http-01, x]"),
-     "3:65: expected challenge types: http-01, tls-alpn-01, found 'x'\n"},
-    {PROFILE_IS("challenges: []"), "3:55: expected challenge types: http-01, tls-alpn-01, found a list\n"},
+     "3:65: expected challenge types: http-01, dns-01, tls-alpn-01, dns-account-01, found 'x'\n"},
+    {PROFILE_IS("challenges: []"),
+     "3:55: expected challenge types: http-01, dns-01, tls-alpn-01, dns-account-01, found a list\n"},
     {PROFILE_IS("identifiers: []"), "3:56: expected a list of identifier types: dns, ip, found a list\n"},
     {PROFILE_IS("identifiers: dns"), "3:56: expected a list of identifier types: dns, ip, found 'dns'\n"},
     {PROFILE_IS("identifiers: [dns, email]"), "3:62: expected dns or ip, found 'email'\n"},

@@ -77,7 +77,8 @@ static void test_defaults(void **state)
     assert_string_equal(profile->name, "one");
     assert_string_equal(profile->issuer, "lab");
     assert_string_equal(profile->description, "one");
-    assert_int_equal(profile->challenges, ACME_CHALLENGE_HTTP_01 | ACME_CHALLENGE_TLS_ALPN_01);
+    assert_int_equal(profile->challenges,
+                     ACME_CHALLENGE_HTTP_01 | ACME_CHALLENGE_DNS_01 | ACME_CHALLENGE_TLS_ALPN_01);
     assert_int_equal(profile->identifiers, 1U << ACME_IDENTIFIER_DNS | 1U << ACME_IDENTIFIER_IP);
     assert_int_equal(profile->validity_ms, INT64_C(90) * 24 * 3600 * 1000);
     assert_int_equal(profile->issue_deadline_ms, 3600 * 1000);

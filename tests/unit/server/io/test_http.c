@@ -501,9 +501,8 @@ static void test_client_that_does_not_read(void **state)
 {
     (void)state;
     struct client *client = open_client();
-    send_text(client,
-              "GET /inline HTTP/1.1\r\nHost: x\r\n\r\n"); /* it is accepted, also without a handshake */
-    assert_int_equal(receive(client, false).status, 200);
+    send_text(client, "GET /inline HTTP/1.1\r\nHost: x\r\n\r\n");
+    (void)receive(client, false); /* accepted, so that "empty" means that it has gone */
     int64_t started = now_ms();
     send_text(client, "GET /big HTTP/1.1\r\nHost: x\r\n\r\nGET /big HTTP/1.1\r\nHost: x\r\n\r\n");
     wait_until_empty();
