@@ -249,6 +249,9 @@ static void test_deactivation_ends_orders(void **state)
                               csr_payload(f, jose_key_make(f->arena, "ES256").key, "started.test"));
     assert_string_equal(text_of(&reply, "status"), "processing");
     struct reply running = order_names(f, &client, "running.test");
+    struct reply early =
+        post(f, &client, BASE "/new-authz", "{\"identifier\":{\"type\":\"dns\",\"value\":\"early.test\"}}");
+    assert_int_equal(early.status, 201);
     const char *authz_id = id_of(item_of(&running, "authorizations", 0));
     const char *challenge = challenge_url(f, &client, item_of(&running, "authorizations", 0));
     f->job_count = 0;
@@ -267,6 +270,8 @@ static void test_deactivation_ends_orders(void **state)
         assert_int_equal(acme_store_authz_get(f->store, f->arena, order.authz_ids[0], &authz).code, ACME_OK);
         assert_int_equal(authz.status, ACME_AUTHZ_DEACTIVATED);
     }
+    assert_int_equal(acme_store_authz_get(f->store, f->arena, id_of(early.location), &authz).code, ACME_OK);
+    assert_int_equal(authz.status, ACME_AUTHZ_DEACTIVATED);
     /* What may be under way at a CA is followed to its end. */
     assert_int_equal(acme_store_order_get(f->store, f->arena, id_of(started), &order).code, ACME_OK);
     assert_int_equal(order.status, ACME_ORDER_PROCESSING);
@@ -324,6 +329,7 @@ static void test_orders_in_pages(void **state)
         f->now_ms++;
         assert_int_equal(order_names(f, &client, "a.test").status, 201);
     }
+    f->now_ms++; /* ids are in time order: what comes now is behind all of these */
     struct client other = join(f);
     assert_int_equal(order_names(f, &other, "a.test").status, 201);
     int seen = 0;
