@@ -10,7 +10,7 @@ struct acme_err acme_terms_refuse(struct acme_exchange *x)
         x, ACME_PROBLEM_USER_ACTION_REQUIRED,
         "Read the terms of service at %s and agree to them: send newAccount, or an update of the account, "
         "with "
-        "\"termsOfServiceAgreed\": true (most clients do when they register or update their account)",
+        "\"termsOfServiceAgreed\": true (clients do so when they register)",
         terms);
     x->problem.instance = terms;
     x->problem_header = (struct acme_header){

@@ -239,11 +239,11 @@ static const struct {
      "8:12: expected a kid of its own for each external account, found 'b' again\n"
      "9:5: expected an HMAC key of 32 to 768 octets in base64url without padding, found another text (not "
      "shown); 'openssl rand 32 | basenc --base64url | tr -d =' makes one\n"
-     "10:23: expected hmac_key: ${VARIABLE}, found something else (not shown): an HMAC key does not belong "
+     "10:25: expected hmac_key: ${VARIABLE}, found something else (not shown): an HMAC key does not belong "
      "into "
      "this file, use hmac_key_file, hmac_key_credential or an environment variable\n"
      "11:5: expected the key 'kid', found none\n"
-     "11:41: unknown key 'one_use', expected one of: kid, hmac_key_file, hmac_key_credential, hmac_key, "
+     "11:39: unknown key 'one_use', expected one of: kid, hmac_key_file, hmac_key_credential, hmac_key, "
      "single_use\n"},
     {SERVER_IS("terms_of_service_must_agree: true"),
      "1:54: expected terms_of_service_must_agree only with terms_of_service, found it alone\n"},
