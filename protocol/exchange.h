@@ -39,7 +39,7 @@ struct acme_exchange {
     /* from the signature; see acme_request_authenticate */
     const char *url; /* what was signed, and is this request's */
     EVP_PKEY *key;
-    struct acme_jwk jwk;         /* requests signed with a new key */
+    struct acme_jwk jwk;         /* requests signed with a key of their own */
     struct acme_account account; /* requests signed by an account */
     const cJSON *payload;        /* an object, or NULL for POST-as-GET */
 
@@ -51,10 +51,12 @@ struct acme_exchange {
 
 typedef struct acme_err (*acme_handler)(struct acme_exchange *x);
 
-#define ACME_DEACTIVATED_DETAIL "This account has been deactivated; register with a new key"
-
 /* Who may sign a POST. */
-enum acme_signer { ACME_SIGNER_ACCOUNT, ACME_SIGNER_NEW_KEY };
+enum acme_signer {
+    ACME_SIGNER_ACCOUNT,
+    ACME_SIGNER_NEW_KEY,
+    ACME_SIGNER_ACCOUNT_OR_KEY /* the handler tells which by account.id, NULL with a key */
+};
 
 /* ---- request_auth.c ---- */
 
@@ -78,6 +80,9 @@ struct acme_err acme_exchange_refuse(struct acme_exchange *x, enum acme_problem_
 /** acme_exchange_no_such(x, what): the one answer for objects that do not exist and for those of other
  * accounts. */
 struct acme_err acme_exchange_no_such(struct acme_exchange *x, const char *what) ACME_MUST_USE;
+
+/** acme_exchange_deactivated(x): the one answer to a deactivated account (RFC 8555 section 7.3.6: 401). */
+struct acme_err acme_exchange_deactivated(struct acme_exchange *x) ACME_MUST_USE;
 
 /** acme_exchange_read_only(x): refuse a payload other than none or {} where a request can only read. */
 struct acme_err acme_exchange_read_only(struct acme_exchange *x) ACME_MUST_USE;
@@ -162,6 +167,17 @@ struct acme_err acme_external_account_check(struct acme_exchange *x,
 struct acme_err acme_account_respond(struct acme_exchange *x, int status,
                                      const struct acme_account *account) ACME_MUST_USE;
 
+/* ---- account_key.c ---- */
+
+/** acme_account_key_check(x, jwk): may this become the key of an account? For newAccount and keyChange, not
+ * for keys that only sign. Errors: PROBLEM (badPublicKey: weak, or on the list of compromised keys) and the
+ * usual ones. */
+struct acme_err acme_account_key_check(struct acme_exchange *x, const struct acme_jwk *jwk) ACME_MUST_USE;
+
+/** acme_account_key_is_taken(x, key, ret): is it the key of any account of this server? Errors: the usual
+ * ones. */
+struct acme_err acme_account_key_is_taken(struct acme_exchange *x, EVP_PKEY *key, bool *ret) ACME_MUST_USE;
+
 /* ---- order.c, authorization.c ---- */
 
 /** acme_order_load(x, ret): the order the path names, when it is the account's, as of now (an order left too
@@ -175,6 +191,12 @@ struct acme_err acme_order_respond(struct acme_exchange *x, int status,
 
 /** acme_authz_as_of_now(x, authz): pending past its time is invalid, valid past its time is expired. */
 struct acme_err acme_authz_as_of_now(struct acme_exchange *x, struct acme_authz *authz) ACME_MUST_USE;
+
+/* ---- revoke.c ---- */
+
+/** acme_revocation_respond(x, certificate_id): the response to a revokeCert whose revocation is in the store:
+ * 200 without a body when it is done or will be, else a problem. Errors: PROBLEM and the usual ones. */
+struct acme_err acme_revocation_respond(struct acme_exchange *x, const char *certificate_id) ACME_MUST_USE;
 
 /* ---- handlers ---- */
 
@@ -191,5 +213,6 @@ struct acme_err acme_authz_new(struct acme_exchange *x);
 struct acme_err acme_authz_post(struct acme_exchange *x);
 struct acme_err acme_challenge_post(struct acme_exchange *x);
 struct acme_err acme_certificate_get(struct acme_exchange *x);
+struct acme_err acme_certificate_revoke(struct acme_exchange *x);
 
 #endif

@@ -34,6 +34,14 @@ struct acme_err acme_exchange_no_such(struct acme_exchange *x, const char *what)
     return err;
 }
 
+struct acme_err acme_exchange_deactivated(struct acme_exchange *x)
+{
+    struct acme_err err = acme_exchange_refuse(x, ACME_PROBLEM_UNAUTHORIZED,
+                                               "This account has been deactivated; register with a new key");
+    x->problem.status = 401;
+    return err;
+}
+
 struct acme_err acme_exchange_read_only(struct acme_exchange *x)
 {
     if (x->payload == NULL || x->payload->child == NULL)
@@ -51,6 +59,11 @@ const char *acme_exchange_show(struct acme_exchange *x, const char *text)
 char *acme_exchange_url(const struct acme_exchange *x, const char *path, const char *id, const char *suffix)
 {
     return acme_arena_printf(x->arena, "%s%s%s%s", x->service->config->base_url, path, id, suffix);
+}
+
+char *acme_account_url(struct acme_arena *arena, const char *base_url, const char *account_id)
+{
+    return acme_arena_printf(arena, "%s/account/%s", base_url, account_id);
 }
 
 struct acme_err acme_respond_header(struct acme_exchange *x, const char *name, const char *value)
@@ -157,7 +170,8 @@ void acme_respond_failure(struct acme_exchange *x, struct acme_err err, size_t h
         x->subproblems = NULL;
     }
     x->response->header_count = headers_kept;
-    x->response->hold_order_id = NULL;
+    x->response->hold = ACME_HOLD_NONE;
+    x->response->hold_id = NULL;
     x->response->hold_ms = 0;
     if (acme_failed(write_problem(x))) {
         x->response->header_count = headers_kept;

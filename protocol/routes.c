@@ -31,6 +31,7 @@ static const struct route routes[] = {
     {"/authz/*", POST, ACME_SIGNER_ACCOUNT, false, false, acme_authz_post},
     {"/challenge/*", POST, ACME_SIGNER_ACCOUNT, false, false, acme_challenge_post},
     {"/certificate/*", POST, ACME_SIGNER_ACCOUNT, false, false, acme_certificate_get},
+    {"/revoke-cert", POST, ACME_SIGNER_ACCOUNT_OR_KEY, false, false, acme_certificate_revoke},
 };
 
 static unsigned method_bit(const char *method)

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "certs/csr.h"
+#include "certs/key_check.h"
 #include "protocol/challenge_types.h"
 #include "protocol/message.h"
 #include "protocol/nonces.h"
@@ -45,14 +46,15 @@ struct acme_service_config {
     int64_t order_lifetime_ms;      /* pending and ready orders, and pending authorizations */
     int64_t authz_lifetime_ms;      /* valid authorizations, from validation */
     int64_t adopt_window_ms;        /* how long an undelivered certificate may be adopted by a later order */
-    int64_t finalize_hold_ms;       /* 0: never hold */
+    int64_t finalize_hold_ms;       /* also of revocations; 0: never hold */
     /* A processing order has no Retry-After this long after finalize (30 s), then this one (60; 0: never). */
     int64_t retry_after_quiet_ms;
     int retry_after_processing_s;
-    size_t max_identifiers;    /* per order (100) */
-    size_t max_contacts;       /* per account (10) */
-    size_t max_pending_authzs; /* per account, made in advance (100) */
-    const char *job_owner;     /* lease owner of this process */
+    size_t max_identifiers;                       /* per order (100) */
+    size_t max_contacts;                          /* per account (10) */
+    size_t max_pending_authzs;                    /* per account, made in advance (100) */
+    const struct acme_blocked_keys *blocked_keys; /* for certificates and accounts; NULL: none */
+    const char *job_owner;                        /* lease owner of this process */
     int64_t job_lease_ms;
 };
 
@@ -62,6 +64,9 @@ struct acme_service_hooks {
      * Thread: a worker. */
     void (*job_created)(void *context, const struct acme_job *job);
 };
+
+/** acme_account_url(arena, base_url, account_id): the URL of an account. NULL without memory. Thread: any. */
+char *acme_account_url(struct acme_arena *arena, const char *base_url, const char *account_id);
 
 struct acme_service;
 
@@ -85,10 +90,15 @@ bool acme_service_is_light(const char *method, const char *path);
 void acme_service_handle(struct acme_service *service, const struct acme_request *request,
                          struct acme_response *response);
 
-/** acme_service_order_response(service, arena, order_id, response): the response to a held finalize, with the
- * order as it is now. */
-void acme_service_order_response(struct acme_service *service, struct acme_arena *arena, const char *order_id,
-                                 struct acme_response *response);
+/** acme_service_held_response(service, arena, hold, hold_id, response): the response to a held request, with
+ * the order or the revocation as it is now. */
+void acme_service_held_response(struct acme_service *service, struct acme_arena *arena, enum acme_hold hold,
+                                const char *hold_id, struct acme_response *response);
+
+/** acme_service_is_undecided(service, arena, hold, hold_id): is what a held request waits for still under
+ * way? false also when that cannot be told. Thread: a worker. */
+bool acme_service_is_undecided(struct acme_service *service, struct acme_arena *arena, enum acme_hold hold,
+                               const char *hold_id);
 
 /** acme_service_problem_response(service, arena, type, status, detail, response): a problem document in the
  * form every response has (index link, no-store, fresh nonce), for errors that the HTTP layer finds itself:

@@ -20,6 +20,8 @@ struct acme_issuer_config {
 struct acme_server_config {
     const char *url;                  /* https://host[:port][/path], no trailing slash */
     const char *listen;               /* address:port */
+    const char *http_listen;          /* plain HTTP for lists of the revoked and CA certificates; NULL: off */
+    const char *http_url;             /* its URL, no trailing slash, in certificates; NULL: in none */
     const char *tls_certificate_file; /* both or neither; neither: from the local CA */
     const char *tls_key_file;
     const char *const
@@ -52,6 +54,7 @@ struct acme_config {
     const char *store_path; /* of sqlite:// */
     struct acme_server_config server;
     struct acme_validation_config validation;
+    const char *blocked_keys_file; /* NULL: none; it was read once, so its form is right */
     struct acme_issuer_config *issuers;
     size_t issuer_count;
     struct acme_profile *profiles;

@@ -19,6 +19,8 @@ static const char embedded[] =
     "server:\n"
     "  url: https://localhost:14000\n"
     "  listen: 127.0.0.1:14000\n"
+    "  http_url: http://localhost:14080\n"
+    "  http_listen: 127.0.0.1:14080\n"
     "issuers:\n"
     "  - { name: local, type: local }\n"
     "profiles:\n"

@@ -1,6 +1,7 @@
 #include "server/config_text.h"
 
 #include "base/identifier.h"
+#include "certs/key_check.h"
 #include "server/port.h"
 
 #include <arpa/inet.h>
@@ -299,8 +300,10 @@ static char *normal_url(struct acme_config_reader *reader, const struct url *url
     return text;
 }
 
+enum scheme { HTTPS, HTTPS_OR_LOOPBACK, HTTP };
+
 static const char *check_url(struct acme_config_reader *reader, const struct acme_yaml_node *node,
-                             const char *value, bool loopback_http, const char *form)
+                             const char *value, enum scheme scheme, const char *form)
 {
     struct url url;
     if (strchr(value, '@') != NULL) { /* do not show it: a password may stand before the @ */
@@ -312,7 +315,7 @@ static const char *check_url(struct acme_config_reader *reader, const struct acm
         acme_config_wrong(reader, node, form);
         return NULL;
     }
-    bool https = url.https || !loopback_http || !is_loopback(&url);
+    bool https = scheme == HTTPS || (scheme == HTTPS_OR_LOOPBACK && (url.https || !is_loopback(&url)));
     const char *normal = normal_url(reader, &url, https);
     if (normal == NULL || strcmp(normal, value) == 0)
         return normal;
@@ -328,13 +331,19 @@ static const char *check_url(struct acme_config_reader *reader, const struct acm
 const char *acme_config_base_url(struct acme_config_reader *reader, const struct acme_yaml_node *node,
                                  const char *value)
 {
-    return check_url(reader, node, value, false, ACME_CONFIG_BASE_URL_FORM);
+    return check_url(reader, node, value, HTTPS, ACME_CONFIG_BASE_URL_FORM);
+}
+
+const char *acme_config_http_url(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                                 const char *value)
+{
+    return check_url(reader, node, value, HTTP, ACME_CONFIG_HTTP_URL_FORM);
 }
 
 const char *acme_config_upstream_url(struct acme_config_reader *reader, const struct acme_yaml_node *node,
                                      const char *value)
 {
-    return check_url(reader, node, value, true, ACME_CONFIG_UPSTREAM_FORM);
+    return check_url(reader, node, value, HTTPS_OR_LOOPBACK, ACME_CONFIG_UPSTREAM_FORM);
 }
 
 const char *acme_config_link(struct acme_config_reader *reader, const struct acme_yaml_node *node,
@@ -366,5 +375,28 @@ const char *acme_config_proxy(struct acme_config_reader *reader, const struct ac
     }
     acme_mistake_add(reader->mistakes, node->line, node->column,
                      "expected %s, found something else (not shown)", ACME_CONFIG_PROXY_FORM);
+    return NULL;
+}
+
+const char *acme_config_blocked_keys(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                                     const char *value)
+{
+    const char *path = acme_config_readable_file(reader, node, value);
+    if (path == NULL)
+        return NULL;
+    struct acme_blocked_keys *keys = NULL;
+    size_t line = 0;
+    struct acme_err err = acme_blocked_keys_load(path, &keys, &line);
+    acme_blocked_keys_destroy(keys);
+    if (!acme_failed(err))
+        return path;
+    if (err.code == ACME_E_NOMEM)
+        reader->mistakes->nomem = true;
+    else
+        acme_mistake_add(
+            reader->mistakes, node->line, node->column,
+            "expected a list of keys, one of 64 or 20 hexadecimal digits a line, found %s (%s%zu)",
+            acme_mistake_quote(reader->mistakes, path),
+            err.code == ACME_E_LIMIT ? "too many keys, line " : "line ", line);
     return NULL;
 }

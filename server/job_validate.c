@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Trouble on the way (DNS, connection, time) may pass: three tries within about 15 s, then the challenge is
- * invalid. A wrong answer is final at once: the client has said it is ready. */
+ * invalid. A wrong answer of a web server is final at once: the client has said it is ready. */
 enum { TRIES = 3, RETRY_DELAY_MS = 3000 };
 
 static void log_code(const struct active_job *job, const char *event, struct acme_err err)
@@ -71,8 +71,8 @@ void acme_validate_failed(struct active_job *job, enum acme_problem_type type, b
 
 static const struct acme_validate_method *find_method(const char *type)
 {
-    static const struct acme_validate_method *const methods[] = {&acme_validate_http01,
-                                                                 &acme_validate_tls_alpn01};
+    static const struct acme_validate_method *const methods[] = {
+        &acme_validate_http01, &acme_validate_dns01, &acme_validate_tls_alpn01, &acme_validate_dns_account01};
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         if (strcmp(methods[i]->type, type) == 0)
             return methods[i];

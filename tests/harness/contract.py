@@ -177,6 +177,9 @@ def check_contract(response):
     if response.content_type == "application/pem-certificate-chain" and response.status == 200:
         check_chain(response)
         return
+    if path.endswith("/revoke-cert") and response.status == 200:
+        demand(response, response.body == b"" and response.content_type is None, "revokeCert has an empty body")
+        return
     if response.status >= 400:
         check_problem(response)
     else:
