@@ -113,6 +113,9 @@ static void test_new_terms(void **state)
     assert_null(acme_json_get(reply.json, "termsOfServiceAgreed"));
     assert_int_equal(post(f, &by_update, acme_arena_printf(f->arena, "%s/orders", by_update.kid), "").status,
                      200);
+    assert_int_equal(post(f, &by_update, BASE "/directory", "").status, 200);
+    assert_int_equal(post(f, &by_update, BASE "/profile/other/directory", "").status, 200);
+    assert_int_equal(post(f, &by_update, BASE "/new-nonce", "").status, 204);
     reply = post(f, &by_update, BASE "/key-change", "{}");
     assert_problem(&reply, 400, "malformed", "keyChange");
 
