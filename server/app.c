@@ -140,6 +140,8 @@ static bool open_issuer(struct app *app, size_t index)
             snprintf(name, sizeof name, "acmebridge %s", config->name) >= (int)sizeof name)
             return false;
         err = acme_local_ca_open(directory, name, &acme_clock_system, &app->cas[index]);
+        if (!acme_failed(err) && config->cross_certificates_file != NULL)
+            err = acme_local_ca_cross(app->cas[index], config->cross_certificates_file);
         if (!acme_failed(err))
             err = acme_local_issuer_create(config->name, app->cas[index], &app->issuers[index]);
     } else {

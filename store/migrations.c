@@ -132,7 +132,14 @@ static const char schema_2[] =
 static const char schema_3[] = "ALTER TABLE jobs ADD COLUMN share TEXT NOT NULL DEFAULT '-';"
                                "CREATE INDEX jobs_share ON jobs (queue, share, due_ms);";
 
-static const char *const steps[] = {schema_1, schema_2, schema_3};
+/* Other chains of certificates; most have none. */
+static const char schema_4[] = "CREATE TABLE certificate_chains ("
+                               " certificate_id TEXT NOT NULL REFERENCES certificates (id),"
+                               " position BIGINT NOT NULL,"
+                               " chain TEXT NOT NULL,"
+                               " PRIMARY KEY (certificate_id, position));";
+
+static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static struct acme_err read_version(struct acme_db *db, int64_t *ret)
