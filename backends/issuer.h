@@ -1,6 +1,6 @@
-/* Issuers: what turns a CSR into a certificate. An issuer does no I/O: it is a function from its
- * configuration, the request, its saved state and what just happened to the next step; server/ performs the
- * step.
+/* Issuers: what turns a CSR into a certificate, and revokes it. An issuer does no I/O: it is a function from
+ * its configuration, the request, its saved state and what just happened to the next step; server/ performs
+ * the step.
  *
  * Exactly-once: a CALL marked `once` must never happen twice blindly. Before it is sent the runner commits
  * the state and the intent. When the process dies or the outcome stays unknown (timeout, dropped connection,
@@ -32,6 +32,15 @@ struct acme_issue_request {
     int64_t deadline_ms; /* give up then */
 };
 
+struct acme_revoke_request {
+    struct acme_bytes certificate; /* the leaf, DER */
+    const char *serial_hex;        /* of the leaf, upper-case, the DER content octets */
+    const char *upstream_ref;      /* what ISSUED said of it; NULL: unknown */
+    int reason;                    /* RFC 5280 section 5.3.1; one that a subscriber can give */
+    int64_t created_ms;
+    int64_t deadline_ms; /* the certificate's end: then there is nothing left to revoke */
+};
+
 enum acme_issuer_event {
     ACME_ISSUER_START, /* first entry, empty state */
     ACME_ISSUER_TIMER, /* a WAIT ended, or the process restarted while nothing unrepeatable was under way */
@@ -50,7 +59,13 @@ struct acme_issuer_input {
     int attempts; /* real failures so far */
 };
 
-enum acme_step_kind { ACME_STEP_CALL, ACME_STEP_WAIT, ACME_STEP_ISSUED, ACME_STEP_FAILED };
+enum acme_step_kind {
+    ACME_STEP_CALL,
+    ACME_STEP_WAIT,
+    ACME_STEP_ISSUED, /* of an issuance */
+    ACME_STEP_DONE,   /* of a revocation: the certificate is revoked */
+    ACME_STEP_FAILED
+};
 
 struct acme_step {
     enum acme_step_kind kind;
@@ -97,6 +112,13 @@ struct acme_issuer_class {
     struct acme_err (*step)(const struct acme_issuer *issuer, struct acme_arena *arena,
                             const struct acme_issue_request *request, cJSON *state,
                             const struct acme_issuer_input *input, struct acme_step *ret);
+
+    /** revoke(issuer, arena, request, state, input, ret): the same for a revocation, which ends with DONE or
+     * FAILED. What is revoked already counts as done. FAILED is for refusals that another try will not
+     * change; an upstream that is away is waited for. */
+    struct acme_err (*revoke)(const struct acme_issuer *issuer, struct acme_arena *arena,
+                              const struct acme_revoke_request *request, cJSON *state,
+                              const struct acme_issuer_input *input, struct acme_step *ret);
     void (*destroy)(struct acme_issuer *issuer);
 };
 

@@ -13,13 +13,16 @@ static int sextet(char c)
     return c == '_' ? 63 : -1;
 }
 
-struct acme_err acme_b64url_decode(struct acme_arena *arena, const char *text, size_t len,
-                                   struct acme_bytes *ret)
+static size_t decoded_len(size_t len)
+{
+    return len / 4 * 3 + (len % 4 == 0 ? 0 : len % 4 - 1);
+}
+
+struct acme_err acme_b64url_decode_into(const char *text, size_t len, uint8_t *out, size_t size,
+                                        size_t *ret_len)
 {
     ENSURE(len % 4 != 1, ACME_E_FORMAT);
-    size_t out_len = len / 4 * 3 + (len % 4 == 0 ? 0 : len % 4 - 1);
-    uint8_t *out = acme_arena_alloc(arena, out_len + 1); /* a NUL behind, for those who print it */
-    ENSURE(out != NULL, ACME_E_NOMEM);
+    ENSURE(decoded_len(len) <= size, ACME_E_LIMIT);
     uint32_t acc = 0;
     unsigned bits = 0;
     size_t pos = 0;
@@ -34,6 +37,19 @@ struct acme_err acme_b64url_decode(struct acme_arena *arena, const char *text, s
         }
     }
     ENSURE((acc & ((1U << bits) - 1U)) == 0, ACME_E_FORMAT);
+    *ret_len = pos;
+    return acme_ok();
+}
+
+struct acme_err acme_b64url_decode(struct acme_arena *arena, const char *text, size_t len,
+                                   struct acme_bytes *ret)
+{
+    ENSURE(len % 4 != 1, ACME_E_FORMAT);
+    size_t size = decoded_len(len);
+    uint8_t *out = acme_arena_alloc(arena, size + 1); /* a NUL behind, for those who print it */
+    ENSURE(out != NULL, ACME_E_NOMEM);
+    size_t out_len = 0;
+    TRY(acme_b64url_decode_into(text, len, out, size, &out_len));
     *ret = (struct acme_bytes){.data = out, .len = out_len};
     return acme_ok();
 }

@@ -63,6 +63,7 @@ char *acme_problem_json(struct acme_arena *arena, const struct acme_problem *pro
     acme_jw_str(&writer, "type", acme_problem_urn(problem->type));
     acme_jw_str(&writer, "detail", problem->detail);
     acme_jw_int(&writer, "status", acme_problem_status(problem));
+    acme_jw_str(&writer, "instance", problem->instance);
     acme_jw_object_end(&writer);
     const char *text = acme_buf_cstr(&out);
     return text != NULL ? acme_arena_strdup(arena, text) : NULL;

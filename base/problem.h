@@ -40,6 +40,7 @@ struct acme_problem {
     int status; /* HTTP status; 0 = the type's usual one */
     const char
         *detail; /* for the client's administrator; UTF-8, never foreign bytes unescaped, never secrets */
+    const char *instance; /* a URL where a person finds what to do (userActionRequired); NULL: none */
 };
 
 /** acme_problem_urn(type): "urn:ietf:params:acme:error:malformed" and so on. Never NULL. */

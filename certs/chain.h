@@ -59,4 +59,21 @@ char *acme_chain_pem(struct acme_arena *arena, const struct acme_cert_list *chai
 struct acme_err acme_cert_info_read(struct acme_arena *arena, X509 *cert,
                                     struct acme_cert_info *ret) ACME_MUST_USE;
 
+/** acme_cert_parse(arena, der, ret): exactly one certificate in DER, nothing behind it. Owns: *ret, released
+ * with `arena`. Errors: FORMAT, NOMEM. Thread: any. */
+struct acme_err acme_cert_parse(struct acme_arena *arena, struct acme_bytes der, X509 **ret) ACME_MUST_USE;
+
+/** acme_cert_der(arena, cert, ret): its DER form, in `arena`. Errors: CRYPTO, NOMEM. Thread: any. */
+struct acme_err acme_cert_der(struct acme_arena *arena, const X509 *cert,
+                              struct acme_bytes *ret) ACME_MUST_USE;
+
+/** acme_cert_has_key(cert, key): is this its public key? `key` is only compared. Thread: any. */
+bool acme_cert_has_key(const X509 *cert, const EVP_PKEY *key);
+
+/** acme_cert_names(arena, cert, ret, ret_count): the dns and ip names of its subjectAltName, normalised, in
+ * `arena`; 0 of them when it has none. Errors: FORMAT (a name no identifier can have, or of another kind),
+ * LIMIT, NOMEM. Thread: any. */
+struct acme_err acme_cert_names(struct acme_arena *arena, const X509 *cert, struct acme_identifier **ret,
+                                size_t *ret_count) ACME_MUST_USE;
+
 #endif

@@ -55,4 +55,35 @@ struct acme_err acme_local_ca_issue(const struct acme_local_ca *ca, struct acme_
                                     int64_t not_before_ms, int64_t not_after_ms,
                                     struct acme_cert_list *ret) ACME_MUST_USE;
 
+/** acme_local_ca_publish(ca, crl_url, issuer_url): from now on every certificate says where the list of the
+ * revoked (CRL distribution point) and the issuer's certificate (authority information access) are to be
+ * had. Call once, before the CA is used by others. Errors: CRYPTO, NOMEM. */
+struct acme_err acme_local_ca_publish(struct acme_local_ca *ca, const char *crl_url,
+                                      const char *issuer_url) ACME_MUST_USE;
+
+/** acme_local_ca_issuer_der(ca, arena, ret): the intermediate, which signs certificates and lists, in DER.
+ * Errors: CRYPTO, NOMEM. Thread: any. */
+struct acme_err acme_local_ca_issuer_der(const struct acme_local_ca *ca, struct acme_arena *arena,
+                                         struct acme_bytes *ret) ACME_MUST_USE;
+
+/* A certificate revocation list being made (RFC 5280 section 5). */
+struct acme_local_crl;
+
+/** acme_local_crl_create(ca, ret): an empty version 2 list of the intermediate. Owns: *ret, release with
+ * acme_local_crl_destroy. Errors: CRYPTO, NOMEM. Thread: one at a time per list; the CA is read-only. */
+struct acme_err acme_local_crl_create(const struct acme_local_ca *ca,
+                                      struct acme_local_crl **ret) ACME_MUST_USE;
+void acme_local_crl_destroy(struct acme_local_crl *crl);
+
+/** acme_local_crl_add(crl, serial_hex, revoked_ms, reason): one revoked certificate; each serial number once.
+ * Reason 0 (unspecified) is left out, as section 5.3.1 advises. Errors: FORMAT (no serial number, no reason),
+ * CRYPTO. */
+struct acme_err acme_local_crl_add(struct acme_local_crl *crl, const char *serial_hex, int64_t revoked_ms,
+                                   int reason) ACME_MUST_USE;
+
+/** acme_local_crl_sign(crl, number, this_ms, next_ms, ret_der, ret_len): finish and sign it. `number` must
+ * grow from list to list (section 5.2.3). Owns: *ret_der, malloc'd. Errors: CRYPTO, NOMEM. */
+struct acme_err acme_local_crl_sign(struct acme_local_crl *crl, int64_t number, int64_t this_ms,
+                                    int64_t next_ms, uint8_t **ret_der, size_t *ret_len) ACME_MUST_USE;
+
 #endif

@@ -131,6 +131,9 @@ static struct acme_err fill_leaf(const struct acme_local_ca *ca, X509 *cert, boo
                X509_add_ext(cert, ca->basic_constraints, -1) == 1 && X509_add_ext(cert, usage, -1) == 1 &&
                X509_add_ext(cert, ca->extended_key_usage, -1) == 1,
            ACME_E_CRYPTO);
+    if (ca->crl_points != NULL)
+        ENSURE(X509_add_ext(cert, ca->crl_points, -1) == 1 && X509_add_ext(cert, ca->authority_info, -1) == 1,
+               ACME_E_CRYPTO);
     return add_names(cert, names, count,
                      common_name == NULL); /* critical without a subject: RFC 5280 4.2.1.6 */
 }

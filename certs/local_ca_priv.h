@@ -33,6 +33,9 @@ struct acme_local_ca {
     X509_EXTENSION *key_usage_rsa; /* and keyEncipherment */
     X509_EXTENSION *extended_key_usage;
     X509_EXTENSION *authority_key_id;
+    /* NULL: nothing is published */
+    X509_EXTENSION *crl_points;
+    X509_EXTENSION *authority_info;
     /* What may stand above a leaf instead of the intermediate alone. */
     struct acme_arena *cross_arena; /* NULL: there are none */
     struct acme_cert_list alternates[ACME_LOCAL_CA_MAX_ALTERNATES];

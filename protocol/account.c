@@ -6,7 +6,7 @@
 
 enum { MAX_ACCOUNT = 128 * 1024, MAX_ORDERS_PAGE = 64 * 1024, PAGE = 100 };
 
-static struct acme_err respond(struct acme_exchange *x, int status, const struct acme_account *account)
+struct acme_err acme_account_respond(struct acme_exchange *x, int status, const struct acme_account *account)
 {
     ACME_CLEANUP_BUF struct acme_buf out;
     acme_buf_init(&out, MAX_ACCOUNT);
@@ -15,35 +15,66 @@ static struct acme_err respond(struct acme_exchange *x, int status, const struct
     return acme_respond_json(x, status, &out);
 }
 
-static struct acme_err respond_existing(struct acme_exchange *x, const struct acme_account *account)
+/* ---- newAccount ---- */
+
+static struct acme_err update(struct acme_exchange *x, const char *contacts, const char *terms,
+                              struct acme_account *account)
 {
-    if (account->status != ACME_ACCOUNT_VALID)
-        return acme_exchange_refuse(x, ACME_PROBLEM_UNAUTHORIZED,
-                                    "The account of this key has been deactivated; register with a new key");
-    return respond(x, 200, account);
+    struct acme_err err = acme_store_account_update(x->service->store, account->id, contacts, terms);
+    if (err.code == ACME_E_NOT_FOUND) /* deactivated since this request was authenticated */
+        return acme_exchange_deactivated(x);
+    TRY(err);
+    acme_log(INFO, "account updated", LOG_STR("account", account->id), LOG_STR("contacts", contacts),
+             LOG_STR("terms", terms));
+    return acme_store_account_get(x->service->store, x->arena, account->id, account);
 }
 
-static struct acme_err create(struct acme_exchange *x, bool agreed, const char *contacts)
+/* The terms this request agrees to, when they are not those agreed to before. */
+static const char *new_terms(const struct acme_exchange *x, const struct acme_account *account)
+{
+    const char *terms = acme_terms_agreed(x);
+    return terms != NULL && (account->terms == NULL || strcmp(terms, account->terms) != 0) ? terms : NULL;
+}
+
+/* The account as it is: nothing but an agreement to new terms changes it from here (RFC 8555 section 7.3.1).
+ */
+static struct acme_err respond_existing(struct acme_exchange *x, struct acme_account *account)
+{
+    if (account->status != ACME_ACCOUNT_VALID)
+        return acme_exchange_deactivated(x);
+    const char *terms = new_terms(x, account);
+    if (terms != NULL && !acme_json_bool(x->payload, "onlyReturnExisting", false))
+        TRY(update(x, NULL, terms, account));
+    return acme_account_respond(x, 200, account);
+}
+
+static struct acme_err create(struct acme_exchange *x, const struct acme_account *wanted)
 {
     char id[ACME_ID_SIZE];
     TRY(acme_id_new(x->service->clock, id));
-    const struct acme_account candidate = {
-        .id = id,
-        .status = ACME_ACCOUNT_VALID,
-        .thumbprint = x->jwk.thumbprint,
-        .jwk = x->jwk.canonical,
-        .contacts = contacts != NULL ? contacts : "[]",
-        .tos_agreed = agreed,
-        .created_ms = x->now_ms,
-    };
+    struct acme_account candidate = *wanted;
+    candidate.id = id;
+    candidate.status = ACME_ACCOUNT_VALID;
+    candidate.thumbprint = x->jwk.thumbprint;
+    candidate.jwk = x->jwk.canonical;
+    candidate.created_ms = x->now_ms;
     struct acme_account account;
     bool created = false;
-    TRY(acme_store_account_create(x->service->store, x->arena, &candidate, &account, &created));
+    struct acme_err err =
+        acme_store_account_create(x->service->store, x->arena, &candidate, &account, &created);
+    if (err.code == ACME_E_CONFLICT)
+        return acme_exchange_refuse(
+            x, ACME_PROBLEM_UNAUTHORIZED,
+            "The external account \"%s\" is good for one account, which exists already; ask the operator of "
+            "this server for another one",
+            wanted->external_kid);
+    TRY(err);
     if (!created) /* a request with the same key was quicker */
         return respond_existing(x, &account);
     acme_key_cache_put(x->service->keys, &x->jwk);
-    acme_log(INFO, "account created", LOG_STR("account", account.id), LOG_STR("contacts", account.contacts));
-    return respond(x, 201, &account);
+    acme_log(INFO, "account created", LOG_STR("account", account.id), LOG_STR("contacts", account.contacts),
+             LOG_STR("external_kid", account.external_kid));
+    return acme_account_respond(x, 201, &account);
 }
 
 struct acme_err acme_account_new(struct acme_exchange *x)
@@ -63,16 +94,19 @@ struct acme_err acme_account_new(struct acme_exchange *x)
             x, ACME_PROBLEM_ACCOUNT_DOES_NOT_EXIST,
             "There is no account with this key here; register (newAccount) at this server");
     TRY(acme_account_key_check(x, &x->jwk));
-    const char *terms = x->service->config->terms_of_service;
-    bool agreed = acme_json_bool(x->payload, "termsOfServiceAgreed", false);
-    if (terms != NULL && !agreed)
-        return acme_exchange_refuse(x, ACME_PROBLEM_USER_ACTION_REQUIRED,
-                                    "Agree to the terms of service at %s (termsOfServiceAgreed) to register",
-                                    terms);
+    struct acme_account wanted = {.contacts = "[]", .terms = acme_terms_agreed(x)};
+    wanted.tos_agreed = wanted.terms != NULL;
+    if (x->service->config->terms_of_service != NULL && !wanted.tos_agreed)
+        return acme_terms_refuse(x);
+    TRY(acme_external_account_check(x, &wanted));
     const char *contacts = NULL;
     TRY(acme_contacts_check(x, x->payload, &contacts));
-    return create(x, agreed && terms != NULL, contacts);
+    if (contacts != NULL)
+        wanted.contacts = contacts;
+    return create(x, &wanted);
 }
+
+/* ---- the account's own URL ---- */
 
 static struct acme_err check_own(struct acme_exchange *x)
 {
@@ -84,15 +118,19 @@ static struct acme_err check_own(struct acme_exchange *x)
         "that newAccount returned for this key");
 }
 
-static struct acme_err update(struct acme_exchange *x, const char *contacts, bool deactivate)
+static struct acme_err deactivate(struct acme_exchange *x)
 {
-    enum acme_account_status status = deactivate ? ACME_ACCOUNT_DEACTIVATED : ACME_ACCOUNT_VALID;
-    struct acme_err err = acme_store_account_update(x->service->store, x->account.id, contacts, status);
-    if (err.code == ACME_E_NOT_FOUND) /* deactivated since this request was authenticated */
-        return acme_exchange_refuse(x, ACME_PROBLEM_UNAUTHORIZED, ACME_DEACTIVATED_DETAIL);
+    const struct acme_problem problem = {
+        .type = ACME_PROBLEM_UNAUTHORIZED,
+        .detail = "The account was deactivated before the order was finalized",
+    };
+    const char *error = acme_problem_json(x->arena, &problem);
+    ENSURE(error != NULL, ACME_E_NOMEM);
+    struct acme_err err = acme_store_account_deactivate(x->service->store, x->account.id, error);
+    if (err.code == ACME_E_NOT_FOUND) /* another request was quicker */
+        return acme_exchange_deactivated(x);
     TRY(err);
-    acme_log(INFO, deactivate ? "account deactivated" : "account updated", LOG_STR("account", x->account.id),
-             LOG_STR("contacts", contacts));
+    acme_log(INFO, "account deactivated", LOG_STR("account", x->account.id));
     return acme_store_account_get(x->service->store, x->arena, x->account.id, &x->account);
 }
 
@@ -102,14 +140,17 @@ struct acme_err acme_account_post(struct acme_exchange *x)
     const char *contacts = NULL;
     TRY(acme_contacts_check(x, x->payload, &contacts));
     const char *status = acme_json_str(x->payload, "status");
-    bool deactivate = status != NULL && strcmp(status, "deactivated") == 0;
+    bool is_end = status != NULL && strcmp(status, "deactivated") == 0;
     /* Some clients send their whole account object back. */
-    if (status != NULL && !deactivate && *status != '\0' && strcmp(status, "valid") != 0)
+    if (status != NULL && !is_end && *status != '\0' && strcmp(status, "valid") != 0)
         return acme_exchange_refuse(x, ACME_PROBLEM_MALFORMED,
                                     "The only status an account can be given is \"deactivated\"");
-    if (contacts != NULL || deactivate)
-        TRY(update(x, contacts, deactivate));
-    return respond(x, 200, &x->account);
+    const char *terms = new_terms(x, &x->account);
+    if (is_end)
+        TRY(deactivate(x));
+    else if (contacts != NULL || terms != NULL)
+        TRY(update(x, contacts, terms, &x->account));
+    return acme_account_respond(x, 200, &x->account);
 }
 
 static struct acme_err read_cursor(struct acme_exchange *x, const char **ret)
@@ -135,7 +176,8 @@ struct acme_err acme_account_orders(struct acme_exchange *x)
     TRY(read_cursor(x, &cursor));
     const char **ids = NULL;
     size_t count = 0;
-    TRY(acme_store_orders_list(x->service->store, x->arena, x->account.id, cursor, PAGE + 1, &ids, &count));
+    TRY(acme_store_orders_list(x->service->store, x->arena, x->account.id, cursor, x->now_ms, PAGE + 1, &ids,
+                               &count));
     bool more = count > PAGE;
     if (more) {
         count = PAGE;

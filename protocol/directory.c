@@ -38,9 +38,13 @@ static struct acme_err build(struct acme_service *service, const struct acme_pro
     write_url(&writer, service->arena, "newAccount", config->base_url, NULL, "/new-account");
     write_url(&writer, service->arena, "newOrder", config->base_url, name, "/new-order");
     write_url(&writer, service->arena, "newAuthz", config->base_url, name, "/new-authz");
+    write_url(&writer, service->arena, "keyChange", config->base_url, NULL, "/key-change");
+    write_url(&writer, service->arena, "revokeCert", config->base_url, NULL, "/revoke-cert");
     acme_jw_object(&writer, "meta");
     acme_jw_str(&writer, "termsOfService", config->terms_of_service);
     acme_jw_str(&writer, "website", config->website);
+    if (config->external_account_required)
+        acme_jw_bool(&writer, "externalAccountRequired", true);
     acme_jw_object(&writer, "profiles");
     for (size_t i = 0; i < config->profile_count; i++) {
         const char *description = config->profiles[i].description;

@@ -38,22 +38,26 @@ struct acme_exchange {
     bool profile_in_path;
 
     /* from the signature; see acme_request_authenticate */
+    const char *url; /* what was signed, and is this request's */
     EVP_PKEY *key;
-    struct acme_jwk jwk;         /* requests signed with a new key */
+    struct acme_jwk jwk;         /* requests signed with a key of their own */
     struct acme_account account; /* requests signed by an account */
     const cJSON *payload;        /* an object, or NULL for POST-as-GET */
 
     /* set by acme_exchange_refuse */
     struct acme_problem problem;
-    const char *subproblems; /* JSON array, NULL when there are none */
+    const char *subproblems;           /* JSON array, NULL when there are none */
+    struct acme_header problem_header; /* one that goes with the problem; name NULL: none */
 };
 
 typedef struct acme_err (*acme_handler)(struct acme_exchange *x);
 
-#define ACME_DEACTIVATED_DETAIL "This account has been deactivated; register with a new key"
-
 /* Who may sign a POST. */
-enum acme_signer { ACME_SIGNER_ACCOUNT, ACME_SIGNER_NEW_KEY };
+enum acme_signer {
+    ACME_SIGNER_ACCOUNT,
+    ACME_SIGNER_NEW_KEY,
+    ACME_SIGNER_ACCOUNT_OR_KEY /* the handler tells which by account.id, NULL with a key */
+};
 
 /* ---- request_auth.c ---- */
 
@@ -61,6 +65,11 @@ enum acme_signer { ACME_SIGNER_ACCOUNT, ACME_SIGNER_NEW_KEY };
  * matters: content type, JWS form, nonce (used up), url, signer, signature, a valid account; then the payload
  * is parsed. Errors: PROBLEM and the usual ones. */
 struct acme_err acme_request_authenticate(struct acme_exchange *x, enum acme_signer signer) ACME_MUST_USE;
+
+/** acme_request_read_key(x, jwk, ret): a public key that is fit for an account. Errors: PROBLEM
+ * (badPublicKey) and the usual ones. */
+struct acme_err acme_request_read_key(struct acme_exchange *x, const cJSON *jwk,
+                                      struct acme_jwk *ret) ACME_MUST_USE;
 
 /* ---- respond.c ---- */
 
@@ -72,6 +81,9 @@ struct acme_err acme_exchange_refuse(struct acme_exchange *x, enum acme_problem_
 /** acme_exchange_no_such(x, what): the one answer for objects that do not exist and for those of other
  * accounts. */
 struct acme_err acme_exchange_no_such(struct acme_exchange *x, const char *what) ACME_MUST_USE;
+
+/** acme_exchange_deactivated(x): the one answer to a deactivated account (RFC 8555 section 7.3.6: 401). */
+struct acme_err acme_exchange_deactivated(struct acme_exchange *x) ACME_MUST_USE;
 
 /** acme_exchange_read_only(x): refuse a payload other than none or {} where a request can only read. */
 struct acme_err acme_exchange_read_only(struct acme_exchange *x) ACME_MUST_USE;
@@ -135,6 +147,38 @@ struct acme_err acme_account_key_check(struct acme_exchange *x, const struct acm
  * ones. */
 struct acme_err acme_account_key_is_taken(struct acme_exchange *x, EVP_PKEY *key, bool *ret) ACME_MUST_USE;
 
+/* ---- terms.c (RFC 8555 section 7.3.3) ---- */
+
+/** acme_terms_check(x): refuse what an account asks for before it has agreed to the present terms, where the
+ * operator demands that (terms_must_agree); its own account, a new key and revocation stay open. Errors:
+ * PROBLEM (userActionRequired). */
+struct acme_err acme_terms_check(struct acme_exchange *x) ACME_MUST_USE;
+
+/** acme_terms_agreed(x): the terms the payload agrees to; NULL: it agrees to none, or there are none. */
+const char *acme_terms_agreed(const struct acme_exchange *x);
+
+/** acme_terms_are_current(x, account): whether the account's agreement counts. */
+bool acme_terms_are_current(const struct acme_exchange *x, const struct acme_account *account);
+
+/** acme_terms_refuse(x): userActionRequired, with the Link and the URL for a person that the section demands.
+ */
+struct acme_err acme_terms_refuse(struct acme_exchange *x) ACME_MUST_USE;
+
+/* ---- external_account.c (section 7.3.4) ---- */
+
+/** acme_external_account_check(x, account): what a newAccount payload says about an external account,
+ * verified and put into *account (external_kid, external_binding, external_once; all unset when none is given
+ * and none is needed). Errors: PROBLEM (externalAccountRequired, malformed, unauthorized), and the usual
+ * ones. */
+struct acme_err acme_external_account_check(struct acme_exchange *x,
+                                            struct acme_account *account) ACME_MUST_USE;
+
+/* ---- account.c ---- */
+
+/** acme_account_respond(x, status, account): the whole response with an account: Location and body. */
+struct acme_err acme_account_respond(struct acme_exchange *x, int status,
+                                     const struct acme_account *account) ACME_MUST_USE;
+
 /* ---- order.c, authorization.c ---- */
 
 /** acme_order_load(x, ret): the order the path names, when it is the account's, as of now (an order left too
@@ -149,6 +193,12 @@ struct acme_err acme_order_respond(struct acme_exchange *x, int status,
 /** acme_authz_as_of_now(x, authz): pending past its time is invalid, valid past its time is expired. */
 struct acme_err acme_authz_as_of_now(struct acme_exchange *x, struct acme_authz *authz) ACME_MUST_USE;
 
+/* ---- revoke.c ---- */
+
+/** acme_revocation_respond(x, certificate_id): the response to a revokeCert whose revocation is in the store:
+ * 200 without a body when it is done or will be, else a problem. Errors: PROBLEM and the usual ones. */
+struct acme_err acme_revocation_respond(struct acme_exchange *x, const char *certificate_id) ACME_MUST_USE;
+
 /* ---- handlers ---- */
 
 struct acme_err acme_directory_get(struct acme_exchange *x);
@@ -156,6 +206,7 @@ struct acme_err acme_nonce_get(struct acme_exchange *x);
 struct acme_err acme_account_new(struct acme_exchange *x);
 struct acme_err acme_account_post(struct acme_exchange *x);
 struct acme_err acme_account_orders(struct acme_exchange *x);
+struct acme_err acme_key_change(struct acme_exchange *x);
 struct acme_err acme_order_new(struct acme_exchange *x);
 struct acme_err acme_order_get(struct acme_exchange *x);
 struct acme_err acme_order_finalize(struct acme_exchange *x);
@@ -163,5 +214,6 @@ struct acme_err acme_authz_new(struct acme_exchange *x);
 struct acme_err acme_authz_post(struct acme_exchange *x);
 struct acme_err acme_challenge_post(struct acme_exchange *x);
 struct acme_err acme_certificate_get(struct acme_exchange *x);
+struct acme_err acme_certificate_revoke(struct acme_exchange *x);
 
 #endif

@@ -173,7 +173,8 @@ static struct acme_err finalize_ready(struct acme_exchange *x, struct acme_bytes
     /* A quick CA then answers at once; with a repetition nothing new is under way. */
     bool fresh = outcome == ACME_FINALIZE_STARTED || outcome == ACME_FINALIZE_JOINED;
     if (fresh && order->status == ACME_ORDER_PROCESSING && x->service->config->finalize_hold_ms > 0) {
-        x->response->hold_order_id = order->id;
+        x->response->hold = ACME_HOLD_ORDER;
+        x->response->hold_id = order->id;
         x->response->hold_ms = x->service->config->finalize_hold_ms;
     }
     return acme_ok();

@@ -2,21 +2,24 @@
 
 #include "base/b64url.h"
 
+#include <limits.h>
+#include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
+#include <openssl/hmac.h>
 #include <openssl/rsa.h>
 #include <string.h>
 
 enum { MAX_ECDSA_DER = 160, MAX_URL = 2048 };
 
-enum scheme { SCHEME_RSA_PKCS1, SCHEME_RSA_PSS, SCHEME_ECDSA, SCHEME_EDDSA };
+enum scheme { SCHEME_RSA_PKCS1, SCHEME_RSA_PSS, SCHEME_ECDSA, SCHEME_EDDSA, SCHEME_HMAC };
 
 struct acme_jws_alg {
     const char *name;
     enum scheme scheme;
     enum acme_key_kind kind;
     const char *digest; /* NULL: the scheme's own */
-    int half;           /* ECDSA: octets of r and of s */
+    int half;           /* ECDSA: octets of r and of s; HMAC: those of the digest */
 };
 
 static const struct acme_jws_alg algs[] = {
@@ -28,6 +31,13 @@ static const struct acme_jws_alg algs[] = {
     {"ES384", SCHEME_ECDSA, ACME_KEY_P384, "SHA384", 48},
     {"ES512", SCHEME_ECDSA, ACME_KEY_P521, "SHA512", 66},
     {"EdDSA", SCHEME_EDDSA, ACME_KEY_ED25519, NULL, 0},
+};
+
+/* Apart, so that a request can never be signed with a MAC. */
+static const struct acme_jws_alg mac_algs[] = {
+    {"HS256", SCHEME_HMAC, ACME_KEY_KIND_COUNT, "SHA256", 32},
+    {"HS384", SCHEME_HMAC, ACME_KEY_KIND_COUNT, "SHA384", 48},
+    {"HS512", SCHEME_HMAC, ACME_KEY_KIND_COUNT, "SHA512", 64},
 };
 
 const char *acme_jws_algorithms_json(void)
@@ -43,6 +53,15 @@ const char *acme_jws_alg_name(const struct acme_jws *jws)
 static struct acme_err malformed(struct acme_problem *ret_problem, const char *detail)
 {
     *ret_problem = (struct acme_problem){.type = ACME_PROBLEM_MALFORMED, .detail = detail};
+    return acme_err(ACME_E_PROBLEM);
+}
+
+static struct acme_err bad_nonce(struct acme_problem *ret_problem)
+{
+    *ret_problem = (struct acme_problem){
+        .type = ACME_PROBLEM_BAD_NONCE,
+        .detail = "JWS has an invalid anti-replay nonce: it has none; get one from newNonce",
+    };
     return acme_err(ACME_E_PROBLEM);
 }
 
@@ -81,7 +100,56 @@ static struct acme_err bad_algorithm(struct acme_arena *arena, const char *name,
     return acme_err(ACME_E_PROBLEM);
 }
 
-static struct acme_err read_protected(struct acme_arena *arena, struct acme_bytes text, struct acme_jws *ret,
+static struct acme_err read_nonce(struct acme_arena *arena, const cJSON *header, enum acme_jws_form form,
+                                  struct acme_jws *ret, struct acme_problem *ret_problem)
+{
+    if (form != ACME_JWS_REQUEST)
+        return has(header, "nonce") ? malformed(ret_problem, "The JWS protected header must not have a nonce")
+                                    : acme_ok();
+    ret->nonce = acme_json_str(header, "nonce");
+    if (ret->nonce == NULL && !has(header, "nonce")) /* RFC 8555 section 6.5: the same as a bad one */
+        return bad_nonce(ret_problem);
+    if (ret->nonce == NULL)
+        return malformed(ret_problem, "The JWS nonce is not a string");
+    struct acme_bytes nonce;
+    return decode(arena, ret->nonce, "The JWS nonce is not unpadded base64url", &nonce, ret_problem);
+}
+
+static struct acme_err read_signer(const cJSON *header, enum acme_jws_form form, struct acme_jws *ret,
+                                   struct acme_problem *ret_problem)
+{
+    static const char *const complaints[ACME_JWS_FORM_COUNT] = {
+        [ACME_JWS_REQUEST] = "The JWS protected header must have exactly one of jwk and kid",
+        [ACME_JWS_NEW_KEY] = "The JWS protected header must have the new key as jwk, and no kid",
+        [ACME_JWS_BINDING] = "The JWS protected header must have the external account's kid, and no jwk",
+    };
+    bool jwk = has(header, "jwk");
+    bool kid = has(header, "kid");
+    if (jwk == kid || (jwk && form == ACME_JWS_BINDING) || (kid && form == ACME_JWS_NEW_KEY))
+        return malformed(ret_problem, complaints[form]);
+    ret->kid = acme_json_str(header, "kid");
+    ret->jwk = acme_json_get(header, "jwk");
+    if (ret->kid == NULL && !cJSON_IsObject(ret->jwk))
+        return malformed(ret_problem, "In the JWS protected header jwk must be an object and kid a string");
+    return acme_ok();
+}
+
+static struct acme_err read_alg(struct acme_arena *arena, const char *name, enum acme_jws_form form,
+                                struct acme_jws *ret, struct acme_problem *ret_problem)
+{
+    if (form != ACME_JWS_BINDING) {
+        ret->alg = acme_jws_alg_find(name);
+        return ret->alg != NULL ? acme_ok() : bad_algorithm(arena, name, ret_problem);
+    }
+    for (size_t i = 0; i < sizeof mac_algs / sizeof *mac_algs; i++)
+        if (strcmp(name, mac_algs[i].name) == 0)
+            ret->alg = &mac_algs[i];
+    return ret->alg != NULL ? acme_ok()
+                            : malformed(ret_problem, "The JWS algorithm must be HS256, HS384 or HS512");
+}
+
+static struct acme_err read_protected(struct acme_arena *arena, struct acme_bytes text,
+                                      enum acme_jws_form form, struct acme_jws *ret,
                                       struct acme_problem *ret_problem)
 {
     cJSON *header = NULL;
@@ -95,24 +163,47 @@ static struct acme_err read_protected(struct acme_arena *arena, struct acme_byte
     const char *alg = acme_json_str(header, "alg");
     if (alg == NULL)
         return malformed(ret_problem, "The JWS protected header has no alg");
-    ret->nonce = acme_json_str(header, "nonce");
-    if (ret->nonce == NULL)
-        return malformed(ret_problem, "The JWS protected header has no nonce; get one from newNonce");
+    TRY(read_nonce(arena, header, form, ret, ret_problem));
     ret->url = acme_json_str(header, "url");
     if (ret->url == NULL || strlen(ret->url) > MAX_URL)
         return malformed(ret_problem,
                          "The JWS protected header has no url (or one of more than 2048 characters)");
-    if (has(header, "jwk") == has(header, "kid"))
-        return malformed(ret_problem, "The JWS protected header must have exactly one of jwk and kid");
-    ret->kid = acme_json_str(header, "kid");
-    ret->jwk = acme_json_get(header, "jwk");
-    if (ret->kid == NULL && !cJSON_IsObject(ret->jwk))
-        return malformed(ret_problem, "In the JWS protected header jwk must be an object and kid a string");
-    ret->alg = acme_jws_alg_find(alg);
-    if (ret->alg == NULL)
-        return bad_algorithm(arena, alg, ret_problem);
-    struct acme_bytes nonce;
-    return decode(arena, ret->nonce, "The JWS nonce is not unpadded base64url", &nonce, ret_problem);
+    TRY(read_signer(header, form, ret, ret_problem));
+    return read_alg(arena, alg, form, ret, ret_problem);
+}
+
+static struct acme_err parse_tree(struct acme_arena *arena, const cJSON *tree, enum acme_jws_form form,
+                                  struct acme_jws *ret, struct acme_problem *ret_problem)
+{
+    if (has(tree, "signatures"))
+        return malformed(
+            ret_problem,
+            "The JWS has the general JSON form (signatures); only the flattened one is accepted");
+    if (has(tree, "header"))
+        return malformed(ret_problem, "The JWS has an unprotected header, which is not allowed");
+    const char *protected = acme_json_str(tree, "protected");
+    const char *payload = acme_json_str(tree, "payload");
+    const char *signature = acme_json_str(tree, "signature");
+    if (protected == NULL || payload == NULL || signature == NULL)
+        return malformed(ret_problem,
+                         "The JWS must have the string members protected, payload and signature");
+
+    struct acme_jws jws = {.kid = NULL};
+    struct acme_bytes header;
+    TRY(decode(arena, protected, "The JWS protected header is not unpadded base64url", &header, ret_problem));
+    TRY(decode(arena, payload, "The JWS payload is not unpadded base64url", &jws.payload, ret_problem));
+    TRY(decode(arena, signature, "The JWS signature is not unpadded base64url", &jws.signature, ret_problem));
+    TRY(read_protected(arena, header, form, &jws, ret_problem));
+    size_t left = strlen(protected);
+    size_t right = strlen(payload);
+    uint8_t *input = acme_arena_alloc(arena, left + 1 + right);
+    ENSURE(input != NULL, ACME_E_NOMEM);
+    memcpy(input, protected, left);
+    input[left] = '.';
+    memcpy(input + left + 1, payload, right);
+    jws.signing_input = (struct acme_bytes){.data = input, .len = left + 1 + right};
+    *ret = jws;
+    return acme_ok();
 }
 
 struct acme_err acme_jws_parse(struct acme_arena *arena, struct acme_bytes body, struct acme_jws *ret,
@@ -127,34 +218,28 @@ struct acme_err acme_jws_parse(struct acme_arena *arena, struct acme_bytes body,
                          "The request body is not a JWS in flattened JSON form: it is not a valid "
                          "JSON object");
     TRY(err);
-    if (has(tree, "signatures"))
-        return malformed(ret_problem,
-                         "JWS in general JSON form (signatures) is not accepted, only flattened");
-    if (has(tree, "header"))
-        return malformed(ret_problem, "The unprotected JWS header is not allowed");
-    const char *protected = acme_json_str(tree, "protected");
-    const char *payload = acme_json_str(tree, "payload");
-    const char *signature = acme_json_str(tree, "signature");
-    if (protected == NULL || payload == NULL || signature == NULL)
-        return malformed(ret_problem,
-                         "The JWS must have the string members protected, payload and signature");
+    return parse_tree(arena, tree, ACME_JWS_REQUEST, ret, ret_problem);
+}
 
-    struct acme_jws jws = {.kid = NULL};
-    struct acme_bytes header;
-    TRY(decode(arena, protected, "The JWS protected header is not unpadded base64url", &header, ret_problem));
-    TRY(decode(arena, payload, "The JWS payload is not unpadded base64url", &jws.payload, ret_problem));
-    TRY(decode(arena, signature, "The JWS signature is not unpadded base64url", &jws.signature, ret_problem));
-    TRY(read_protected(arena, header, &jws, ret_problem));
-    size_t left = strlen(protected);
-    size_t right = strlen(payload);
-    uint8_t *input = acme_arena_alloc(arena, left + 1 + right);
-    ENSURE(input != NULL, ACME_E_NOMEM);
-    memcpy(input, protected, left);
-    input[left] = '.';
-    memcpy(input + left + 1, payload, right);
-    jws.signing_input = (struct acme_bytes){.data = input, .len = left + 1 + right};
-    *ret = jws;
-    return acme_ok();
+struct acme_err acme_jws_parse_inner(struct acme_arena *arena, const cJSON *tree, enum acme_jws_form form,
+                                     struct acme_jws *ret, struct acme_problem *ret_problem)
+{
+    if (!cJSON_IsObject(tree))
+        return malformed(ret_problem, "The JWS must be a JSON object (flattened JSON form)");
+    return parse_tree(arena, tree, form, ret, ret_problem);
+}
+
+struct acme_err acme_jws_verify_mac(const struct acme_jws *jws, const uint8_t *key, size_t len)
+{
+    const struct acme_jws_alg *alg = jws->alg;
+    ENSURE(alg->scheme == SCHEME_HMAC && len >= (size_t)alg->half && len <= INT_MAX, ACME_E_UNSUPPORTED);
+    uint8_t mac[EVP_MAX_MD_SIZE];
+    unsigned mac_len = 0;
+    ENSURE(HMAC(EVP_get_digestbyname(alg->digest), key, (int)len, jws->signing_input.data,
+                jws->signing_input.len, mac, &mac_len) != NULL,
+           ACME_E_CRYPTO);
+    bool good = jws->signature.len == mac_len && CRYPTO_memcmp(jws->signature.data, mac, mac_len) == 0;
+    return acme_err(good ? ACME_OK : ACME_E_SIGNATURE);
 }
 
 /* JWS carries r||s, OpenSSL wants the ASN.1 form. 0 when it does not convert. */

@@ -21,17 +21,24 @@ struct acme_header {
     const char *value;
 };
 
+enum acme_hold {
+    ACME_HOLD_NONE,
+    ACME_HOLD_ORDER,     /* until the order leaves `processing` */
+    ACME_HOLD_REVOCATION /* until the issuer has revoked the certificate, or will not */
+};
+
 struct acme_response {
     int status;
     const char *content_type; /* NULL: no body */
     struct acme_bytes body;
     struct acme_header headers[ACME_RESPONSE_MAX_HEADERS];
     size_t header_count;
-    /* Finalize may be held for a moment so that a quick CA answers at once (architecture.md, section 6): when
-     * set, the server keeps the connection and calls acme_service_order_response for this order when it
-     * leaves `processing` or hold_ms have passed, whichever is first. The rest of the response is complete as
-     * it stands. */
-    const char *hold_order_id;
+    /* Finalize and revokeCert may be held for a moment so that a quick CA answers at once (architecture.md):
+     * when `hold` is set, the server keeps the connection and calls acme_service_held_response when what
+     * hold_id names is decided or hold_ms have passed, whichever is first. The rest of the response is
+     * complete as it stands. */
+    enum acme_hold hold;
+    const char *hold_id; /* of the order, or of the certificate being revoked */
     int64_t hold_ms;
 };
 

@@ -60,8 +60,9 @@ void acme_account_write(const struct acme_exchange *x, const struct acme_account
     acme_jw_str(&writer, "status", account_statuses[account->status]);
     if (account->contacts != NULL && strcmp(account->contacts, "[]") != 0)
         acme_jw_raw(&writer, "contact", account->contacts);
-    if (account->tos_agreed)
+    if (acme_terms_are_current(x, account))
         acme_jw_bool(&writer, "termsOfServiceAgreed", true);
+    acme_jw_raw(&writer, "externalAccountBinding", account->external_binding);
     write_url(x, &writer, "orders", "/account/", account->id, "/orders");
     acme_jw_object_end(&writer);
 }

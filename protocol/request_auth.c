@@ -48,8 +48,14 @@ static struct acme_err bad_key(struct acme_exchange *x, struct acme_err err, con
 {
     if (err.code != ACME_E_FORMAT && err.code != ACME_E_DENIED && err.code != ACME_E_UNSUPPORTED)
         return err;
-    return acme_exchange_refuse(x, ACME_PROBLEM_BAD_PUBLIC_KEY, "The account key in jwk cannot be used: %s",
-                                why);
+    return acme_exchange_refuse(x, ACME_PROBLEM_BAD_PUBLIC_KEY, "The key in jwk cannot be used: %s", why);
+}
+
+struct acme_err acme_request_read_key(struct acme_exchange *x, const cJSON *jwk, struct acme_jwk *ret)
+{
+    const char *why = "";
+    struct acme_err err = acme_jwk_parse(x->arena, jwk, ret, &why);
+    return acme_failed(err) ? bad_key(x, err, why) : err;
 }
 
 static struct acme_err load_account(struct acme_exchange *x, const char *kid)
@@ -90,7 +96,7 @@ static struct acme_err account_key(struct acme_exchange *x, enum acme_key_kind *
 static struct acme_err find_key(struct acme_exchange *x, enum acme_signer signer, const struct acme_jws *jws,
                                 enum acme_key_kind *ret_kind)
 {
-    if (signer == ACME_SIGNER_ACCOUNT) {
+    if (signer == ACME_SIGNER_ACCOUNT || (signer == ACME_SIGNER_ACCOUNT_OR_KEY && jws->kid != NULL)) {
         if (jws->kid == NULL)
             return acme_exchange_refuse(
                 x, ACME_PROBLEM_MALFORMED,
@@ -101,10 +107,7 @@ static struct acme_err find_key(struct acme_exchange *x, enum acme_signer signer
     if (jws->jwk == NULL)
         return acme_exchange_refuse(x, ACME_PROBLEM_MALFORMED,
                                     "This request must carry the public key as jwk, not an account as kid");
-    const char *why = "";
-    struct acme_err err = acme_jwk_parse(x->arena, jws->jwk, &x->jwk, &why);
-    if (acme_failed(err))
-        return bad_key(x, err, why);
+    TRY(acme_request_read_key(x, jws->jwk, &x->jwk));
     x->key = x->jwk.key;
     *ret_kind = x->jwk.kind;
     return acme_ok();
@@ -116,13 +119,12 @@ static struct acme_err check_signature(struct acme_exchange *x, const struct acm
     struct acme_err err = acme_jws_verify(jws, x->key, kind);
     if (err.code == ACME_E_UNSUPPORTED)
         return acme_exchange_refuse(x, ACME_PROBLEM_MALFORMED,
-                                    "The JWS algorithm %s does not fit the type of the account's key",
+                                    "The JWS algorithm %s does not fit the type of the key",
                                     acme_jws_alg_name(jws));
     if (err.code == ACME_E_SIGNATURE)
         return acme_exchange_refuse(x, ACME_PROBLEM_MALFORMED,
-                                    "The JWS signature does not verify with the account's key; check that "
-                                    "the client uses the key the "
-                                    "account was made with");
+                                    "The JWS signature does not verify with the key of its header; check "
+                                    "that the client uses the key the account was made with");
     return err;
 }
 
@@ -148,11 +150,14 @@ struct acme_err acme_request_authenticate(struct acme_exchange *x, enum acme_sig
     if (!acme_nonces_use(x->service->nonces, jws.nonce))
         return acme_exchange_refuse(x, ACME_PROBLEM_BAD_NONCE, "JWS has an invalid anti-replay nonce");
     TRY(check_url(x, jws.url));
+    x->url = jws.url;
     enum acme_key_kind kind = ACME_KEY_KIND_COUNT;
     TRY(find_key(x, signer, &jws, &kind));
     TRY(check_signature(x, &jws, kind));
     /* Only whoever holds the key learns the account's status. */
-    if (signer == ACME_SIGNER_ACCOUNT && x->account.status != ACME_ACCOUNT_VALID)
-        return acme_exchange_refuse(x, ACME_PROBLEM_UNAUTHORIZED, ACME_DEACTIVATED_DETAIL);
+    if (x->account.id != NULL && x->account.status != ACME_ACCOUNT_VALID)
+        return acme_exchange_deactivated(x);
+    if (signer == ACME_SIGNER_ACCOUNT)
+        TRY(acme_terms_check(x));
     return parse_payload(x, jws.payload);
 }

@@ -34,6 +34,14 @@ struct acme_err acme_exchange_no_such(struct acme_exchange *x, const char *what)
     return err;
 }
 
+struct acme_err acme_exchange_deactivated(struct acme_exchange *x)
+{
+    struct acme_err err = acme_exchange_refuse(x, ACME_PROBLEM_UNAUTHORIZED,
+                                               "This account has been deactivated; register with a new key");
+    x->problem.status = 401;
+    return err;
+}
+
 struct acme_err acme_exchange_read_only(struct acme_exchange *x)
 {
     if (x->payload == NULL || x->payload->child == NULL)
@@ -51,6 +59,11 @@ const char *acme_exchange_show(struct acme_exchange *x, const char *text)
 char *acme_exchange_url(const struct acme_exchange *x, const char *path, const char *id, const char *suffix)
 {
     return acme_arena_printf(x->arena, "%s%s%s%s", x->service->config->base_url, path, id, suffix);
+}
+
+char *acme_account_url(struct acme_arena *arena, const char *base_url, const char *account_id)
+{
+    return acme_arena_printf(arena, "%s/account/%s", base_url, account_id);
 }
 
 struct acme_err acme_respond_header(struct acme_exchange *x, const char *name, const char *value)
@@ -115,10 +128,13 @@ static struct acme_err write_problem(struct acme_exchange *x)
     acme_jw_str(&writer, "type", acme_problem_urn(problem->type));
     acme_jw_str(&writer, "detail", problem->detail);
     acme_jw_int(&writer, "status", acme_problem_status(problem));
+    acme_jw_str(&writer, "instance", problem->instance);
     if (problem->type == ACME_PROBLEM_BAD_SIGNATURE_ALGORITHM)
         acme_jw_raw(&writer, "algorithms", acme_jws_algorithms_json());
     acme_jw_raw(&writer, "subproblems", x->subproblems);
     acme_jw_object_end(&writer);
+    if (x->problem_header.name != NULL)
+        TRY(acme_respond_header(x, x->problem_header.name, x->problem_header.value));
     TRY(acme_respond_json(x, acme_problem_status(problem), &out));
     x->response->content_type = problem_content_type;
     if (x->response->status == 503)
@@ -150,10 +166,12 @@ void acme_respond_failure(struct acme_exchange *x, struct acme_err err, size_t h
         acme_log(ERROR, "request failed", LOG_STR("code", acme_code_name(err.code)), LOG_STR("path", path),
                  LOG_STR("account", x->account.id));
         x->problem = own_failure(err);
+        x->problem_header = (struct acme_header){.name = NULL};
         x->subproblems = NULL;
     }
     x->response->header_count = headers_kept;
-    x->response->hold_order_id = NULL;
+    x->response->hold = ACME_HOLD_NONE;
+    x->response->hold_id = NULL;
     x->response->hold_ms = 0;
     if (acme_failed(write_problem(x))) {
         x->response->header_count = headers_kept;

@@ -20,6 +20,7 @@ static const struct route routes[] = {
     {"/profile/*/directory", GET | HEAD | POST, ACME_SIGNER_ACCOUNT, true, false, acme_directory_get},
     {"/new-nonce", GET | HEAD | POST, ACME_SIGNER_ACCOUNT, false, true, acme_nonce_get},
     {"/new-account", POST, ACME_SIGNER_NEW_KEY, false, false, acme_account_new},
+    {"/key-change", POST, ACME_SIGNER_ACCOUNT, false, false, acme_key_change},
     {"/new-order", POST, ACME_SIGNER_ACCOUNT, false, false, acme_order_new},
     {"/profile/*/new-order", POST, ACME_SIGNER_ACCOUNT, false, false, acme_order_new},
     {"/new-authz", POST, ACME_SIGNER_ACCOUNT, false, false, acme_authz_new},
@@ -32,6 +33,7 @@ static const struct route routes[] = {
     {"/challenge/*", POST, ACME_SIGNER_ACCOUNT, false, false, acme_challenge_post},
     {"/certificate/*", POST, ACME_SIGNER_ACCOUNT, false, false, acme_certificate_get},
     {"/certificate/*/alternate/*", POST, ACME_SIGNER_ACCOUNT, false, false, acme_certificate_get},
+    {"/revoke-cert", POST, ACME_SIGNER_ACCOUNT_OR_KEY, false, false, acme_certificate_revoke},
 };
 
 static unsigned method_bit(const char *method)

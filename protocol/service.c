@@ -71,24 +71,40 @@ void acme_service_handle(struct acme_service *service, const struct acme_request
         acme_respond_failure(&x, err, headers_kept);
 }
 
-static struct acme_err held_order(struct acme_exchange *x, const char *order_id, size_t *ret_headers_kept)
+static struct acme_err held(struct acme_exchange *x, enum acme_hold hold, const char *hold_id,
+                            size_t *ret_headers_kept)
 {
     TRY(acme_respond_common(x, true, true));
     *ret_headers_kept = x->response->header_count;
+    if (hold == ACME_HOLD_REVOCATION)
+        return acme_revocation_respond(x, hold_id);
     struct acme_order order;
-    TRY(acme_store_order_get(x->service->store, x->arena, order_id, &order));
+    TRY(acme_store_order_get(x->service->store, x->arena, hold_id, &order));
     TRY(acme_order_as_of_now(x, &order));
     return acme_order_respond(x, 200, &order);
 }
 
-void acme_service_order_response(struct acme_service *service, struct acme_arena *arena, const char *order_id,
-                                 struct acme_response *response)
+void acme_service_held_response(struct acme_service *service, struct acme_arena *arena, enum acme_hold hold,
+                                const char *hold_id, struct acme_response *response)
 {
     struct acme_exchange x = exchange(service, arena, response);
     size_t headers_kept = 0;
-    struct acme_err err = held_order(&x, order_id, &headers_kept);
+    struct acme_err err = held(&x, hold, hold_id, &headers_kept);
     if (acme_failed(err))
         acme_respond_failure(&x, err, headers_kept);
+}
+
+bool acme_service_is_undecided(struct acme_service *service, struct acme_arena *arena, enum acme_hold hold,
+                               const char *hold_id)
+{
+    struct acme_order order;
+    struct acme_revocation revocation;
+    if (hold == ACME_HOLD_REVOCATION)
+        return !acme_failed(acme_store_revocation_get(service->store, arena, hold_id, &revocation)) &&
+               revocation.status == ACME_REVOCATION_UNDER_WAY;
+    return hold == ACME_HOLD_ORDER &&
+           !acme_failed(acme_store_order_get(service->store, arena, hold_id, &order)) &&
+           order.status == ACME_ORDER_PROCESSING;
 }
 
 void acme_service_problem_response(struct acme_service *service, struct acme_arena *arena, int problem_type,

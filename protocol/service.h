@@ -22,6 +22,15 @@ struct acme_profile {
     int64_t issue_deadline_ms;  /* from finalize; the issuer's */
 };
 
+enum { ACME_EXTERNAL_KEY_MIN = 32, ACME_EXTERNAL_KEY_MAX = 768 };
+
+/* A MAC key that an account outside of ACME has been given (RFC 8555 section 7.3.4). */
+struct acme_external_key {
+    const char *kid;
+    const char *key; /* strict base64url of ACME_EXTERNAL_KEY_MIN.._MAX octets; a secret */
+    bool single_use; /* for one account only */
+};
+
 struct acme_service_config {
     /* As clients see it, no trailing slash: the only source of URLs; Host is not trusted. */
     const char *base_url;
@@ -29,11 +38,15 @@ struct acme_service_config {
     size_t profile_count;
     const char *default_profile;  /* of /directory and of orders that name none */
     const char *terms_of_service; /* URL; NULL: none, and no agreement asked for */
-    const char *website;          /* NULL: none */
-    int64_t order_lifetime_ms;    /* pending and ready orders, and pending authorizations */
-    int64_t authz_lifetime_ms;    /* valid authorizations, from validation */
-    int64_t adopt_window_ms;      /* how long an undelivered certificate may be adopted by a later order */
-    int64_t finalize_hold_ms;     /* 0: never hold */
+    bool terms_must_agree; /* accounts that agreed to other terms, or none, must agree to these first */
+    const char *website;   /* NULL: none */
+    const struct acme_external_key *external_keys;
+    size_t external_key_count;      /* 0: externalAccountBinding is ignored */
+    bool external_account_required; /* new accounts need a binding */
+    int64_t order_lifetime_ms;      /* pending and ready orders, and pending authorizations */
+    int64_t authz_lifetime_ms;      /* valid authorizations, from validation */
+    int64_t adopt_window_ms;        /* how long an undelivered certificate may be adopted by a later order */
+    int64_t finalize_hold_ms;       /* also of revocations; 0: never hold */
     /* A processing order has no Retry-After this long after finalize (30 s), then this one (60; 0: never). */
     int64_t retry_after_quiet_ms;
     int retry_after_processing_s;
@@ -51,6 +64,9 @@ struct acme_service_hooks {
      * Thread: a worker. */
     void (*job_created)(void *context, const struct acme_job *job);
 };
+
+/** acme_account_url(arena, base_url, account_id): the URL of an account. NULL without memory. Thread: any. */
+char *acme_account_url(struct acme_arena *arena, const char *base_url, const char *account_id);
 
 struct acme_service;
 
@@ -74,10 +90,15 @@ bool acme_service_is_light(const char *method, const char *path);
 void acme_service_handle(struct acme_service *service, const struct acme_request *request,
                          struct acme_response *response);
 
-/** acme_service_order_response(service, arena, order_id, response): the response to a held finalize, with the
- * order as it is now. */
-void acme_service_order_response(struct acme_service *service, struct acme_arena *arena, const char *order_id,
-                                 struct acme_response *response);
+/** acme_service_held_response(service, arena, hold, hold_id, response): the response to a held request, with
+ * the order or the revocation as it is now. */
+void acme_service_held_response(struct acme_service *service, struct acme_arena *arena, enum acme_hold hold,
+                                const char *hold_id, struct acme_response *response);
+
+/** acme_service_is_undecided(service, arena, hold, hold_id): is what a held request waits for still under
+ * way? false also when that cannot be told. Thread: a worker. */
+bool acme_service_is_undecided(struct acme_service *service, struct acme_arena *arena, enum acme_hold hold,
+                               const char *hold_id);
 
 /** acme_service_problem_response(service, arena, type, status, detail, response): a problem document in the
  * form every response has (index link, no-store, fresh nonce), for errors that the HTTP layer finds itself:

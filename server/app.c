@@ -4,6 +4,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "certs/key_check.h"
+#include "server/ca_publisher.h"
 #include "server/frontend.h"
 #include "server/identity.h"
 #include "server/notify.h"
@@ -28,6 +29,9 @@ enum {
     DRAIN_JOBS_MS = 2000, /* of the 5 s an orderly stop may take */
     DRAIN_HTTP_MS = 1500,
     DIR_SIZE = 4096,
+    URLS_ARENA_BYTES = 64 * 1024,
+    PLAIN_ARENA_BYTES = 128 * 1024,
+    PLAIN_BODY_BYTES = 4096,
     FILES_BESIDE_CLIENTS = 1536 /* libunbound's sockets, the database, kept upstream connections */
 };
 
@@ -53,6 +57,8 @@ struct app {
     struct acme_pool *workers;
     struct acme_holds *holds;
     struct acme_http_server *http;
+    struct acme_publisher *publisher; /* NULL: nothing is published */
+    struct acme_http_server *plain_http;
     struct acme_service_config service_config;
     struct acme_frontend frontend;
 };
@@ -73,6 +79,15 @@ static void order_changed(void *context, const char *order_id)
     struct app *app = context;
     if (app->holds != NULL)
         acme_holds_release(app->holds, order_id);
+}
+
+static void revocation_ended(void *context, const char *certificate_id, const char *issuer)
+{
+    struct app *app = context;
+    if (app->publisher != NULL)
+        acme_publisher_refresh(app->publisher, issuer);
+    if (app->holds != NULL)
+        acme_holds_release(app->holds, certificate_id);
 }
 
 static bool failed_to(const char *what, struct acme_err err)
@@ -99,6 +114,8 @@ static void raise_file_limit(const struct acme_config *config)
         return;
     rlim_t needed = config->server.max_connections + 2 * (rlim_t)config->validation.max_concurrency +
                     FILES_BESIDE_CLIENTS;
+    if (config->server.http_listen != NULL)
+        needed += config->server.max_connections;
     if (limit.rlim_cur < needed) {
         limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
@@ -128,6 +145,17 @@ static bool make_dirs(struct app *app)
     return make_dir(dir) && make_dir(app->ca_dir);
 }
 
+/* From now on the CA's certificates say where its list and its own certificate are. */
+static struct acme_err publish(struct acme_local_ca *ca, const char *http_url, const char *name)
+{
+    ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(URLS_ARENA_BYTES);
+    ENSURE(arena != NULL, ACME_E_NOMEM);
+    const char *list = acme_arena_printf(arena, "%s" ACME_PUBLISHER_CRL_PATH "%s.crl", http_url, name);
+    const char *cert = acme_arena_printf(arena, "%s" ACME_PUBLISHER_CERT_PATH "%s.cer", http_url, name);
+    ENSURE(list != NULL && cert != NULL, ACME_E_NOMEM);
+    return acme_local_ca_publish(ca, list, cert);
+}
+
 static bool open_issuer(struct app *app, size_t index)
 {
     const struct acme_issuer_config *config = &app->config->issuers[index];
@@ -142,6 +170,8 @@ static bool open_issuer(struct app *app, size_t index)
         err = acme_local_ca_open(directory, name, &acme_clock_system, &app->cas[index]);
         if (!acme_failed(err) && config->cross_certificates_file != NULL)
             err = acme_local_ca_cross(app->cas[index], config->cross_certificates_file);
+        if (!acme_failed(err) && app->config->server.http_url != NULL)
+            err = publish(app->cas[index], app->config->server.http_url, config->name);
         if (!acme_failed(err))
             err = acme_local_issuer_create(config->name, app->cas[index], &app->issuers[index]);
     } else {
@@ -228,7 +258,11 @@ static bool start_service(struct app *app)
         .profile_count = config->profile_count,
         .default_profile = config->default_profile,
         .terms_of_service = config->server.terms_of_service,
+        .terms_must_agree = config->server.terms_must_agree,
         .website = config->server.website,
+        .external_keys = config->external_keys,
+        .external_key_count = config->external_key_count,
+        .external_account_required = config->external_account_required,
         .order_lifetime_ms = config->order_lifetime_ms,
         .authz_lifetime_ms = config->authz_lifetime_ms,
         .adopt_window_ms = config->adopt_window_ms,
@@ -266,10 +300,12 @@ static bool start_jobs(struct app *app)
                                          .validation_max_concurrency = config->validation.max_concurrency,
                                          .http_port = config->validation.http_port,
                                          .https_port = config->validation.tls_port,
+                                         .base_url = config->server.url,
                                          .authz_lifetime_ms = config->authz_lifetime_ms,
                                          .quarantine_dir = app->quarantine_dir,
                                          .threads = JOB_THREADS,
                                          .order_changed = order_changed,
+                                         .revocation_ended = revocation_ended,
                                          .profile_validity_ms = profile_validity_ms,
                                          .context = app};
     return !failed_to("job runner", acme_runner_start(&runner, &app->runner));
@@ -292,7 +328,6 @@ static bool start_http(struct app *app)
         return false;
     app->frontend = (struct acme_frontend){.base_path = path_of(config->url),
                                            .service = app->service,
-                                           .store = app->store,
                                            .workers = app->workers,
                                            .holds = app->holds,
                                            .runner = app->runner};
@@ -310,6 +345,45 @@ static bool start_http(struct app *app)
                                             .on_problem = acme_frontend_on_problem};
     return !failed_to("HTTP front",
                       acme_http_start(&options, &callbacks, acme_identity_tls(app->identity), &app->http));
+}
+
+static struct acme_err start_publisher(struct app *app)
+{
+    struct acme_publisher_issuer *issuers = calloc(app->config->issuer_count, sizeof *issuers);
+    ENSURE(issuers != NULL, ACME_E_NOMEM);
+    const char *url = app->config->server.http_url;
+    struct acme_publisher_options options = {.store = app->store,
+                                             .clock = &acme_clock_system,
+                                             .base_path = url != NULL ? path_of(url) : "",
+                                             .issuers = issuers};
+    for (size_t i = 0; i < app->config->issuer_count; i++) {
+        if (app->cas[i] != NULL)
+            issuers[options.issuer_count++] =
+                (struct acme_publisher_issuer){.name = app->config->issuers[i].name, .ca = app->cas[i]};
+    }
+    struct acme_err err = acme_publisher_start(&options, &app->publisher);
+    free(issuers);
+    return err;
+}
+
+/* One loop is enough: nothing is computed, nobody waits. */
+static bool start_plain_http(struct app *app)
+{
+    const struct acme_server_config *config = &app->config->server;
+    if (config->http_listen == NULL)
+        return true;
+    struct acme_http_options options = {.listen = config->http_listen,
+                                        .loops = 1,
+                                        .max_connections = config->max_connections,
+                                        .max_connections_per_address = config->max_connections_per_address,
+                                        .max_body_bytes = PLAIN_BODY_BYTES,
+                                        .request_deadline_ms = config->request_deadline_ms,
+                                        .idle_timeout_ms = config->idle_timeout_ms,
+                                        .arena_bytes = PLAIN_ARENA_BYTES};
+    struct acme_http_callbacks callbacks = {.context = app->publisher,
+                                            .on_request = acme_publisher_on_request,
+                                            .on_problem = acme_publisher_on_problem};
+    return !failed_to("plain HTTP front", acme_http_start(&options, &callbacks, NULL, &app->plain_http));
 }
 
 static bool start(struct app *app)
@@ -331,8 +405,12 @@ static bool start(struct app *app)
         return false;
     if (failed_to("held requests", acme_holds_create(acme_frontend_settle, &app->frontend, &app->holds)))
         return false;
+    /* Before the jobs, which tell it of revocations. */
+    if (config->server.http_listen != NULL &&
+        failed_to("lists of revoked certificates", start_publisher(app)))
+        return false;
     return load_blocked_keys(app) && load_nonces(app) && start_service(app) && start_jobs(app) &&
-           start_http(app);
+           start_plain_http(app) && start_http(app);
 }
 
 /* ---- stop ---- */
@@ -362,6 +440,8 @@ static void stop(struct app *app)
         acme_runner_quiesce(app->runner);
     if (app->http != NULL)
         acme_http_drain(app->http);
+    if (app->plain_http != NULL)
+        acme_http_drain(app->plain_http);
     for (int waited = 0; app->runner != NULL && waited < DRAIN_JOBS_MS && !acme_runner_is_idle(app->runner);
          waited += 20)
         sleep_ms(20);
@@ -374,9 +454,11 @@ static void stop(struct app *app)
     acme_runner_stop(app->runner);
     acme_outbound_stop(app->outbound);
     acme_http_stop(app->http);
+    acme_http_stop(app->plain_http);
     acme_pool_destroy(app->workers);
     acme_holds_destroy(app->holds);
     acme_runner_destroy(app->runner);
+    acme_publisher_stop(app->publisher);
     acme_service_destroy(app->service);
     if (app->nonces != NULL) /* also when the start failed later: the saved copy is gone already */
         save_nonces(app);

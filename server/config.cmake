@@ -1,6 +1,7 @@
 # The configuration and the command line; main.c is the program's alone.
 set(SERVER_CONFIG_SOURCES
     cli.c
+    config_accounts.c
     config_load.c
     config_mistakes.c
     config_objects.c

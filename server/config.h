@@ -21,12 +21,15 @@ struct acme_issuer_config {
 struct acme_server_config {
     const char *url;                  /* https://host[:port][/path], no trailing slash */
     const char *listen;               /* address:port */
+    const char *http_listen;          /* plain HTTP for lists of the revoked and CA certificates; NULL: off */
+    const char *http_url;             /* its URL, no trailing slash, in certificates; NULL: in none */
     const char *tls_certificate_file; /* both or neither; neither: from the local CA */
     const char *tls_key_file;
     const char *const
         *tls_names; /* names of a certificate from the local CA, besides url's host; count may be 0 */
     size_t tls_name_count;
     const char *terms_of_service;
+    bool terms_must_agree;
     const char *website;
     int io_threads;     /* 0: one per two cores, at least one */
     int worker_threads; /* 0: twice the cores, at least four */
@@ -68,6 +71,9 @@ struct acme_config {
     size_t max_identifiers;
     size_t max_contacts;
     size_t max_pending_authzs;
+    struct acme_external_key *external_keys; /* their secrets are outside of the arena */
+    size_t external_key_count;
+    bool external_account_required;
     struct acme_arena *arena; /* everything above lives here; passwords are apart, wiped when it goes */
 };
 

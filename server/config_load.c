@@ -19,6 +19,8 @@ static const char embedded[] =
     "server:\n"
     "  url: https://localhost:14000\n"
     "  listen: 127.0.0.1:14000\n"
+    "  http_url: http://localhost:14080\n"
+    "  http_listen: 127.0.0.1:14080\n"
     "issuers:\n"
     "  - { name: local, type: local }\n"
     "profiles:\n"
@@ -87,6 +89,7 @@ static void read_root(struct acme_config_reader *reader, const struct acme_yaml_
     }
     config->store_path = choose_store(reader, acme_yaml_get(root, "store"), config->data_dir);
     acme_config_read_objects(reader, root, config);
+    acme_config_check_accounts(reader, root, config);
 }
 
 /* Reads into `config`, whose arena is there; the mistakes say whether it is usable. */

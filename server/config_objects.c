@@ -190,7 +190,8 @@ static void read_profile(struct objects *objects, const struct acme_yaml_node *n
 {
     struct acme_config_reader *reader = objects->reader;
     const struct acme_config *config = objects->config;
-    *profile = (struct acme_profile){.challenges = ACME_CHALLENGE_HTTP_01 | ACME_CHALLENGE_TLS_ALPN_01,
+    *profile = (struct acme_profile){.challenges = ACME_CHALLENGE_HTTP_01 | ACME_CHALLENGE_DNS_01 |
+                                                   ACME_CHALLENGE_TLS_ALPN_01,
                                      .keys = acme_key_policy_default};
     if (node->kind != ACME_YAML_MAPPING) {
         acme_config_wrong(reader, node, "a mapping with name and issuer");
@@ -291,6 +292,16 @@ static void check_tls(struct objects *objects, const struct acme_yaml_node *root
                      "issuer of type local, which then issues it; found neither");
 }
 
+/* Certificates must not name an address that nobody serves. */
+static void check_http(struct objects *objects, const struct acme_yaml_node *root)
+{
+    const struct acme_yaml_node *server = acme_yaml_get(root, "server");
+    const struct acme_yaml_node *url = acme_yaml_get(server, "http_url");
+    if (url != NULL && acme_yaml_get(server, "http_listen") == NULL)
+        acme_mistake_add(objects->reader->mistakes, url->key->line, url->key->column,
+                         "expected http_url together with http_listen, found only http_url");
+}
+
 void acme_config_read_objects(struct acme_config_reader *reader, const struct acme_yaml_node *root,
                               struct acme_config *config)
 {
@@ -299,4 +310,5 @@ void acme_config_read_objects(struct acme_config_reader *reader, const struct ac
     read_profiles(&objects, acme_yaml_get(root, "profiles"));
     find_default_profile(&objects, acme_yaml_get(root, "default_profile"));
     check_tls(&objects, root);
+    check_http(&objects, root);
 }

@@ -78,7 +78,7 @@ static ssize_t read_whole(int fd, char *buffer, size_t size)
 }
 
 static const char *read_secret(struct acme_config_reader *reader, const struct acme_yaml_node *node,
-                               const char *path)
+                               const struct acme_secret_names *names, const char *path)
 {
     char buffer[ACME_SECRET_MAX + 3]; /* a line end, and one more to notice an overlong file */
     const char *why = NULL;
@@ -107,19 +107,21 @@ static const char *read_secret(struct acme_config_reader *reader, const struct a
         close(fd);
     if (why != NULL)
         acme_mistake_add(reader->mistakes, node->line, node->column,
-                         "expected a file with a password on one line, found %s: %s",
+                         "expected a file with %s %s on one line, found %s: %s", names->article, names->what,
                          acme_mistake_quote(reader->mistakes, path), why);
     return secret;
 }
 
-static const char *from_file(struct acme_config_reader *reader, const struct acme_yaml_node *node)
+static const char *from_file(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                             const struct acme_secret_names *names)
 {
     const char *value = acme_config_text(reader, node);
     const char *path = value != NULL ? acme_config_path(reader, value) : NULL;
-    return path != NULL ? read_secret(reader, node, path) : NULL;
+    return path != NULL ? read_secret(reader, node, names, path) : NULL;
 }
 
-static const char *from_credential(struct acme_config_reader *reader, const struct acme_yaml_node *node)
+static const char *from_credential(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                                   const struct acme_secret_names *names)
 {
     const char *name = acme_config_text(reader, node);
     if (name == NULL)
@@ -142,18 +144,20 @@ static const char *from_credential(struct acme_config_reader *reader, const stru
         reader->mistakes->nomem = true;
         return NULL;
     }
-    return read_secret(reader, node, path);
+    return read_secret(reader, node, names, path);
 }
 
-static const char *from_environment(struct acme_config_reader *reader, const struct acme_yaml_node *node)
+static const char *from_environment(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                                    const struct acme_secret_names *names)
 {
     size_t len = 0;
     const char *name = node->kind == ACME_YAML_SCALAR ? acme_config_variable(node->text, &len) : NULL;
     if (name == NULL || name[len + 1] != '\0') {
-        acme_mistake_add(reader->mistakes, node->line, node->column,
-                         "expected password: ${VARIABLE}, found something else (not shown): a password does "
-                         "not belong into "
-                         "this file, use password_file, password_credential or an environment variable");
+        acme_mistake_add(
+            reader->mistakes, node->line, node->column,
+            "expected %s: ${VARIABLE}, found something else (not shown): %s %s does not belong into "
+            "this file, use %s, %s or an environment variable",
+            names->variable, names->article, names->what, names->file, names->credential);
         return NULL;
     }
     char variable[128];
@@ -170,20 +174,22 @@ static const char *from_environment(struct acme_config_reader *reader, const str
             return keep_secret(reader, value, value_len);
     }
     acme_mistake_add(reader->mistakes, node->line, node->column,
-                     "expected the environment variable %s to hold a password, found %s", variable, why);
+                     "expected the environment variable %s to hold %s %s, found %s", variable, names->article,
+                     names->what, why);
     return NULL;
 }
 
-const char *acme_config_password(struct acme_config_reader *reader, const struct acme_yaml_node *owner)
+const char *acme_config_secret(struct acme_config_reader *reader, const struct acme_yaml_node *owner,
+                               const struct acme_secret_names *names)
 {
-    static const struct {
+    const struct {
         const char *key;
-        const char *(*get)(struct acme_config_reader *reader, const struct acme_yaml_node *node);
-    } sources[] = {{"password_file", from_file},
-                   {"password_credential", from_credential},
-                   {"password", from_environment}};
+        const char *(*get)(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                           const struct acme_secret_names *names);
+    } sources[] = {
+        {names->file, from_file}, {names->credential, from_credential}, {names->variable, from_environment}};
 
-    const char *password = NULL;
+    const char *secret = NULL;
     const struct acme_yaml_node *used = NULL;
     for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
         const struct acme_yaml_node *node = acme_yaml_get(owner, sources[i].key);
@@ -191,16 +197,28 @@ const char *acme_config_password(struct acme_config_reader *reader, const struct
             continue;
         if (used != NULL) {
             acme_mistake_add(reader->mistakes, node->key->line, node->key->column,
-                             "expected one source of the password, found '%s' besides '%s'", sources[i].key,
-                             used->key->text);
+                             "expected one source of the %s, found '%s' besides '%s'", names->what,
+                             sources[i].key, used->key->text);
             continue;
         }
         used = node;
-        password = sources[i].get(reader, node);
+        secret = sources[i].get(reader, node, names);
     }
     if (used == NULL)
         acme_mistake_add(reader->mistakes, owner->line, owner->column,
-                         "expected the key 'password_file', 'password_credential' or 'password' "
-                         "(${VARIABLE}), found none");
-    return password;
+                         "expected the key '%s', '%s' or '%s' (${VARIABLE}), found none", names->file,
+                         names->credential, names->variable);
+    return secret;
+}
+
+const char *acme_config_password(struct acme_config_reader *reader, const struct acme_yaml_node *owner)
+{
+    static const struct acme_secret_names names = {
+        .file = "password_file",
+        .credential = "password_credential",
+        .variable = "password",
+        .article = "a",
+        .what = "password",
+    };
+    return acme_config_secret(reader, owner, &names);
 }

@@ -7,14 +7,27 @@
 
 enum { ACME_SECRET_MAX = 1024 };
 
-/** acme_config_password(reader, owner): the password that the mapping `owner` names by exactly one of
- *  - password_file: a regular file of one line (a line end is taken off) that neither everybody may read nor
+/* What a secret is called: its keys in the file and its name in mistakes. */
+struct acme_secret_names {
+    const char *file;       /* "password_file" */
+    const char *credential; /* "password_credential" */
+    const char *variable;   /* "password" */
+    const char *article;    /* "a" */
+    const char *what;       /* "password" */
+};
+
+/** acme_config_secret(reader, owner, names): the secret that the mapping `owner` names by exactly one of
+ *  - its `file` key: a regular file of one line (a line end is taken off) that neither everybody may read nor
  *    anybody but its owner may write; relative paths start from the configuration file's folder;
- *  - password_credential: the same, below $CREDENTIALS_DIRECTORY;
- *  - password: "${VARIABLE}".
+ *  - its `credential` key: the same, below $CREDENTIALS_DIRECTORY;
+ *  - its `variable` key: "${VARIABLE}".
  *  NULL after noting a mistake; mistakes name files and variables, never their contents.
  *  Owns: the text is released and wiped with the reader's arena. Thread: the caller's; reads files and the
  * environment. */
+const char *acme_config_secret(struct acme_config_reader *reader, const struct acme_yaml_node *owner,
+                               const struct acme_secret_names *names);
+
+/** acme_config_password(reader, owner): the secret of password_file, password_credential or password. */
 const char *acme_config_password(struct acme_config_reader *reader, const struct acme_yaml_node *owner);
 
 #endif

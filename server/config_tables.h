@@ -4,11 +4,22 @@
 
 #include "server/config_schema.h"
 
+struct acme_config;
+
 /* Kinds of issuers, for acme_config_fill: bits of enum acme_issuer_type's values. */
 enum { ACME_CONFIG_KIND_LOCAL = 1 << 0, ACME_CONFIG_KIND_SCM = 1 << 1 };
 
 extern const struct acme_config_table acme_config_root_table;    /* struct acme_config */
 extern const struct acme_config_table acme_config_issuer_table;  /* struct acme_issuer_config */
 extern const struct acme_config_table acme_config_profile_table; /* struct acme_profile */
+
+/* config_accounts.c */
+extern const struct acme_config_table acme_config_accounts_table; /* struct acme_config */
+extern const struct acme_config_table acme_config_external_table; /* struct acme_external_key */
+
+/** acme_config_check_accounts(reader, root, config): what must fit together between `accounts` and the terms.
+ * Mistakes are noted. */
+void acme_config_check_accounts(struct acme_config_reader *reader, const struct acme_yaml_node *root,
+                                const struct acme_config *config);
 
 #endif

@@ -300,8 +300,10 @@ static char *normal_url(struct acme_config_reader *reader, const struct url *url
     return text;
 }
 
+enum scheme { HTTPS, HTTPS_OR_LOOPBACK, HTTP };
+
 static const char *check_url(struct acme_config_reader *reader, const struct acme_yaml_node *node,
-                             const char *value, bool loopback_http, const char *form)
+                             const char *value, enum scheme scheme, const char *form)
 {
     struct url url;
     if (strchr(value, '@') != NULL) { /* do not show it: a password may stand before the @ */
@@ -313,7 +315,7 @@ static const char *check_url(struct acme_config_reader *reader, const struct acm
         acme_config_wrong(reader, node, form);
         return NULL;
     }
-    bool https = url.https || !loopback_http || !is_loopback(&url);
+    bool https = scheme == HTTPS || (scheme == HTTPS_OR_LOOPBACK && (url.https || !is_loopback(&url)));
     const char *normal = normal_url(reader, &url, https);
     if (normal == NULL || strcmp(normal, value) == 0)
         return normal;
@@ -329,13 +331,19 @@ static const char *check_url(struct acme_config_reader *reader, const struct acm
 const char *acme_config_base_url(struct acme_config_reader *reader, const struct acme_yaml_node *node,
                                  const char *value)
 {
-    return check_url(reader, node, value, false, ACME_CONFIG_BASE_URL_FORM);
+    return check_url(reader, node, value, HTTPS, ACME_CONFIG_BASE_URL_FORM);
+}
+
+const char *acme_config_http_url(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                                 const char *value)
+{
+    return check_url(reader, node, value, HTTP, ACME_CONFIG_HTTP_URL_FORM);
 }
 
 const char *acme_config_upstream_url(struct acme_config_reader *reader, const struct acme_yaml_node *node,
                                      const char *value)
 {
-    return check_url(reader, node, value, true, ACME_CONFIG_UPSTREAM_FORM);
+    return check_url(reader, node, value, HTTPS_OR_LOOPBACK, ACME_CONFIG_UPSTREAM_FORM);
 }
 
 const char *acme_config_link(struct acme_config_reader *reader, const struct acme_yaml_node *node,

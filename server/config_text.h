@@ -6,6 +6,7 @@
 #include "server/config_schema.h"
 
 #define ACME_CONFIG_BASE_URL_FORM "https://host[:port][/path], lower case, without a slash at the end"
+#define ACME_CONFIG_HTTP_URL_FORM "http://host[:port][/path], lower case, without a slash at the end"
 #define ACME_CONFIG_LISTEN_FORM   "address:port such as 0.0.0.0:443 or [::]:443"
 #define ACME_CONFIG_LINK_FORM     "a URL beginning with https:// or http://"
 #define ACME_CONFIG_NAME_FORM     "1 to 32 of the characters a-z, 0-9 and -"
@@ -16,6 +17,9 @@
 /** acme_config_base_url: the service's own URL: https, lower-case host, no user, query, fragment, no slash at
  * the end, no default port. When a correction is evident the mistake offers it. */
 const char *acme_config_base_url(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                                 const char *value);
+/** acme_config_http_url: likewise with http: relying parties fetch it before they can trust anybody. */
+const char *acme_config_http_url(struct acme_config_reader *reader, const struct acme_yaml_node *node,
                                  const char *value);
 /** acme_config_upstream_url: likewise for an upstream; http is allowed to loopback hosts, where simulators
  * live. */

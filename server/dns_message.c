@@ -2,7 +2,14 @@
 
 #include <string.h>
 
-enum { HEADER = 12, MAX_NAME = 255, MAX_RECORDS = 64, MAX_CNAMES = 16, TYPE_CNAME = 5, CLASS_IN = 1 };
+enum {
+    HEADER = 12,
+    MAX_NAME = 255,
+    MAX_RECORDS = ACME_DNS_MAX_RECORDS,
+    MAX_CNAMES = 16,
+    TYPE_CNAME = 5,
+    CLASS_IN = 1
+};
 
 struct message {
     const uint8_t *data;
@@ -118,43 +125,93 @@ static bool follow_cnames(const struct message *m, const struct record *records,
     return false;
 }
 
+/* The records of the answer section, and whose they should be. */
+struct answer {
+    struct name name;
+    struct record records[MAX_RECORDS];
+    size_t count;
+    bool cut; /* there were more */
+};
+
+static struct acme_err read_answer(const struct message *m, struct answer *ret)
+{
+    size_t at = 0;
+    ret->count = 0;
+    ENSURE(m->len >= HEADER && (m->data[2] & 0x80) != 0 && u16(m, 4) == 1, ACME_E_FORMAT);
+    ENSURE(read_name(m, HEADER, &ret->name, &at) && m->len - at >= 4, ACME_E_FORMAT);
+    at += 4;
+    unsigned announced = u16(m, 6);
+    unsigned seen = 0;
+    for (; seen < announced && ret->count < MAX_RECORDS; seen++) {
+        bool usable = false;
+        ENSURE(read_record(m, &at, &ret->records[ret->count], &usable), ACME_E_FORMAT);
+        if (usable)
+            ret->count++;
+    }
+    ret->cut = seen < announced;
+    ENSURE(follow_cnames(m, ret->records, ret->count, &ret->name), ACME_E_FORMAT);
+    return acme_ok();
+}
+
+static bool is_wanted(const struct message *m, const struct answer *answer, size_t at, int type)
+{
+    struct name owner;
+    size_t end = 0;
+    return answer->records[at].type == type && read_name(m, answer->records[at].owner, &owner, &end) &&
+           same(&owner, &answer->name);
+}
+
 struct acme_err acme_dns_read_addresses(const uint8_t *packet, size_t len, int type, size_t limit,
                                         struct acme_ip_list *list)
 {
     struct message m = {.data = packet, .len = len};
-    struct name name;
-    size_t at = 0;
-    ENSURE(len >= HEADER && (packet[2] & 0x80) != 0 && u16(&m, 4) == 1, ACME_E_FORMAT);
-    ENSURE(read_name(&m, HEADER, &name, &at) && len - at >= 4, ACME_E_FORMAT);
-    at += 4;
-
-    struct record records[MAX_RECORDS];
-    size_t count = 0;
-    unsigned announced = u16(&m, 6);
-    for (unsigned i = 0; i < announced && count < MAX_RECORDS; i++) {
-        bool usable = false;
-        ENSURE(read_record(&m, &at, &records[count], &usable), ACME_E_FORMAT);
-        if (usable)
-            count++;
-    }
-    ENSURE(follow_cnames(&m, records, count, &name), ACME_E_FORMAT);
-
+    struct answer answer;
+    TRY(read_answer(&m, &answer));
     size_t size = type == ACME_DNS_TYPE_A ? 4 : 16;
     struct acme_ip_list found = *list;
-    for (size_t i = 0; i < count; i++) {
-        struct name owner;
-        size_t end = 0;
-        if (records[i].type != type || !read_name(&m, records[i].owner, &owner, &end) || !same(&owner, &name))
+    for (size_t i = 0; i < answer.count; i++) {
+        if (!is_wanted(&m, &answer, i, type))
             continue;
-        ENSURE(records[i].rdata_len == size, ACME_E_FORMAT);
+        ENSURE(answer.records[i].rdata_len == size, ACME_E_FORMAT);
         if (found.count >= ACME_DNS_MAX_ADDRESSES || found.count - list->count >= limit)
             break;
         struct acme_ip *ip = &found.ip[found.count++];
         *ip = (struct acme_ip){.family = size == 4 ? AF_INET : AF_INET6};
-        memcpy(ip->bytes, packet + records[i].rdata, size);
+        memcpy(ip->bytes, packet + answer.records[i].rdata, size);
     }
     *list = found;
     return acme_ok();
+}
+
+struct acme_err acme_dns_read_records(const uint8_t *packet, size_t len, int type,
+                                      struct acme_dns_records *ret)
+{
+    struct message m = {.data = packet, .len = len};
+    struct answer answer;
+    TRY(read_answer(&m, &answer));
+    ENSURE(!answer.cut, ACME_E_LIMIT);
+    ret->count = 0;
+    for (size_t i = 0; i < answer.count; i++)
+        if (is_wanted(&m, &answer, i, type))
+            ret->data[ret->count++] = (struct acme_bytes){.data = packet + answer.records[i].rdata,
+                                                          .len = answer.records[i].rdata_len};
+    return acme_ok();
+}
+
+const char *acme_dns_type_name(int type)
+{
+    switch (type) {
+    case ACME_DNS_TYPE_A:
+        return "A";
+    case ACME_DNS_TYPE_TXT:
+        return "TXT";
+    case ACME_DNS_TYPE_AAAA:
+        return "AAAA";
+    case ACME_DNS_TYPE_CAA:
+        return "CAA";
+    default:
+        return "?";
+    }
 }
 
 const char *acme_dns_rcode_name(int rcode)

@@ -58,12 +58,10 @@ void acme_frontend_job_created(void *context, const struct acme_job *job)
     created_count++;
 }
 
-static bool still_processing(struct acme_store *store, const char *order_id)
+static bool is_undecided(struct acme_frontend *frontend, enum acme_hold hold, const char *id)
 {
     ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(CHECK_ARENA_BYTES);
-    struct acme_order order;
-    return arena != NULL && !acme_failed(acme_store_order_get(store, arena, order_id, &order)) &&
-           order.status == ACME_ORDER_PROCESSING;
+    return arena != NULL && acme_service_is_undecided(frontend->service, arena, hold, id);
 }
 
 static void handle(void *argument)
@@ -71,21 +69,22 @@ static void handle(void *argument)
     const struct worker_task *task = argument;
     struct acme_frontend *frontend = task->frontend;
     struct acme_response response = {.status = 0};
-    char order_id[ACME_ID_SIZE];
+    char id[ACME_ID_SIZE];
     created_count = 0;
     acme_service_handle(frontend->service, &task->request, &response);
-    bool held =
-        response.hold_order_id != NULL && copy_text(order_id, sizeof order_id, response.hold_order_id);
-    if (held)
+    enum acme_hold hold = response.hold;
+    if (hold != ACME_HOLD_NONE && !copy_text(id, sizeof id, response.hold_id))
+        hold = ACME_HOLD_NONE;
+    if (hold != ACME_HOLD_NONE)
         acme_holds_add(frontend->holds, task->exchange, task->request.arena, &response);
     else
         acme_http_respond(task->exchange, &response);
     /* The task is gone with the response. */
     for (size_t i = 0; i < created_count; i++)
         acme_runner_hand(frontend->runner, &created[i].job);
-    /* An order that joined an issuance under way may have missed its end. */
-    if (held && created_count == 0 && !still_processing(frontend->store, order_id))
-        acme_holds_release(frontend->holds, order_id);
+    /* Who joined something under way may have missed its end. */
+    if (hold != ACME_HOLD_NONE && created_count == 0 && !is_undecided(frontend, hold, id))
+        acme_holds_release(frontend->holds, id);
 }
 
 static void respond_busy(struct acme_frontend *frontend, struct acme_http_exchange *exchange,
@@ -98,11 +97,11 @@ static void respond_busy(struct acme_frontend *frontend, struct acme_http_exchan
 }
 
 void acme_frontend_settle(void *context, struct acme_http_exchange *exchange, struct acme_arena *arena,
-                          const char *order_id)
+                          enum acme_hold hold, const char *id)
 {
     struct acme_frontend *frontend = context;
     struct acme_response response = {.status = 0};
-    acme_service_order_response(frontend->service, arena, order_id, &response);
+    acme_service_held_response(frontend->service, arena, hold, id, &response);
     acme_http_respond(exchange, &response);
 }
 

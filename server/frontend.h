@@ -10,7 +10,6 @@
 struct acme_frontend {
     const char *base_path; /* the path part of the base URL, "" when it has none */
     struct acme_service *service;
-    struct acme_store *store;
     struct acme_pool *workers;
     struct acme_holds *holds;
     struct acme_runner *runner;
@@ -27,9 +26,9 @@ void acme_frontend_on_problem(void *context, struct acme_arena *arena, int probl
  * request. */
 void acme_frontend_job_created(void *context, const struct acme_job *job);
 
-/** acme_frontend_settle(context, exchange, arena, order_id): the callback of acme_holds_create: answer a held
- * finalize on a worker. */
+/** acme_frontend_settle(context, exchange, arena, hold, id): the callback of acme_holds_create. Thread: who
+ * releases the hold. */
 void acme_frontend_settle(void *context, struct acme_http_exchange *exchange, struct acme_arena *arena,
-                          const char *order_id);
+                          enum acme_hold hold, const char *id);
 
 #endif

@@ -10,11 +10,11 @@
 
 struct hold {
     TAILQ_ENTRY(hold) by_deadline;
-    LIST_ENTRY(hold) by_order;
+    LIST_ENTRY(hold) by_id;
     struct acme_http_exchange *exchange;
     struct acme_arena *arena;
     struct acme_response response;
-    char order_id[ACME_ID_SIZE];
+    char id[ACME_ID_SIZE]; /* unique whatever it names */
     struct timespec deadline;
 };
 
@@ -25,7 +25,7 @@ LIST_HEAD(hold_bucket, hold);
 
 struct acme_holds {
     void (*settle)(void *context, struct acme_http_exchange *exchange, struct acme_arena *arena,
-                   const char *order_id);
+                   enum acme_hold hold, const char *id);
     void *context;
     pthread_t timer;
     pthread_mutex_t lock;
@@ -37,10 +37,10 @@ struct acme_holds {
     bool stopping;
 };
 
-static struct hold_bucket *bucket_of(struct acme_holds *holds, const char *order_id)
+static struct hold_bucket *bucket_of(struct acme_holds *holds, const char *id)
 {
     unsigned hash = 5381;
-    for (const char *p = order_id; *p != '\0'; p++)
+    for (const char *p = id; *p != '\0'; p++)
         hash = hash * 33 + (unsigned char)*p;
     return &holds->buckets[hash % BUCKETS];
 }
@@ -48,7 +48,7 @@ static struct hold_bucket *bucket_of(struct acme_holds *holds, const char *order
 static void unlink_hold(struct acme_holds *holds, struct hold *hold)
 {
     TAILQ_REMOVE(&holds->queue, hold, by_deadline);
-    LIST_REMOVE(hold, by_order);
+    LIST_REMOVE(hold, by_id);
     holds->count--;
 }
 
@@ -89,7 +89,8 @@ static void *timer_main(void *argument)
 }
 
 struct acme_err acme_holds_create(void (*settle)(void *context, struct acme_http_exchange *exchange,
-                                                 struct acme_arena *arena, const char *order_id),
+                                                 struct acme_arena *arena, enum acme_hold hold,
+                                                 const char *id),
                                   void *context, struct acme_holds **ret)
 {
     struct acme_holds *holds = calloc(1, sizeof *holds);
@@ -116,7 +117,7 @@ struct acme_err acme_holds_create(void (*settle)(void *context, struct acme_http
 void acme_holds_add(struct acme_holds *holds, struct acme_http_exchange *exchange, struct acme_arena *arena,
                     const struct acme_response *response)
 {
-    struct hold *hold = strlen(response->hold_order_id) < ACME_ID_SIZE ? calloc(1, sizeof *hold) : NULL;
+    struct hold *hold = strlen(response->hold_id) < ACME_ID_SIZE ? calloc(1, sizeof *hold) : NULL;
     if (hold == NULL) {
         acme_http_respond(exchange, response);
         return;
@@ -124,7 +125,7 @@ void acme_holds_add(struct acme_holds *holds, struct acme_http_exchange *exchang
     hold->exchange = exchange;
     hold->arena = arena;
     hold->response = *response;
-    strncpy(hold->order_id, response->hold_order_id, sizeof hold->order_id - 1);
+    strncpy(hold->id, response->hold_id, sizeof hold->id - 1);
     clock_gettime(CLOCK_MONOTONIC, &hold->deadline);
     hold->deadline.tv_sec += (time_t)(response->hold_ms / 1000);
     hold->deadline.tv_nsec += (long)(response->hold_ms % 1000) * 1000000;
@@ -137,7 +138,7 @@ void acme_holds_add(struct acme_holds *holds, struct acme_http_exchange *exchang
     if (kept) {
         bool was_empty = TAILQ_EMPTY(&holds->queue);
         TAILQ_INSERT_TAIL(&holds->queue, hold, by_deadline);
-        LIST_INSERT_HEAD(bucket_of(holds, hold->order_id), hold, by_order);
+        LIST_INSERT_HEAD(bucket_of(holds, hold->id), hold, by_id);
         holds->count++;
         if (was_empty)
             pthread_cond_signal(&holds->changed);
@@ -147,14 +148,14 @@ void acme_holds_add(struct acme_holds *holds, struct acme_http_exchange *exchang
         send_as_is(hold);
 }
 
-void acme_holds_release(struct acme_holds *holds, const char *order_id)
+void acme_holds_release(struct acme_holds *holds, const char *id)
 {
     struct hold_queue released = TAILQ_HEAD_INITIALIZER(released);
     pthread_mutex_lock(&holds->lock);
     struct hold *next;
-    for (struct hold *hold = LIST_FIRST(bucket_of(holds, order_id)); hold != NULL; hold = next) {
-        next = LIST_NEXT(hold, by_order);
-        if (strcmp(hold->order_id, order_id) != 0)
+    for (struct hold *hold = LIST_FIRST(bucket_of(holds, id)); hold != NULL; hold = next) {
+        next = LIST_NEXT(hold, by_id);
+        if (strcmp(hold->id, id) != 0)
             continue;
         unlink_hold(holds, hold);
         TAILQ_INSERT_TAIL(&released, hold, by_deadline);
@@ -163,7 +164,7 @@ void acme_holds_release(struct acme_holds *holds, const char *order_id)
     struct hold *hold;
     while ((hold = TAILQ_FIRST(&released)) != NULL) {
         TAILQ_REMOVE(&released, hold, by_deadline);
-        holds->settle(holds->context, hold->exchange, hold->arena, hold->order_id);
+        holds->settle(holds->context, hold->exchange, hold->arena, hold->response.hold, hold->id);
         free(hold);
     }
 }

@@ -1,5 +1,5 @@
-/* Finalize requests held for a moment, so that a quick CA answers within the request (architecture.md section
- * 6). */
+/* Finalize and revokeCert requests held for a moment, so that a quick CA answers within the request
+ * (architecture.md). */
 #ifndef ACME_SERVER_HOLDS_H
 #define ACME_SERVER_HOLDS_H
 
@@ -7,20 +7,22 @@
 
 struct acme_holds;
 
-/** acme_holds_create(settle, context, ret): settle(context, exchange, arena, order_id) is called for a held
- * request whose order changed; it answers the exchange. Errors: NOMEM, IO. */
+/** acme_holds_create(settle, context, ret): settle(context, exchange, arena, hold, id) is called for a held
+ * request when what it waits for is decided; it answers the exchange. Errors: NOMEM, IO. */
 struct acme_err acme_holds_create(void (*settle)(void *context, struct acme_http_exchange *exchange,
-                                                 struct acme_arena *arena, const char *order_id),
+                                                 struct acme_arena *arena, enum acme_hold hold,
+                                                 const char *id),
                                   void *context, struct acme_holds **ret) ACME_MUST_USE;
 
-/** acme_holds_add(holds, exchange, arena, response): keep `exchange` until its order changes or
- * response->hold_ms have passed; then `response` itself is sent. `response` (copied) points into the
- * exchange's arena. When it cannot be kept it is sent at once. Thread: any. */
+/** acme_holds_add(holds, exchange, arena, response): keep `exchange` until what it waits for is
+ * decided or response->hold_ms have passed; then `response` itself is sent. `response` (copied) points into
+ * the exchange's arena. When it cannot be kept it is sent at once. Thread: any. */
 void acme_holds_add(struct acme_holds *holds, struct acme_http_exchange *exchange, struct acme_arena *arena,
                     const struct acme_response *response);
 
-/** acme_holds_release(holds, order_id): the order changed: settle every request held for it. Thread: any. */
-void acme_holds_release(struct acme_holds *holds, const char *order_id);
+/** acme_holds_release(holds, id): the order or revocation of this id is decided: settle every request held
+ * for it. Thread: any. */
+void acme_holds_release(struct acme_holds *holds, const char *id);
 
 /** acme_holds_flush(holds): send every held response as it stands, hold none from now on, and end the timer.
  */

@@ -42,14 +42,14 @@ struct acme_http_callbacks {
 };
 
 /** acme_http_start(options, callbacks, ret): listen (SO_REUSEPORT, one listener per loop, TCP_NODELAY on
- * every accepted socket) and serve on loops of its own. TLS must be set with acme_http_set_tls before;
- * connections are always TLS. Errors: IO (logged with the address), NOMEM. */
+ * every accepted socket) and serve on loops of its own. `tls` NULL: plain HTTP, for what anybody may read.
+ * Errors: IO (logged with the address), NOMEM. */
 struct acme_err acme_http_start(const struct acme_http_options *options,
                                 const struct acme_http_callbacks *callbacks, SSL_CTX *tls,
                                 struct acme_http_server **ret) ACME_MUST_USE;
 
-/** acme_http_set_tls(server, tls): use another certificate for new connections. Takes its own reference.
- * Thread: any. */
+/** acme_http_set_tls(server, tls): use another certificate for new connections of a server with TLS. Takes
+ * its own reference. Thread: any. */
 void acme_http_set_tls(struct acme_http_server *server, SSL_CTX *tls);
 
 /** acme_http_port(server): the port really bound. */

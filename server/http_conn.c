@@ -1,4 +1,4 @@
-/* One connection: TLS handshake, then requests one after the other.
+/* One connection: TLS handshake (unless the server is a plain one), then requests one after the other.
  *
  *   HANDSHAKE -> IDLE -> HEAD -> BODY -> BUSY -> WRITING -> IDLE ...
  *                          \------\--- refused ----^    \-> LINGER -> closed
@@ -38,7 +38,7 @@ enum state {
 struct acme_http_conn {
     struct acme_http_loop *loop;
     struct acme_http_peer *peer;
-    SSL *ssl;
+    SSL *ssl; /* NULL: plain HTTP, or lingering */
     int fd;
     enum state state;
     size_t slot;
@@ -46,10 +46,11 @@ struct acme_http_conn {
     struct event read;
     struct event write;
     struct event timer;
-    bool reading;        /* the read event is set */
-    bool writing;        /* the write event is set */
-    bool deadline_armed; /* the timer stands for the request (or answer) under way */
-    bool close_after;    /* the answer going out is the last one */
+    struct acme_http_turn turn; /* HANDSHAKE */
+    bool reading;               /* the read event is set */
+    bool writing;               /* the write event is set */
+    bool deadline_armed;        /* the timer stands for the request (or answer) under way */
+    bool close_after;           /* the answer going out is the last one */
     char *in;
     size_t in_len;
     size_t in_cap;
@@ -93,6 +94,7 @@ static void arm_deadline(struct acme_http_conn *conn)
 void acme_http_conn_destroy(struct acme_http_conn *conn)
 {
     struct acme_http_loop *loop = conn->loop;
+    acme_http_turns_leave(&loop->handshakes, &conn->turn);
     event_del(&conn->read);
     event_del(&conn->write);
     event_del(&conn->timer);
@@ -112,16 +114,22 @@ static bool gone(struct acme_http_conn *conn)
     return false;
 }
 
+static void say_goodbye(struct acme_http_conn *conn)
+{
+    if (conn->ssl != NULL)
+        (void)SSL_shutdown(conn->ssl);
+}
+
 /* For connections that owe nobody anything: no waiting for the peer. */
 static bool close_quietly(struct acme_http_conn *conn)
 {
-    (void)SSL_shutdown(conn->ssl);
+    say_goodbye(conn);
     return gone(conn);
 }
 
 static bool linger(struct acme_http_conn *conn)
 {
-    (void)SSL_shutdown(conn->ssl);
+    say_goodbye(conn);
     if (shutdown(conn->fd, SHUT_WR) != 0)
         return gone(conn);
     SSL_free(conn->ssl);
@@ -170,8 +178,10 @@ static bool flush(struct acme_http_conn *conn)
 {
     while (conn->out_at < conn->out_len) {
         size_t count = 0;
-        enum acme_tls_result result =
-            acme_tls_write(conn->ssl, conn->out + conn->out_at, conn->out_len - conn->out_at, &count);
+        const char *data = conn->out + conn->out_at;
+        size_t len = conn->out_len - conn->out_at;
+        enum acme_tls_result result = conn->ssl != NULL ? acme_tls_write(conn->ssl, data, len, &count)
+                                                        : acme_plain_write(conn->fd, data, len, &count);
         if (result == ACME_TLS_WANT_WRITE) {
             arm_deadline(conn);
             set_writing(conn, true);
@@ -352,7 +362,9 @@ static bool receive(struct acme_http_conn *conn)
             return gone(conn);
         size_t room = (conn->in_cap < limit ? conn->in_cap : limit) - conn->in_len;
         size_t count = 0;
-        enum acme_tls_result result = acme_tls_read(conn->ssl, conn->in + conn->in_len, room, &count);
+        char *place = conn->in + conn->in_len;
+        enum acme_tls_result result = conn->ssl != NULL ? acme_tls_read(conn->ssl, place, room, &count)
+                                                        : acme_plain_read(conn->fd, place, room, &count);
         if (result != ACME_TLS_DONE && conn->in_len == 0)
             consume(conn, 0);
         if (result == ACME_TLS_WANT_READ)
@@ -402,13 +414,28 @@ static bool handshake(struct acme_http_conn *conn)
     return gone(conn);
 }
 
+void acme_http_conn_handshake(struct acme_http_conn *conn)
+{
+    set_reading(conn, true);
+    (void)handshake(conn);
+}
+
+/* Until then its socket is not watched, or it would be reported again and again. */
+static void await_turn(struct acme_http_conn *conn)
+{
+    set_reading(conn, false);
+    set_writing(conn, false);
+    if (!acme_http_turns_wait(&conn->loop->handshakes, &conn->turn))
+        (void)gone(conn);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
     (void)fd;
     (void)what;
     struct acme_http_conn *conn = context;
     if (conn->state == HANDSHAKE)
-        (void)handshake(conn);
+        await_turn(conn);
     else if (conn->state == LINGER)
         (void)swallow(conn);
     else
@@ -421,7 +448,7 @@ static void on_writable(evutil_socket_t fd, short what, void *context)
     (void)what;
     struct acme_http_conn *conn = context;
     if (conn->state == HANDSHAKE) {
-        (void)handshake(conn);
+        await_turn(conn);
     } else if (conn->out != NULL) {
         if (flush(conn))
             (void)resume(conn);
@@ -467,11 +494,14 @@ void acme_http_conn_create(struct acme_http_loop *loop, int fd, const struct soc
         return;
     }
     struct acme_http_conn *conn = calloc(1, sizeof *conn);
-    pthread_mutex_lock(&server->tls_lock);
-    SSL *ssl = SSL_new(server->tls);
-    pthread_mutex_unlock(&server->tls_lock);
-    if (conn == NULL || ssl == NULL || SSL_set_fd(ssl, fd) != 1 ||
-        !acme_http_loop_take_slot(loop, conn, &conn->slot, &conn->generation)) {
+    SSL *ssl = NULL;
+    if (!server->plain) {
+        pthread_mutex_lock(&server->tls_lock);
+        ssl = SSL_new(server->tls);
+        pthread_mutex_unlock(&server->tls_lock);
+    }
+    bool secured = server->plain || (ssl != NULL && SSL_set_fd(ssl, fd) == 1);
+    if (conn == NULL || !secured || !acme_http_loop_take_slot(loop, conn, &conn->slot, &conn->generation)) {
         SSL_free(ssl);
         free(conn);
         close(fd);
@@ -481,7 +511,9 @@ void acme_http_conn_create(struct acme_http_loop *loop, int fd, const struct soc
     conn->loop = loop;
     conn->peer = peer;
     conn->ssl = ssl;
+    conn->state = server->plain ? IDLE : HANDSHAKE;
     conn->fd = fd;
+    conn->turn.conn = conn;
     atomic_fetch_add(&server->connections, 1);
     event_assign(&conn->read, loop->base, fd, EV_READ | EV_PERSIST, on_readable, conn);
     event_assign(&conn->write, loop->base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);

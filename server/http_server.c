@@ -98,8 +98,7 @@ struct acme_err acme_http_start(const struct acme_http_options *options,
                                 const struct acme_http_callbacks *callbacks, SSL_CTX *tls,
                                 struct acme_http_server **ret)
 {
-    ENSURE(options->loops > 0 && options->request_deadline_ms > 0 && options->idle_timeout_ms > 0 &&
-               tls != NULL,
+    ENSURE(options->loops > 0 && options->request_deadline_ms > 0 && options->idle_timeout_ms > 0,
            ACME_E_INTERNAL);
     struct sockaddr_storage address = {0};
     int address_len = 0;
@@ -113,7 +112,9 @@ struct acme_err acme_http_start(const struct acme_http_options *options,
     server->options.listen = NULL;
     server->callbacks = *callbacks;
     pthread_mutex_init(&server->tls_lock, NULL);
-    acme_http_set_tls(server, tls);
+    server->plain = tls == NULL;
+    if (tls != NULL)
+        acme_http_set_tls(server, tls);
     server->peers = acme_http_peers_create(options->max_connections_per_address);
     server->loops = calloc((size_t)options->loops, sizeof *server->loops);
     struct acme_err err = acme_err(ACME_E_NOMEM);

@@ -1,7 +1,9 @@
 #include "server/http_tls.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <string.h>
+#include <sys/socket.h>
 
 /* RFC 7301: a client that offers protocols, none of which is ours, is told so in the handshake. */
 static int select_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_len,
@@ -69,4 +71,32 @@ enum acme_tls_result acme_tls_write(SSL *ssl, const void *data, size_t size, siz
 {
     ERR_clear_error();
     return judge(ssl, SSL_write_ex(ssl, data, size, ret_count));
+}
+
+static enum acme_tls_result judge_plain(ssize_t count, enum acme_tls_result blocked, size_t *ret_count)
+{
+    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        return blocked;
+    if (count <= 0)
+        return ACME_TLS_CLOSED;
+    *ret_count = (size_t)count;
+    return ACME_TLS_DONE;
+}
+
+enum acme_tls_result acme_plain_read(int fd, void *data, size_t size, size_t *ret_count)
+{
+    ssize_t count;
+    do
+        count = recv(fd, data, size, 0);
+    while (count < 0 && errno == EINTR);
+    return judge_plain(count, ACME_TLS_WANT_READ, ret_count);
+}
+
+enum acme_tls_result acme_plain_write(int fd, const void *data, size_t size, size_t *ret_count)
+{
+    ssize_t count;
+    do
+        count = send(fd, data, size, MSG_NOSIGNAL);
+    while (count < 0 && errno == EINTR);
+    return judge_plain(count, ACME_TLS_WANT_WRITE, ret_count);
 }

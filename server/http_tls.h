@@ -1,5 +1,5 @@
-/* TLS on non-blocking sockets: OpenSSL's results reduced to what a state machine asks. Thread: one at a time
- * per SSL. */
+/* TLS on non-blocking sockets: OpenSSL's results reduced to what a state machine asks; and the same without
+ * TLS. Thread: one at a time per SSL or socket. */
 #ifndef ACME_SERVER_HTTP_TLS_H
 #define ACME_SERVER_HTTP_TLS_H
 
@@ -21,5 +21,9 @@ enum acme_tls_result acme_tls_handshake(SSL *ssl);
 /** acme_tls_read / _write: at most `size` bytes; *ret_count (more than 0) is set on DONE only. */
 enum acme_tls_result acme_tls_read(SSL *ssl, void *data, size_t size, size_t *ret_count);
 enum acme_tls_result acme_tls_write(SSL *ssl, const void *data, size_t size, size_t *ret_count);
+
+/** acme_plain_read / _write: likewise on a bare socket. */
+enum acme_tls_result acme_plain_read(int fd, void *data, size_t size, size_t *ret_count);
+enum acme_tls_result acme_plain_write(int fd, const void *data, size_t size, size_t *ret_count);
 
 #endif

@@ -10,11 +10,13 @@ set(SERVER_IO_SOURCES
     http_peers.c
     http_server.c
     http_tls.c
+    http_turns.c
     http_write.c
     inbox.c
     outbound.c
     outbound_call.c
     outbound_fetch.c
+    outbound_lookup.c
     outbound_multi.c
     outbound_reach.c
     outbound_tls.c
@@ -23,6 +25,7 @@ set(SERVER_IO_SOURCES
     pool.c
     port.c
     resolver.c
+    resolver_addresses.c
     shares.c
     thread.c
     upstream_gate.c)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Trouble on the way (DNS, connection, time) may pass: three tries within about 15 s, then the challenge is
- * invalid. A wrong answer is final at once: the client has said it is ready. */
+ * invalid. A wrong answer of a web server is final at once: the client has said it is ready. */
 enum { TRIES = 3, RETRY_DELAY_MS = 3000 };
 
 static void log_code(const struct active_job *job, const char *event, struct acme_err err)
@@ -71,8 +71,8 @@ void acme_validate_failed(struct active_job *job, enum acme_problem_type type, b
 
 static const struct acme_validate_method *find_method(const char *type)
 {
-    static const struct acme_validate_method *const methods[] = {&acme_validate_http01,
-                                                                 &acme_validate_tls_alpn01};
+    static const struct acme_validate_method *const methods[] = {
+        &acme_validate_http01, &acme_validate_dns01, &acme_validate_tls_alpn01, &acme_validate_dns_account01};
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         if (strcmp(methods[i]->type, type) == 0)
             return methods[i];
@@ -90,6 +90,7 @@ static struct acme_err load(struct active_job *job, struct validate_run *run)
     }
     ENSURE(run->challenge != NULL, ACME_E_INTERNAL);
     TRY(acme_store_account_get(options->store, job->arena, run->authz.account_id, &account));
+    run->account_is_valid = account.status == ACME_ACCOUNT_VALID;
     run->key_authorization = acme_key_authorization(job->arena, run->challenge->token, account.thumbprint);
     ENSURE(run->key_authorization != NULL, ACME_E_NOMEM);
     return acme_ok();
@@ -106,7 +107,7 @@ void acme_job_validate_run(void *argument)
         return;
     }
     job->validate = run;
-    if (run->authz.status != ACME_AUTHZ_PENDING) {
+    if (run->authz.status != ACME_AUTHZ_PENDING || !run->account_is_valid) {
         /* Deactivated or decided meanwhile: nobody may be contacted any more. */
         acme_validate_failed(job, ACME_PROBLEM_MALFORMED, false, "The authorization is no longer pending.");
         store_verdict(job);

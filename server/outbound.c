@@ -125,8 +125,10 @@ static struct acme_err init(struct acme_outbound *outbound, const struct acme_ou
     ENSURE(outbound->wake != NULL && event_add(outbound->wake, NULL) == 0, ACME_E_NOMEM);
     TRY(acme_outbound_multi_init(outbound));
     TRY(acme_outbound_tls_init(outbound));
-    TRY(acme_resolver_create(outbound->base, options->resolvers, options->resolver_count,
-                             &outbound->resolver));
+    const struct acme_resolver_options resolver = {.servers = options->resolvers,
+                                                   .server_count = options->resolver_count,
+                                                   .trust_anchor_file = options->trust_anchor_file};
+    TRY(acme_resolver_create(outbound->base, &resolver, &outbound->resolver));
     return acme_thread_start("outbound", run, outbound, &outbound->thread);
 }
 

@@ -6,6 +6,7 @@
 #include "backends/issuer.h"
 #include "base/http_call.h"
 #include "server/address_policy.h"
+#include "server/dns_message.h"
 
 struct acme_outbound;
 
@@ -13,12 +14,13 @@ struct acme_outbound_options {
     const char *const *resolvers; /* "192.0.2.1", "192.0.2.1@53"/"[2001:db8::1]:53" forms; count 0: the
                                      system's /etc/resolv.conf */
     size_t resolver_count;
+    const char *trust_anchor_file;            /* DNSSEC is verified with it; NULL: it is not */
     const struct acme_address_policy *policy; /* for fetches only; borrowed */
     size_t max_fetches; /* validations under way at once; more wait in line (bounded by the job runner) */
 };
 
-/** acme_outbound_start(options, ret): start the thread. Errors: IO, NOMEM, FORMAT (a resolver is not an
- * address; logged). */
+/** acme_outbound_start(options, ret): start the thread. Errors: IO (also: the trust anchor is not usable;
+ * logged), NOMEM, FORMAT (a resolver is not an address; logged). */
 struct acme_err acme_outbound_start(const struct acme_outbound_options *options,
                                     struct acme_outbound **ret) ACME_MUST_USE;
 /** acme_outbound_stop(outbound): cancel everything under way (each done is called with CANCELLED), end and
@@ -26,8 +28,8 @@ struct acme_err acme_outbound_start(const struct acme_outbound_options *options,
 void acme_outbound_stop(struct acme_outbound *outbound);
 
 enum acme_outbound_failure {
-    ACME_OUTBOUND_OK,      /* `reply` is there */
-    ACME_OUTBOUND_DNS,     /* no usable address: NXDOMAIN, no records, SERVFAIL, bogus */
+    ACME_OUTBOUND_OK,      /* `reply` is there, or `records` are */
+    ACME_OUTBOUND_DNS,     /* no usable address: NXDOMAIN, no records, SERVFAIL, bogus; lookup: no answer */
     ACME_OUTBOUND_DENIED,  /* the address policy forbids the address, or a redirect leads where it must not */
     ACME_OUTBOUND_CONNECT, /* refused, unreachable, connect timed out: nothing was sent */
     ACME_OUTBOUND_TLS,     /* handshake or certificate: nothing was sent */
@@ -43,7 +45,8 @@ struct acme_outbound_result {
     const struct acme_http_reply *reply; /* OK only */
     const char *detail; /* what was seen, fit for a problem document: addresses, port, libcurl's reason; never
                            header values */
-    const char *final_url; /* fetch: the URL answered, after redirects */
+    const char *final_url;                  /* fetch: the URL answered, after redirects */
+    const struct acme_dns_records *records; /* lookup, OK only: none is a proper answer, see `detail` */
     /* probe, OK only: */
     struct acme_bytes alpn;        /* the protocol the peer chose; empty: none */
     struct acme_bytes certificate; /* DER; empty: it has shown none */
@@ -79,6 +82,13 @@ struct acme_fetch {
 struct acme_err acme_outbound_fetch(struct acme_outbound *outbound, const struct acme_fetch *fetch,
                                     acme_outbound_done done, void *context) ACME_MUST_USE;
 
+/** acme_outbound_lookup(outbound, name, type, timeout_ms, done, context): the records of one type that the
+ * DNS has for `name`, along CNAMEs; nothing is taken from an earlier answer. NXDOMAIN and a name without such
+ * records are OK with no records, and `detail` says which; everything else ("SERVFAIL looking up TXT for x",
+ * bogus, malformed, too many, timed out) is the failure DNS. Counts against max_fetches. Errors: as above. */
+struct acme_err acme_outbound_lookup(struct acme_outbound *outbound, const char *name, int type,
+                                     int timeout_ms, acme_outbound_done done, void *context) ACME_MUST_USE;
+
 struct acme_probe {
     const char *host; /* a DNS name, or an address (IPv6 without brackets) */
     int port;
@@ -88,11 +98,11 @@ struct acme_probe {
     size_t max_bytes;        /* read during the handshake */
 };
 
-/** acme_outbound_probe(outbound, probe, done, context): a TLS handshake (1.2 or newer) to see the peer's
+/** acme_outbound_probe(outbound, options, done, context): a TLS handshake (1.2 or newer) to see the peer's
  * certificate, which is not verified; then the connection is closed, and nothing else is sent. Addresses are
  * found and checked as for fetches, and the next one is tried only when there is no connection to one.
  * Errors: as above. */
-struct acme_err acme_outbound_probe(struct acme_outbound *outbound, const struct acme_probe *probe,
+struct acme_err acme_outbound_probe(struct acme_outbound *outbound, const struct acme_probe *options,
                                     acme_outbound_done done, void *context) ACME_MUST_USE;
 
 #endif

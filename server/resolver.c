@@ -1,5 +1,6 @@
 #include "server/resolver.h"
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "server/port.h"
 
@@ -7,35 +8,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unbound-event.h>
 #include <unbound.h>
+#include <unistd.h>
 
-enum { MAX_NAME = 253, EACH_FAMILY = ACME_DNS_MAX_ADDRESSES / 2, SERVER_SIZE = 64 };
+enum { MAX_NAME = 253, SERVER_SIZE = 64, MAX_SYSTEM_SERVERS = 8, MAX_CONFIG = 64 * 1024, MAX_LINE = 512 };
 
-/* Alive until both answers are in, even when cancelled: libunbound holds it. */
-struct acme_lookup {
-    struct acme_lookup *prev;
-    struct acme_lookup *next;
+/* Alive until its answer is in, even when cancelled: libunbound holds it. */
+struct acme_query {
+    struct acme_query *prev;
+    struct acme_query *next;
     struct acme_resolver *resolver;
     struct event *finish;
-    acme_lookup_done done; /* NULL: cancelled */
+    acme_query_done done; /* NULL: cancelled */
     void *context;
-    int pending;
-    int v6_rcode;
-    int v4_rcode;
+    int rcode;
     bool bogus;
-    bool malformed;
-    struct acme_ip_list v6;
-    struct acme_ip_list v4;
-    char name[MAX_NAME + 1];
+    uint8_t *packet;
+    size_t len;
 };
 
 struct acme_resolver {
     struct event_base *base;
     struct ub_ctx *unbound;
-    struct acme_lookup *lookups;
+    struct acme_query *queries;
     char (*servers)[SERVER_SIZE]; /* in libunbound's form, address@port */
     size_t server_count;
+    char *trust_anchor_file;
 };
 
 static bool server_address(const char *text, char ret[SERVER_SIZE])
@@ -73,38 +73,38 @@ static bool server_address(const char *text, char ret[SERVER_SIZE])
     return written > 0 && written < SERVER_SIZE;
 }
 
-struct acme_err acme_resolver_create(struct event_base *base, const char *const *servers, size_t count,
-                                     struct acme_resolver **ret)
+static struct acme_err copy_options(struct acme_resolver *resolver,
+                                    const struct acme_resolver_options *options)
 {
-    struct acme_resolver *resolver = calloc(1, sizeof *resolver);
-    ENSURE(resolver != NULL, ACME_E_NOMEM);
-    resolver->base = base;
-    if (count > 0 && (resolver->servers = calloc(count, SERVER_SIZE)) == NULL) {
-        acme_resolver_destroy(resolver);
-        return acme_err(ACME_E_NOMEM);
+    if (options->trust_anchor_file != NULL) {
+        resolver->trust_anchor_file = strdup(options->trust_anchor_file);
+        ENSURE(resolver->trust_anchor_file != NULL, ACME_E_NOMEM);
     }
-    for (; resolver->server_count < count; resolver->server_count++) {
-        const char *server = servers[resolver->server_count];
-        if (!server_address(server, resolver->servers[resolver->server_count])) {
-            acme_log(ERROR, "not the address of a DNS resolver", LOG_STR("resolver", server));
-            acme_resolver_destroy(resolver);
-            return acme_err(ACME_E_FORMAT);
-        }
+    if (options->server_count == 0)
+        return acme_ok();
+    resolver->servers = calloc(options->server_count, SERVER_SIZE);
+    ENSURE(resolver->servers != NULL, ACME_E_NOMEM);
+    for (; resolver->server_count < options->server_count; resolver->server_count++) {
+        const char *server = options->servers[resolver->server_count];
+        if (server_address(server, resolver->servers[resolver->server_count]))
+            continue;
+        acme_log(ERROR, "not the address of a DNS resolver", LOG_STR("resolver", server));
+        return acme_err(ACME_E_FORMAT);
     }
-    *ret = resolver;
     return acme_ok();
 }
 
-static void destroy_lookup(struct acme_lookup *lookup)
+static void destroy_query(struct acme_query *query)
 {
-    if (lookup->prev != NULL)
-        lookup->prev->next = lookup->next;
+    if (query->prev != NULL)
+        query->prev->next = query->next;
     else
-        lookup->resolver->lookups = lookup->next;
-    if (lookup->next != NULL)
-        lookup->next->prev = lookup->prev;
-    event_free(lookup->finish);
-    free(lookup);
+        query->resolver->queries = query->next;
+    if (query->next != NULL)
+        query->next->prev = query->prev;
+    event_free(query->finish);
+    free(query->packet);
+    free(query);
 }
 
 void acme_resolver_destroy(struct acme_resolver *resolver)
@@ -113,43 +113,92 @@ void acme_resolver_destroy(struct acme_resolver *resolver)
         return;
     if (resolver->unbound != NULL)
         ub_ctx_delete(resolver->unbound);
-    while (resolver->lookups != NULL)
-        destroy_lookup(resolver->lookups);
+    while (resolver->queries != NULL)
+        destroy_query(resolver->queries);
+    free(resolver->trust_anchor_file);
     free(resolver->servers);
     free(resolver);
 }
 
-static int set_servers(struct acme_resolver *resolver, struct ub_ctx *unbound)
+/* ---- setting up libunbound ---- */
+
+static void add_forward(struct acme_buf *config, const char *server)
 {
-    int failure = 0;
-    for (size_t i = 0; i < resolver->server_count && failure == 0; i++)
-        failure = ub_ctx_set_fwd(unbound, resolver->servers[i]);
-    if (resolver->server_count == 0) {
-        failure = ub_ctx_resolvconf(unbound, NULL);
-        (void)ub_ctx_hosts(unbound, NULL); /* a host without the file is fine */
-    }
-    return failure;
+    acme_buf_printf(config, "  forward-addr: %s\n", server);
 }
 
-static int set_options(struct ub_ctx *unbound)
+/* The resolvers of /etc/resolv.conf, and this host when it names none, as the C library has it. */
+static void add_system_servers(struct acme_buf *config)
 {
-    static const char *const options[][2] = {
-        {"do-not-query-localhost:", "no"}, /* a resolver on this host is normal */
-        {"cache-max-ttl:", "60"},          /* a validation that was repaired should not meet old data */
-        {"cache-max-negative-ttl:", "5"},
-        {"msg-cache-size:", "1m"},
-        {"rrset-cache-size:", "1m"},
-        {"infra-cache-numhosts:", "1000"},
-        {"infra-keep-probing:", "yes"}, /* forwarders that come back are
-                                           used again at once */
-        /* Names whose DNS never answers hold a place for seconds: room for many of them beside the living. */
-        {"outgoing-range:", "3072"},
-        {"num-queries-per-thread:", "6144"},
-    };
-    int failure = 0;
-    for (size_t i = 0; i < sizeof options / sizeof *options && failure == 0; i++)
-        failure = ub_ctx_set_option(unbound, options[i][0], options[i][1]);
-    return failure;
+    FILE *file = fopen("/etc/resolv.conf", "re");
+    size_t count = 0;
+    char line[MAX_LINE];
+    while (file != NULL && count < MAX_SYSTEM_SERVERS && fgets(line, sizeof line, file) != NULL) {
+        static const char keyword[] = "nameserver";
+        char server[SERVER_SIZE];
+        char *text = line + strspn(line, " \t");
+        if (strncmp(text, keyword, sizeof keyword - 1) != 0)
+            continue;
+        text += sizeof keyword - 1;
+        size_t gap = strspn(text, " \t");
+        text += gap;
+        text[strcspn(text, " \t\r\n")] = '\0';
+        if (gap == 0 || !server_address(text, server))
+            continue;
+        add_forward(config, server);
+        count++;
+    }
+    if (file != NULL)
+        (void)fclose(file);
+    if (count == 0)
+        add_forward(config, "127.0.0.1@53");
+}
+
+static void write_config(const struct acme_resolver *resolver, struct acme_buf *config)
+{
+    acme_buf_str(config,
+                 "server:\n"
+                 "  do-not-query-localhost: no\n" /* a resolver on this host is normal */
+                 "  msg-cache-size: 1m\n"
+                 "  rrset-cache-size: 1m\n"
+                 "  infra-cache-numhosts: 1000\n"
+                 /* A question that a resolver leaves unanswered says nothing about the next: else a few names
+                  * whose servers are silent would get everybody's resolver taken for dead. */
+                 "  infra-host-ttl: 0\n"
+                 /* Names whose DNS never answers hold a place for seconds: room for many of them
+                  * beside the living. */
+                 "  outgoing-range: 3072\n"
+                 "  num-queries-per-thread: 6144\n"
+                 /* Clients publish a record and ask within the second, and are validated again after
+                  * a mistake: no answer may be used twice, not even "there is none" or "it failed".
+                  * Whether the resolvers asked keep answers is up to them and to TTLs. */
+                 "  aggressive-nsec: no\n"
+                 "  val-bogus-ttl: 1\n"
+                 "forward-zone:\n"
+                 "  name: \".\"\n"
+                 "  forward-no-cache: yes\n");
+    for (size_t i = 0; i < resolver->server_count; i++)
+        add_forward(config, resolver->servers[i]);
+    if (resolver->server_count == 0)
+        add_system_servers(config);
+}
+
+/* libunbound's calls have no way to ask for forward-no-cache, only its configuration file has. */
+static struct acme_err configure(const struct acme_resolver *resolver, struct ub_ctx *unbound,
+                                 int *ret_failure)
+{
+    ACME_CLEANUP_BUF struct acme_buf config;
+    acme_buf_init(&config, MAX_CONFIG);
+    write_config(resolver, &config);
+    ENSURE(!config.failed, ACME_E_NOMEM);
+    char path[32];
+    int fd = memfd_create("resolver", MFD_CLOEXEC);
+    ENSURE(fd >= 0, ACME_E_IO);
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    if (write(fd, config.data, config.len) == (ssize_t)config.len)
+        *ret_failure = ub_ctx_config(unbound, path);
+    (void)close(fd);
+    return acme_ok();
 }
 
 static struct acme_err set_up(struct acme_resolver *resolver)
@@ -157,125 +206,119 @@ static struct acme_err set_up(struct acme_resolver *resolver)
     struct ub_ctx *unbound = ub_ctx_create_event(resolver->base);
     ENSURE(unbound != NULL, ACME_E_NOMEM);
     (void)ub_ctx_debugout(unbound, NULL); /* its words would not be logfmt; failures reach us as results */
-    int failure = set_options(unbound);
-    if (failure == 0)
-        failure = set_servers(resolver, unbound);
-    /* libunbound answers these itself by default; inside a company they may well exist. */
+    int failure = UB_SYNTAX;
+    struct acme_err err = configure(resolver, unbound, &failure);
+    if (resolver->server_count == 0)
+        (void)ub_ctx_hosts(unbound, NULL); /* a host without the file is fine */
+    if (failure == 0 && resolver->trust_anchor_file != NULL)
+        failure = ub_ctx_add_ta_file(unbound, resolver->trust_anchor_file);
+    /* libunbound answers these itself by default; inside a company they may well exist. The first of these
+     * calls also makes it read the trust anchors. */
     static const char *const local[] = {"test.", "home.arpa."};
     for (size_t i = 0; i < sizeof local / sizeof *local && failure == 0; i++)
         failure = ub_ctx_zone_remove(unbound, local[i]);
-    if (failure != 0) {
-        acme_log(ERROR, "cannot set up the DNS resolver", LOG_STR("reason", ub_strerror(failure)));
+    if (acme_failed(err) || failure != 0) {
+        acme_log(ERROR, "cannot set up the DNS resolver", LOG_STR("reason", ub_strerror(failure)),
+                 LOG_STR("trust_anchor_file", resolver->trust_anchor_file));
         ub_ctx_delete(unbound);
-        return acme_err(ACME_E_IO);
+        return acme_failed(err) ? err : acme_err(ACME_E_IO);
     }
     resolver->unbound = unbound;
     return acme_ok();
 }
 
-static void explain(const struct acme_lookup *lookup, char *out, size_t size)
+struct acme_err acme_resolver_create(struct event_base *base, const struct acme_resolver_options *options,
+                                     struct acme_resolver **ret)
 {
-    if (lookup->bogus)
-        (void)snprintf(out, size, "the DNSSEC signatures for %s are bogus", lookup->name);
-    else if (lookup->v4_rcode != 0)
-        (void)snprintf(out, size, "%s looking up A for %s", acme_dns_rcode_name(lookup->v4_rcode),
-                       lookup->name);
-    else if (lookup->v6_rcode != 0)
-        (void)snprintf(out, size, "%s looking up AAAA for %s", acme_dns_rcode_name(lookup->v6_rcode),
-                       lookup->name);
-    else if (lookup->malformed)
-        (void)snprintf(out, size, "a malformed DNS answer for %s", lookup->name);
-    else
-        (void)snprintf(out, size, "no A or AAAA records for %s", lookup->name);
+    struct acme_resolver *resolver = calloc(1, sizeof *resolver);
+    ENSURE(resolver != NULL, ACME_E_NOMEM);
+    resolver->base = base;
+    struct acme_err err = copy_options(resolver, options);
+    if (!acme_failed(err) && resolver->trust_anchor_file != NULL)
+        err = set_up(resolver);
+    if (acme_failed(err)) {
+        acme_resolver_destroy(resolver);
+        return err;
+    }
+    *ret = resolver;
+    return acme_ok();
 }
+
+/* ---- queries ---- */
 
 static void on_finish(evutil_socket_t fd, short what, void *context)
 {
     (void)fd;
     (void)what;
-    struct acme_lookup *lookup = context;
-    struct acme_ip_list all = lookup->v6;
-    for (size_t i = 0; i < lookup->v4.count; i++)
-        all.ip[all.count++] = lookup->v4.ip[i];
-    char why[MAX_NAME + 64] = "";
-    if (all.count == 0)
-        explain(lookup, why, sizeof why);
-    acme_lookup_done done = lookup->done;
-    void *done_context = lookup->context;
-    destroy_lookup(lookup);
+    struct acme_query *query = context;
+    acme_query_done done = query->done;
+    query->done = NULL;
     if (done != NULL)
-        done(done_context, &all, why);
+        done(query->context,
+             &(struct acme_dns_answer){
+                 .rcode = query->rcode, .bogus = query->bogus, .packet = query->packet, .len = query->len});
+    destroy_query(query);
 }
 
-static void settle(struct acme_lookup *lookup)
+/* The rest happens later, from the loop: libunbound may call from within ub_resolve_event. */
+static void settle(struct acme_query *query, int rcode)
 {
-    if (--lookup->pending == 0) /* later, from the loop: libunbound may call from within ub_resolve_event */
-        event_active(lookup->finish, EV_TIMEOUT, 0);
+    query->rcode = rcode;
+    event_active(query->finish, EV_TIMEOUT, 0);
 }
 
-static void take(struct acme_lookup *lookup, int type, int rcode, const void *packet, int len, int security)
+static void on_answer(void *context, int rcode, void *packet, int len, int security, char *why,
+                      int ratelimited)
 {
-    struct acme_ip_list *list = type == ACME_DNS_TYPE_A ? &lookup->v4 : &lookup->v6;
-    int *ret_rcode = type == ACME_DNS_TYPE_A ? &lookup->v4_rcode : &lookup->v6_rcode;
+    (void)why;
+    (void)ratelimited;
+    const int servfail = 2;
+    struct acme_query *query = context;
+    query->bogus = security == 1;
     if (rcode == 0 && packet != NULL && len >= 4)
         rcode = ((const uint8_t *)packet)[3] & 0x0f; /* `rcode` itself tells libunbound's own failures only */
-    *ret_rcode = rcode;
-    if (security == 1)
-        lookup->bogus = true;
-    else if (rcode == 0 &&
-             (len < 0 || packet == NULL ||
-              acme_failed(acme_dns_read_addresses(packet, (size_t)len, type, EACH_FAMILY, list))))
-        lookup->malformed = true;
-    settle(lookup);
+    if (rcode == 0 && !query->bogus && packet != NULL && len > 0) {
+        query->packet = malloc((size_t)len);
+        if (query->packet != NULL) {
+            memcpy(query->packet, packet, (size_t)len);
+            query->len = (size_t)len;
+        } else {
+            rcode = servfail;
+        }
+    }
+    settle(query, rcode);
 }
 
-static void on_v6(void *context, int rcode, void *packet, int len, int security, char *why, int ratelimited)
-{
-    (void)why;
-    (void)ratelimited;
-    take(context, ACME_DNS_TYPE_AAAA, rcode, packet, len, security);
-}
-
-static void on_v4(void *context, int rcode, void *packet, int len, int security, char *why, int ratelimited)
-{
-    (void)why;
-    (void)ratelimited;
-    take(context, ACME_DNS_TYPE_A, rcode, packet, len, security);
-}
-
-struct acme_err acme_resolver_lookup(struct acme_resolver *resolver, const char *name, acme_lookup_done done,
-                                     void *context, struct acme_lookup **ret)
+struct acme_err acme_resolver_query(struct acme_resolver *resolver, const char *name, int type,
+                                    acme_query_done done, void *context, struct acme_query **ret)
 {
     ENSURE(strlen(name) <= MAX_NAME, ACME_E_NOMEM);
     if (resolver->unbound == NULL)
         TRY(set_up(resolver));
-    struct acme_lookup *lookup = calloc(1, sizeof *lookup);
-    ENSURE(lookup != NULL, ACME_E_NOMEM);
-    lookup->finish = event_new(resolver->base, -1, 0, on_finish, lookup);
-    if (lookup->finish == NULL) {
-        free(lookup);
+    struct acme_query *query = calloc(1, sizeof *query);
+    ENSURE(query != NULL, ACME_E_NOMEM);
+    query->finish = event_new(resolver->base, -1, 0, on_finish, query);
+    if (query->finish == NULL) {
+        free(query);
         return acme_err(ACME_E_NOMEM);
     }
-    memcpy(lookup->name, name, strlen(name) + 1);
-    lookup->resolver = resolver;
-    lookup->done = done;
-    lookup->context = context;
-    lookup->pending = 2;
-    lookup->next = resolver->lookups;
-    if (lookup->next != NULL)
-        lookup->next->prev = lookup;
-    resolver->lookups = lookup;
+    query->resolver = resolver;
+    query->done = done;
+    query->context = context;
+    query->next = resolver->queries;
+    if (query->next != NULL)
+        query->next->prev = query;
+    resolver->queries = query;
     const int internet = 1;
     const int servfail = 2;
-    if (ub_resolve_event(resolver->unbound, name, ACME_DNS_TYPE_AAAA, internet, lookup, on_v6, NULL) != 0)
-        take(lookup, ACME_DNS_TYPE_AAAA, servfail, NULL, 0, 0);
-    if (ub_resolve_event(resolver->unbound, name, ACME_DNS_TYPE_A, internet, lookup, on_v4, NULL) != 0)
-        take(lookup, ACME_DNS_TYPE_A, servfail, NULL, 0, 0);
-    *ret = lookup;
+    if (ub_resolve_event(resolver->unbound, name, type, internet, query, on_answer, NULL) != 0)
+        settle(query, servfail);
+    *ret = query;
     return acme_ok();
 }
 
-void acme_lookup_cancel(struct acme_lookup *lookup)
+void acme_query_cancel(struct acme_query *query)
 {
-    lookup->done = NULL;
+    if (query != NULL)
+        query->done = NULL;
 }

@@ -1,5 +1,6 @@
 #include "server/runner_internal.h"
 
+#include "protocol/service.h"
 #include "server/pool.h"
 
 #include <openssl/rand.h>
@@ -47,6 +48,11 @@ static int64_t now_ms(const struct acme_runner *runner)
 int64_t acme_job_now_ms(const struct active_job *job)
 {
     return now_ms(job->runner);
+}
+
+char *acme_job_account_url(const struct active_job *job, const char *account_id)
+{
+    return acme_account_url(job->arena, job->runner->options.base_url, account_id);
 }
 
 struct acme_lease acme_job_lease(const struct active_job *job)
@@ -173,12 +179,16 @@ static bool begin(struct job_queue *queue, const struct acme_job *leased)
     struct active_job *job = copy_job(runner, queue, leased);
     if (job == NULL)
         return false;
-    void (*run)(void *) = job->kind == ACME_JOB_ISSUE ? acme_job_issue_run : acme_job_validate_run;
+    static void (*const runs[ACME_JOB_KIND_COUNT])(void *) = {
+        [ACME_JOB_VALIDATE] = acme_job_validate_run,
+        [ACME_JOB_ISSUE] = acme_job_issue_run,
+        [ACME_JOB_REVOKE] = acme_job_revoke_run,
+    };
     if (acme_failed(acme_shares_enter(queue->shares, share_of(leased), &job->share))) {
         free_job(job);
         return false;
     }
-    if (runner->pool == NULL || acme_failed(acme_pool_submit(runner->pool, run, job))) {
+    if (runner->pool == NULL || acme_failed(acme_pool_submit(runner->pool, runs[job->kind], job))) {
         acme_shares_leave(queue->shares, job->share);
         free_job(job);
         return false;
@@ -398,7 +408,7 @@ static struct acme_err add_foreign_queues(struct acme_runner *runner)
     for (size_t i = 0; i < count; i++) {
         if (queue_named(runner, names[i]) != NULL)
             continue;
-        acme_log(WARN, "orders wait for an issuer that the configuration does not have",
+        acme_log(WARN, "orders or revocations wait for an issuer that the configuration does not have",
                  LOG_STR("issuer", names[i]));
         TRY(set_queue(runner, runner->queue_count++, names[i], NULL, FOREIGN_AT_ONCE));
     }
@@ -461,8 +471,11 @@ static bool begin_handed(struct acme_runner *runner, struct job_queue *queue, co
 void acme_runner_hand(struct acme_runner *runner, const struct acme_job *job)
 {
     struct job_queue *queue = queue_named(runner, job->queue);
-    if (queue == NULL)
+    if (queue == NULL) { /* a revocation: certificates outlive issuers */
+        acme_log(ERROR, "a job waits for an issuer that the configuration does not have",
+                 LOG_STR("issuer", job->queue), LOG_STR("subject", job->subject_id));
         return;
+    }
     pthread_mutex_lock(&runner->lock);
     bool settled = begin_handed(runner, queue, job);
     pthread_mutex_unlock(&runner->lock);

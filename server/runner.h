@@ -19,13 +19,17 @@ struct acme_runner_options {
     struct acme_issuer *const *issuers;
     size_t issuer_count;
     int validation_max_concurrency;
-    int http_port;  /* of http-01 */
-    int https_port; /* of redirects to https, and of tls-alpn-01 */
+    int http_port;        /* of http-01 */
+    int https_port;       /* of redirects to https, and of tls-alpn-01 */
+    const char *base_url; /* of the accounts' URLs, which dns-account-01 and CAA records name */
     int64_t authz_lifetime_ms;
     const char *quarantine_dir; /* certificates that failed their check are kept there */
     int threads;
     /** order_changed(context, order_id): an order left `processing`. Thread: a job thread. */
     void (*order_changed)(void *context, const char *order_id);
+    /** revocation_ended(context, certificate_id, issuer): it is revoked, or the issuer has refused. Thread: a
+     * job thread. */
+    void (*revocation_ended)(void *context, const char *certificate_id, const char *issuer);
     /** profile_validity_ms(context, profile): the profile's validity. Thread: a job thread. */
     int64_t (*profile_validity_ms)(void *context, const char *profile);
     void *context;

@@ -1,4 +1,4 @@
-/* Shared by the runner and the kinds of jobs it runs (job_issue.c, job_validate.c). */
+/* Shared by the runner and the kinds of jobs it runs (job_issue.c, job_revoke.c, job_validate.c). */
 #ifndef ACME_SERVER_RUNNER_INTERNAL_H
 #define ACME_SERVER_RUNNER_INTERNAL_H
 
@@ -43,9 +43,9 @@ struct active_job {
     enum acme_job_kind kind;
     bool intent;
     int attempts;
-    int64_t leased_ms; /* when the lease was last renewed */
-    const char *state; /* as loaded; NULL before the first step */
-    struct issue_run *issue;
+    int64_t leased_ms;      /* when the lease was last renewed */
+    const char *state;      /* as loaded; NULL before the first step */
+    struct issuer_run *run; /* of a kind that drives an issuer, else NULL */
     struct validate_run *validate;
 };
 
@@ -66,6 +66,10 @@ void acme_job_done(struct active_job *job, int64_t next_run_ms);
 /** acme_job_lease(job): the lease to write with, from now. */
 struct acme_lease acme_job_lease(const struct active_job *job);
 
+/** acme_job_account_url(job, account_id): as the account knows it; in the job's arena, NULL without memory.
+ */
+char *acme_job_account_url(const struct active_job *job, const char *account_id);
+
 int64_t acme_job_now_ms(const struct active_job *job);
 
 /** acme_job_backoff_ms(attempts, max_ms): 2 s doubling, with up to 25 % added at random so that a crowd
@@ -75,6 +79,46 @@ int64_t acme_job_backoff_ms(int attempts, int64_t max_ms);
 /* The kinds. Each is entered on a job thread with a freshly leased job and ends in one of the three functions
  * above. */
 void acme_job_issue_run(void *argument);
+void acme_job_revoke_run(void *argument);
 void acme_job_validate_run(void *argument);
+
+/* ---- job_issuer.c: jobs that drive an issuer ---- */
+
+struct issuer_run_class {
+    const char *name;  /* of the log's event: "issuance" */
+    const char *about; /* of the log's field for run->about: "order" */
+    struct acme_err (*step)(struct issuer_run *run, struct acme_arena *arena, struct acme_step *ret);
+    /** end(job, step): the issuer has ended with ISSUED, DONE or FAILED: commit that. Gives the job away. */
+    void (*end)(struct active_job *job, const struct acme_step *step);
+    /** end_after_deadline(job): what the issuer itself cannot end any more: true when the time is over and
+     * the job has been ended, and given away. */
+    bool (*end_after_deadline)(struct active_job *job);
+    /** end_unwanted(job): asked before the first step and before each call that must not happen twice: true
+     * when it shall not be made any more and the job has been ended, and given away. NULL: always wanted. */
+    bool (*end_unwanted)(struct active_job *job);
+};
+
+/* First member of the kinds' own. */
+struct issuer_run {
+    const struct issuer_run_class *class;
+    const char *about;                /* what people know the subject by */
+    const struct acme_issuer *issuer; /* NULL: no longer configured */
+    cJSON *state;
+    bool once_under_way; /* the call in flight was flagged `once` */
+    int steps;
+    const char *upstream_ref;
+    struct acme_issuer_input input;
+};
+
+/** acme_job_issuer_load(job, run): the issuer of the job's queue, and the saved state. Errors: FORMAT, NOMEM.
+ */
+struct acme_err acme_job_issuer_load(struct active_job *job, struct issuer_run *run) ACME_MUST_USE;
+
+/** acme_job_issuer_run(job): drive the issuer of job->run, which is loaded, as far as it goes now. Gives the
+ * job away. */
+void acme_job_issuer_run(struct active_job *job);
+
+/** acme_job_log_code(job, event, err): our own failure, for the operator. */
+void acme_job_log_code(const struct active_job *job, const char *event, struct acme_err err);
 
 #endif

@@ -6,9 +6,12 @@
 
 struct validate_run {
     struct acme_authz authz;
+    bool account_is_valid;
     const struct acme_challenge *challenge;
     const char *key_authorization;
     const char *url; /* http-01: what is fetched */
+    char *dns_name;  /* dns-...: what is looked up */
+    char *dns_value; /* dns-01, dns-account-01: what must be found there */
     /* the outcome: verdict PROBLEM with what the client is told, or OK */
     struct acme_err verdict;
     struct acme_problem problem;
@@ -23,7 +26,11 @@ struct acme_validate_method {
 };
 
 extern const struct acme_validate_method acme_validate_http01;
+extern const struct acme_validate_method acme_validate_dns01;
 extern const struct acme_validate_method acme_validate_tls_alpn01;
+extern const struct acme_validate_method acme_validate_dns_account01;
+
+enum { ACME_VALIDATE_DNS_TIMEOUT_MS = 10 * 1000 };
 
 /** acme_validate_end(job): the verdict is in job->validate. Thread: any that may touch the job; the store is
  * written on a job thread. */

@@ -8,7 +8,8 @@ static const char *const status_words[] = {
 };
 enum { STATUS_COUNT = sizeof status_words / sizeof status_words[0] };
 
-#define ACCOUNT_COLUMNS "id, status, thumbprint, jwk, contacts, tos_agreed, created_ms"
+#define ACCOUNT_COLUMNS                                                                                      \
+    "id, status, thumbprint, jwk, contacts, tos_agreed, created_ms, terms, external_kid, external_binding"
 
 static const char by_id[] = "SELECT " ACCOUNT_COLUMNS " FROM accounts WHERE id = $1";
 static const char by_thumbprint[] = "SELECT " ACCOUNT_COLUMNS " FROM accounts WHERE thumbprint = $1";
@@ -24,6 +25,9 @@ static struct acme_err account_from_row(struct acme_db_stmt *stmt, struct acme_a
         .contacts = acme_db_text(stmt, arena, 4),
         .tos_agreed = acme_db_int(stmt, 5) != 0,
         .created_ms = acme_db_int(stmt, 6),
+        .terms = acme_db_text(stmt, arena, 7),
+        .external_kid = acme_db_text(stmt, arena, 8),
+        .external_binding = acme_db_text(stmt, arena, 9),
     };
     TRY(acme_db_row_check(stmt));
     *ret = account;
@@ -66,17 +70,32 @@ struct create_account {
     bool created;
 };
 
+static struct acme_err refuse_used_external(struct acme_db *db, const struct acme_account *account)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    struct acme_err err =
+        acme_db_one(db, &stmt, "SELECT 1 FROM accounts WHERE external_kid = $1 AND thumbprint <> $2 LIMIT 1",
+                    DB_TEXT(account->external_kid), DB_TEXT(account->thumbprint));
+    if (err.code == ACME_E_NOT_FOUND)
+        return acme_ok();
+    return acme_failed(err) ? err : acme_err(ACME_E_CONFLICT);
+}
+
 static struct acme_err create_account(struct acme_db *db, void *arg)
 {
     struct create_account *create = arg;
     const struct acme_account *account = create->account;
     int64_t inserted = 0;
+    if (account->external_once)
+        TRY(refuse_used_external(db, account));
     TRY(acme_db_run(db, &inserted,
-                    "INSERT INTO accounts (" ACCOUNT_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7)"
+                    "INSERT INTO accounts (" ACCOUNT_COLUMNS
+                    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
                     " ON CONFLICT (thumbprint) DO NOTHING",
                     DB_TEXT(account->id), DB_TEXT(status_words[account->status]),
                     DB_TEXT(account->thumbprint), DB_TEXT(account->jwk), DB_TEXT(account->contacts),
-                    DB_INT(account->tos_agreed), DB_INT(account->created_ms)));
+                    DB_INT(account->tos_agreed), DB_INT(account->created_ms), DB_TEXT(account->terms),
+                    DB_TEXT(account->external_kid), DB_TEXT(account->external_binding)));
     create->created = inserted > 0;
     return load(db, create->arena, by_thumbprint, account->thumbprint, &create->found);
 }
@@ -95,7 +114,7 @@ struct acme_err acme_store_account_create(struct acme_store *store, struct acme_
 struct update_account {
     const char *id;
     const char *contacts;
-    enum acme_account_status status;
+    const char *terms;
 };
 
 static struct acme_err update_account(struct acme_db *db, void *arg)
@@ -103,16 +122,96 @@ static struct acme_err update_account(struct acme_db *db, void *arg)
     const struct update_account *update = arg;
     int64_t changed = 0;
     TRY(acme_db_run(db, &changed,
-                    "UPDATE accounts SET contacts = COALESCE($1, contacts), status = $2"
+                    "UPDATE accounts SET contacts = COALESCE($1, contacts), terms = COALESCE($2, terms),"
+                    " tos_agreed = CASE WHEN $2 IS NULL THEN tos_agreed ELSE 1 END"
                     " WHERE id = $3 AND status = 'valid'",
-                    DB_TEXT(update->contacts), DB_TEXT(status_words[update->status]), DB_TEXT(update->id)));
+                    DB_TEXT(update->contacts), DB_TEXT(update->terms), DB_TEXT(update->id)));
     ENSURE(changed > 0, ACME_E_NOT_FOUND);
     return acme_ok();
 }
 
 struct acme_err acme_store_account_update(struct acme_store *store, const char *id, const char *contacts,
-                                          enum acme_account_status status)
+                                          const char *terms)
 {
-    struct update_account update = {.id = id, .contacts = contacts, .status = status};
+    struct update_account update = {.id = id, .contacts = contacts, .terms = terms};
     return acme_writer_run(&store->writer, update_account, &update);
+}
+
+struct rekey_account {
+    struct acme_arena *arena;
+    const struct acme_account *account;
+    const char *thumbprint;
+    const char *jwk;
+    const char *holder;
+};
+
+/* Writes happen one after the other, so nobody takes the key between the question and the answer. */
+static struct acme_err rekey_account(struct acme_db *db, void *arg)
+{
+    struct rekey_account *rekey = arg;
+    struct acme_account holder;
+    struct acme_err err = load(db, rekey->arena, by_thumbprint, rekey->thumbprint, &holder);
+    if (!acme_failed(err)) {
+        rekey->holder = holder.id;
+        return acme_err(ACME_E_CONFLICT);
+    }
+    ENSURE(err.code == ACME_E_NOT_FOUND, err.code);
+    int64_t changed = 0;
+    TRY(acme_db_run(db, &changed,
+                    "UPDATE accounts SET thumbprint = $1, jwk = $2"
+                    " WHERE id = $3 AND thumbprint = $4 AND status = 'valid'",
+                    DB_TEXT(rekey->thumbprint), DB_TEXT(rekey->jwk), DB_TEXT(rekey->account->id),
+                    DB_TEXT(rekey->account->thumbprint)));
+    ENSURE(changed > 0, ACME_E_STATE);
+    return acme_ok();
+}
+
+struct acme_err acme_store_account_rekey(struct acme_store *store, struct acme_arena *arena,
+                                         const struct acme_account *account, const char *thumbprint,
+                                         const char *jwk, const char **ret_holder)
+{
+    struct rekey_account rekey = {.arena = arena, .account = account, .thumbprint = thumbprint, .jwk = jwk};
+    struct acme_err err = acme_writer_run(&store->writer, rekey_account, &rekey);
+    if (err.code == ACME_E_CONFLICT)
+        *ret_holder = rekey.holder;
+    return err;
+}
+
+struct deactivate_account {
+    const char *id;
+    const char *error;
+};
+
+static struct acme_err deactivate_account(struct acme_db *db, void *arg)
+{
+    const struct deactivate_account *request = arg;
+    int64_t changed = 0;
+    TRY(acme_db_run(db, &changed,
+                    "UPDATE accounts SET status = 'deactivated' WHERE id = $1 AND status = 'valid'",
+                    DB_TEXT(request->id)));
+    ENSURE(changed > 0, ACME_E_NOT_FOUND);
+    TRY(acme_db_run(db, NULL,
+                    "UPDATE orders SET status = 'invalid', error = $1"
+                    " WHERE account_id = $2 AND status IN ('pending', 'ready')",
+                    DB_TEXT(request->error), DB_TEXT(request->id)));
+    /* Three statements for the sake of their indexes: there is none over all authorizations of an account. */
+    TRY(acme_db_run(db, NULL,
+                    "UPDATE authorizations SET status = 'deactivated' WHERE status = 'pending' AND id IN"
+                    " (SELECT oa.authz_id FROM orders o JOIN order_authorizations oa ON oa.order_id = o.id"
+                    " WHERE o.account_id = $1)",
+                    DB_TEXT(request->id)));
+    TRY(acme_db_run(db, NULL,
+                    "UPDATE authorizations SET status = 'deactivated'"
+                    " WHERE account_id = $1 AND status = 'pending' AND in_advance = 1",
+                    DB_TEXT(request->id)));
+    return acme_db_run(db, NULL,
+                       "UPDATE authorizations SET status = 'deactivated'"
+                       " WHERE account_id = $1 AND status = 'valid'",
+                       DB_TEXT(request->id));
+}
+
+struct acme_err acme_store_account_deactivate(struct acme_store *store, const char *id, const char *error)
+{
+    struct deactivate_account request = {.id = id, .error = error};
+    return acme_writer_run(&store->writer, deactivate_account, &request);
 }

@@ -1,6 +1,8 @@
 /* Authorizations (RFC 8555 section 7.1.4) and what their fate means for orders. */
 #include "store/internal.h"
 
+#include <string.h>
+
 static const char *const status_words[] = {
     [ACME_AUTHZ_PENDING] = "pending", [ACME_AUTHZ_VALID] = "valid",
     [ACME_AUTHZ_INVALID] = "invalid", [ACME_AUTHZ_DEACTIVATED] = "deactivated",
@@ -96,6 +98,34 @@ struct acme_err acme_store_authz_find_valid(struct acme_db *db, struct acme_aren
     TRY(acme_db_row_check(stmt));
     *ret_id = id;
     return acme_ok();
+}
+
+static struct acme_err covers(struct acme_db *db, struct acme_arena *arena, const char *account_id,
+                              const struct acme_identifier *identifiers, size_t count, int64_t now_ms,
+                              bool *ret)
+{
+    bool all = count > 0;
+    for (size_t i = 0; all && i < count; i++) {
+        struct acme_authz wanted = {.identifier = identifiers[i]};
+        wanted.wildcard = acme_identifier_is_wildcard(&identifiers[i]);
+        if (wanted.wildcard)
+            wanted.identifier.value += strlen("*.");
+        const char *id = NULL;
+        TRY(acme_store_authz_find_valid(db, arena, &wanted, account_id, now_ms, &id));
+        all = id != NULL;
+    }
+    *ret = all;
+    return acme_ok();
+}
+
+struct acme_err acme_store_authz_covers(struct acme_store *store, struct acme_arena *arena,
+                                        const char *account_id, const struct acme_identifier *identifiers,
+                                        size_t count, int64_t now_ms, bool *ret)
+{
+    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_err err = covers(db, arena, account_id, identifiers, count, now_ms, ret);
+    acme_readers_release(&store->readers, db);
+    return err;
 }
 
 struct acme_err acme_store_authz_insert(struct acme_db *db, const struct acme_authz *authz,

@@ -57,6 +57,28 @@ static struct acme_err load(struct acme_db *db, struct acme_arena *arena, const 
     return certificate_from_row(stmt, arena, ret);
 }
 
+static struct acme_err find(struct acme_db *db, struct acme_arena *arena, const char *sha256_hex,
+                            struct acme_certificate *ret)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_one(
+        db, &stmt,
+        "SELECT id, issuance_id, account_id, issuer, serial_hex, aki_hex, sha256_hex, not_before_ms,"
+        " not_after_ms, created_ms, downloaded_ms, chain FROM certificates WHERE sha256_hex = $1"
+        " ORDER BY id LIMIT 1",
+        DB_TEXT(sha256_hex)));
+    return certificate_from_row(stmt, arena, ret);
+}
+
+struct acme_err acme_store_certificate_find(struct acme_store *store, struct acme_arena *arena,
+                                            const char *sha256_hex, struct acme_certificate *ret)
+{
+    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_err err = find(db, arena, sha256_hex, ret);
+    acme_readers_release(&store->readers, db);
+    return err;
+}
+
 struct acme_err acme_store_certificate_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                            struct acme_certificate *ret)
 {

@@ -95,7 +95,7 @@ struct finalize {
 };
 
 /* What already exists for the same wish: *ret_id NULL for nothing; *ret_certificate_id set when it is issued.
- */
+ * A certificate that somebody wanted to be revoked, even in vain, is nobody's wish. */
 static struct acme_err find_existing(struct acme_db *db, const struct finalize *request, const char **ret_id,
                                      const char **ret_certificate_id)
 {
@@ -108,7 +108,8 @@ static struct acme_err find_existing(struct acme_db *db, const struct finalize *
         " WHERE i.account_id = $1 AND i.names_digest = $2 AND i.spki_sha256 = $3 AND i.profile = $4"
         " AND i.issuer = $5"
         " AND (i.status = 'pending' OR (i.status = 'issued' AND c.downloaded_ms = 0"
-        " AND c.created_ms >= $6 AND c.not_after_ms > $7))"
+        " AND c.created_ms >= $6 AND c.not_after_ms > $7"
+        " AND NOT EXISTS (SELECT 1 FROM revocations r WHERE r.certificate_id = c.id)))"
         " AND i.not_before_ms = $8 AND i.not_after_ms = $9"
         " ORDER BY i.created_ms DESC, i.id DESC LIMIT 1",
         DB_TEXT(request->order.account_id), DB_TEXT(wanted->names_digest), DB_TEXT(wanted->spki_sha256),

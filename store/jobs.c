@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kind_words[] = {[ACME_JOB_VALIDATE] = "validate", [ACME_JOB_ISSUE] = "issue"};
+static const char *const kind_words[] = {
+    [ACME_JOB_VALIDATE] = "validate", [ACME_JOB_ISSUE] = "issue", [ACME_JOB_REVOKE] = "revoke"};
 _Static_assert(sizeof kind_words / sizeof kind_words[0] == ACME_JOB_KIND_COUNT, "a word per kind");
 
 enum {

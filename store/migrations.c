@@ -132,14 +132,35 @@ static const char schema_2[] =
 static const char schema_3[] = "ALTER TABLE jobs ADD COLUMN share TEXT NOT NULL DEFAULT '-';"
                                "CREATE INDEX jobs_share ON jobs (queue, share, due_ms);";
 
+/* Which terms an account agreed to, and the external account it was bound to when it was made. */
+static const char schema_4[] =
+    "ALTER TABLE accounts ADD COLUMN terms TEXT;"
+    "ALTER TABLE accounts ADD COLUMN external_kid TEXT;"
+    "ALTER TABLE accounts ADD COLUMN external_binding TEXT;"
+    "CREATE INDEX accounts_external ON accounts (external_kid) WHERE external_kid IS NOT NULL;";
+
+/* Short rows of their own, so that a list of the revoked is read without the certificates. */
+static const char schema_5[] =
+    "CREATE TABLE revocations ("
+    " certificate_id TEXT NOT NULL PRIMARY KEY REFERENCES certificates (id),"
+    " issuer TEXT NOT NULL,"
+    " serial_hex TEXT NOT NULL,"
+    " not_after_ms BIGINT NOT NULL,"
+    " status TEXT NOT NULL,"
+    " reason BIGINT NOT NULL,"
+    " requested_ms BIGINT NOT NULL,"
+    " revoked_ms BIGINT NOT NULL,"
+    " error TEXT)" ACME_DB_CLUSTERED ";"
+    "CREATE INDEX revocations_list ON revocations (issuer, not_after_ms) WHERE status = 'revoked';";
+
 /* Other chains of certificates; most have none. */
-static const char schema_4[] = "CREATE TABLE certificate_chains ("
+static const char schema_6[] = "CREATE TABLE certificate_chains ("
                                " certificate_id TEXT NOT NULL REFERENCES certificates (id),"
                                " position BIGINT NOT NULL,"
                                " chain TEXT NOT NULL,"
                                " PRIMARY KEY (certificate_id, position));";
 
-static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4};
+static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static struct acme_err read_version(struct acme_db *db, int64_t *ret)

@@ -77,22 +77,24 @@ struct acme_err acme_store_order_get(struct acme_store *store, struct acme_arena
 }
 
 static struct acme_err list(struct acme_db *db, struct acme_arena *arena, const char *account_id,
-                            const char *after_id, size_t limit, const char ***ret_ids, size_t *ret_count)
+                            const char *after_id, int64_t now_ms, size_t limit, const char ***ret_ids,
+                            size_t *ret_count)
 {
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
     TRY(acme_db_query(db, &stmt,
                       "SELECT id FROM orders WHERE account_id = $1 AND id > $2 AND status <> 'invalid'"
-                      " ORDER BY id LIMIT $3",
-                      DB_TEXT(account_id), DB_TEXT(after_id ? after_id : ""), DB_INT((int64_t)limit)));
+                      " AND (expires_ms > $3 OR status NOT IN ('pending', 'ready')) ORDER BY id LIMIT $4",
+                      DB_TEXT(account_id), DB_TEXT(after_id ? after_id : ""), DB_INT(now_ms),
+                      DB_INT((int64_t)limit)));
     return acme_store_collect_ids(stmt, arena, ret_ids, ret_count);
 }
 
 struct acme_err acme_store_orders_list(struct acme_store *store, struct acme_arena *arena,
-                                       const char *account_id, const char *after_id, size_t limit,
-                                       const char ***ret_ids, size_t *ret_count)
+                                       const char *account_id, const char *after_id, int64_t now_ms,
+                                       size_t limit, const char ***ret_ids, size_t *ret_count)
 {
     struct acme_db *db = acme_readers_acquire(&store->readers);
-    struct acme_err err = list(db, arena, account_id, after_id, limit, ret_ids, ret_count);
+    struct acme_err err = list(db, arena, account_id, after_id, now_ms, limit, ret_ids, ret_count);
     acme_readers_release(&store->readers, db);
     return err;
 }

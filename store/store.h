@@ -39,6 +39,12 @@ struct acme_err acme_store_value_get(struct acme_store *store, struct acme_arena
 struct acme_err acme_store_value_set(struct acme_store *store, const char *name,
                                      struct acme_bytes value) ACME_MUST_USE;
 
+/** acme_store_counter_next(store, name, at_least, ret): count a named number up, from 0, and return it: no
+ * number twice and none below an earlier one, whatever happens in between. It is raised to `at_least` where
+ * it would be lower. A name is a value or a counter, not both. */
+struct acme_err acme_store_counter_next(struct acme_store *store, const char *name, int64_t at_least,
+                                        int64_t *ret) ACME_MUST_USE;
+
 /* ---- accounts (RFC 8555 section 7.1.2) ---- */
 
 enum acme_account_status { ACME_ACCOUNT_VALID, ACME_ACCOUNT_DEACTIVATED, ACME_ACCOUNT_REVOKED };
@@ -51,10 +57,15 @@ struct acme_account {
     const char *contacts;   /* JSON array text, "[]" when none */
     bool tos_agreed;
     int64_t created_ms;
+    const char *terms;            /* URL of the terms last agreed to; NULL: none known */
+    const char *external_kid;     /* of the external account (section 7.3.4); NULL: none */
+    const char *external_binding; /* the binding as it was sent, JSON text; NULL: none */
+    bool external_once;           /* only for _create: external_kid must not be another account's */
 };
 
 /** acme_store_account_create(store, arena, account, ret, ret_created): insert, or find the account that has
- * this thumbprint already (two racing registrations make one account). */
+ * this thumbprint already (two racing registrations make one account). Errors: CONFLICT (external_once, and
+ * an account of another key has this external_kid). */
 struct acme_err acme_store_account_create(struct acme_store *store, struct acme_arena *arena,
                                           const struct acme_account *account, struct acme_account *ret,
                                           bool *ret_created) ACME_MUST_USE;
@@ -63,15 +74,29 @@ struct acme_err acme_store_account_get(struct acme_store *store, struct acme_are
                                        struct acme_account *ret) ACME_MUST_USE;
 struct acme_err acme_store_account_find(struct acme_store *store, struct acme_arena *arena,
                                         const char *thumbprint, struct acme_account *ret) ACME_MUST_USE;
-/** acme_store_account_update(store, id, contacts, status): set new contacts (NULL: keep) and status of a
- * valid account; what is not valid stays as it is, so that a racing update cannot revive it. Errors:
- * NOT_FOUND (also: no longer valid). */
+/** acme_store_account_update(store, id, contacts, terms): set new contacts (NULL: keep) and the terms now
+ * agreed to (NULL: keep) of a valid account. Errors: NOT_FOUND (also: no longer valid). */
 struct acme_err acme_store_account_update(struct acme_store *store, const char *id, const char *contacts,
-                                          enum acme_account_status status) ACME_MUST_USE;
+                                          const char *terms) ACME_MUST_USE;
+
+/** acme_store_account_rekey(store, arena, account, thumbprint, jwk, ret_holder): give a valid account a new
+ * key (section 7.3.5). `account` is as it was read: its id, and the thumbprint that is to be replaced.
+ * Errors: CONFLICT (an account has the new key: its id is *ret_holder, which is set then only); STATE (the
+ * account is no longer valid, or has another key than `account` says). */
+struct acme_err acme_store_account_rekey(struct acme_store *store, struct acme_arena *arena,
+                                         const struct acme_account *account, const char *thumbprint,
+                                         const char *jwk, const char **ret_holder) ACME_MUST_USE;
+
+/** acme_store_account_deactivate(store, id, error): a valid account ends (section 7.3.6), in one step with
+ * what hangs on it: its pending and ready orders become invalid with `error`, and the pending authorizations
+ * of its orders and all its valid ones deactivated. Jobs are left alone: who runs them looks at the account.
+ * Errors: NOT_FOUND (also: no longer valid). */
+struct acme_err acme_store_account_deactivate(struct acme_store *store, const char *id,
+                                              const char *error) ACME_MUST_USE;
 
 /* ---- jobs: durable work (docs/architecture.md, "Jobs") ---- */
 
-enum acme_job_kind { ACME_JOB_VALIDATE, ACME_JOB_ISSUE, ACME_JOB_KIND_COUNT };
+enum acme_job_kind { ACME_JOB_VALIDATE, ACME_JOB_ISSUE, ACME_JOB_REVOKE, ACME_JOB_KIND_COUNT };
 
 /* The queue of validations; no issuer can have this name. */
 #define ACME_VALIDATION_QUEUE "~validation"
@@ -79,7 +104,7 @@ enum acme_job_kind { ACME_JOB_VALIDATE, ACME_JOB_ISSUE, ACME_JOB_KIND_COUNT };
 struct acme_job {
     const char *id;
     enum acme_job_kind kind;
-    const char *subject_id; /* challenge id, or issuance id */
+    const char *subject_id; /* challenge id, issuance id, or certificate id */
     const char *queue;      /* ACME_VALIDATION_QUEUE, or the issuer's name: what limits apply */
     const char *share;      /* whose share of the queue it takes: the account's id; NULL: nobody's */
     const char *state;      /* the backend's saved JSON object; NULL before its first step */
@@ -194,6 +219,12 @@ struct acme_err acme_store_challenge_get(struct acme_store *store, struct acme_a
 struct acme_err acme_store_authz_create(struct acme_store *store, const struct acme_authz *authz,
                                         int64_t now_ms, size_t max_pending) ACME_MUST_USE;
 
+/** acme_store_authz_covers(store, arena, account_id, identifiers, count, now_ms, ret): does the account hold
+ * a valid authorization for each of these names (for "*.name" one with the wildcard flag)? false for none. */
+struct acme_err acme_store_authz_covers(struct acme_store *store, struct acme_arena *arena,
+                                        const char *account_id, const struct acme_identifier *identifiers,
+                                        size_t count, int64_t now_ms, bool *ret) ACME_MUST_USE;
+
 /** acme_store_authz_deactivate(store, id): pending or valid -> deactivated; pending or ready orders that need
  * it become invalid with `error`. Errors: NOT_FOUND, STATE (already final). */
 struct acme_err acme_store_authz_deactivate(struct acme_store *store, const char *id,
@@ -265,11 +296,12 @@ struct acme_err acme_store_order_create(struct acme_store *store, struct acme_ar
 struct acme_err acme_store_order_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                      struct acme_order *ret) ACME_MUST_USE;
 
-/** acme_store_orders_list(store, arena, account_id, after_id, limit, ret_ids, ret_count): ids of the
- * account's orders that are not invalid, by id, those behind after_id (NULL: from the start). */
+/** acme_store_orders_list(store, arena, account_id, after_id, now_ms, limit, ret_ids, ret_count): ids of the
+ * account's orders that are neither invalid nor expired before they were finalized, by id, those behind
+ * after_id (NULL: from the start; any text will do). */
 struct acme_err acme_store_orders_list(struct acme_store *store, struct acme_arena *arena,
-                                       const char *account_id, const char *after_id, size_t limit,
-                                       const char ***ret_ids, size_t *ret_count) ACME_MUST_USE;
+                                       const char *account_id, const char *after_id, int64_t now_ms,
+                                       size_t limit, const char ***ret_ids, size_t *ret_count) ACME_MUST_USE;
 
 /* ---- issuances: one certificate wanted from one issuer. Orders of one account for the same names, profile,
  * dates and key share one (clients that gave up come back with a new order), so that nothing is bought twice.
@@ -369,9 +401,70 @@ struct acme_err acme_store_certificate_alternates(struct acme_store *store, stru
                                                   const char *id, const char ***ret,
                                                   size_t *ret_count) ACME_MUST_USE;
 
+/** acme_store_certificate_find(store, arena, sha256_hex, ret): by the fingerprint of the leaf. Errors:
+ * NOT_FOUND. */
+struct acme_err acme_store_certificate_find(struct acme_store *store, struct acme_arena *arena,
+                                            const char *sha256_hex,
+                                            struct acme_certificate *ret) ACME_MUST_USE;
+
 /** acme_store_certificate_downloaded(store, id, now_ms): remember the first download. Does not wait for the
  * commit: losing it in a crash only means that a client that comes back gets the same certificate once more.
  */
 void acme_store_certificate_downloaded(struct acme_store *store, const char *id, int64_t now_ms);
+
+/* ---- revocations (section 7.6) ---- */
+
+enum acme_revocation_status {
+    ACME_REVOCATION_UNDER_WAY, /* accepted; its job is with the issuer */
+    ACME_REVOCATION_DONE,
+    ACME_REVOCATION_FAILED /* the issuer refused for good: the certificate is not revoked, a new try is free
+                            */
+};
+
+struct acme_revocation {
+    const char *certificate_id;
+    enum acme_revocation_status status;
+    int reason; /* RFC 5280 section 5.3.1 */
+    int64_t requested_ms;
+    int64_t revoked_ms;
+    const char *error; /* FAILED: problem document, JSON text */
+};
+
+/** acme_store_revocation_get: the revocation of a certificate. Errors: NOT_FOUND. */
+struct acme_err acme_store_revocation_get(struct acme_store *store, struct acme_arena *arena,
+                                          const char *certificate_id,
+                                          struct acme_revocation *ret) ACME_MUST_USE;
+
+enum acme_revoke_outcome {
+    ACME_REVOKE_STARTED,   /* a revocation and its leased job were made */
+    ACME_REVOKE_UNDER_WAY, /* another request has started it: nothing changed */
+    ACME_REVOKE_ALREADY    /* it is revoked: nothing changed */
+};
+
+/** acme_store_revocation_start(store, arena, certificate, reason, job, lease, now_ms, ret_outcome): begin to
+ * revoke a certificate that is in the store. `job` is a candidate, used only for STARTED; kind and subject
+ * are implied. From here on no order adopts the certificate. */
+struct acme_err acme_store_revocation_start(struct acme_store *store, struct acme_arena *arena,
+                                            const struct acme_certificate *certificate, int reason,
+                                            const struct acme_job *job, const struct acme_lease *lease,
+                                            int64_t now_ms,
+                                            enum acme_revoke_outcome *ret_outcome) ACME_MUST_USE;
+
+/** acme_store_revocation_end(store, certificate_id, job_id, owner, now_ms, error): the certificate is
+ * revoked, or with `error` (problem document) it is not; the job is gone. Errors: STATE (lost lease). */
+struct acme_err acme_store_revocation_end(struct acme_store *store, const char *certificate_id,
+                                          const char *job_id, const char *owner, int64_t now_ms,
+                                          const char *error) ACME_MUST_USE;
+
+/** visit(context, serial_hex, revoked_ms, reason): `serial_hex` is borrowed for the call. An error ends the
+ * walk and is passed on. */
+typedef struct acme_err (*acme_revocation_visit)(void *context, const char *serial_hex, int64_t revoked_ms,
+                                                 int reason);
+
+/** acme_store_revocations_each(store, issuer, not_after_ms, visit, context): all revoked certificates of an
+ * issuer that end at not_after_ms or later, in no order. Holds a read connection meanwhile. */
+struct acme_err acme_store_revocations_each(struct acme_store *store, const char *issuer,
+                                            int64_t not_after_ms, acme_revocation_visit visit,
+                                            void *context) ACME_MUST_USE;
 
 #endif

@@ -1,6 +1,8 @@
 /* Small named values. */
 #include "store/internal.h"
 
+#include <stdio.h>
+
 static struct acme_err read_value(struct acme_db *db, struct acme_arena *arena, const char *name,
                                   struct acme_bytes *ret)
 {
@@ -41,4 +43,47 @@ struct acme_err acme_store_value_set(struct acme_store *store, const char *name,
 {
     struct set_value set = {.name = name, .value = value};
     return acme_writer_run(&store->writer, set_value, &set);
+}
+
+struct count {
+    const char *name;
+    int64_t at_least;
+    int64_t value;
+};
+
+/* Kept as decimal text: a value of any driver, and readable for people. */
+static struct acme_err count_up(struct acme_db *db, void *arg)
+{
+    enum { DIGITS = 20, ARENA_BYTES = 1024 };
+    struct count *count = arg;
+    ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(ARENA_BYTES);
+    ENSURE(arena, ACME_E_NOMEM);
+    struct acme_bytes text = {.data = NULL};
+    struct acme_err err = read_value(db, arena, count->name, &text);
+    if (err.code != ACME_E_NOT_FOUND)
+        TRY(err);
+    count->value = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        ENSURE(text.data[i] >= '0' && text.data[i] <= '9' && count->value < INT64_MAX / 10 - 1,
+               ACME_E_INTERNAL);
+        count->value = count->value * 10 + (text.data[i] - '0');
+    }
+    count->value++;
+    if (count->value < count->at_least)
+        count->value = count->at_least;
+    char digits[DIGITS];
+    int len = snprintf(digits, sizeof digits, "%lld", (long long)count->value);
+    ENSURE(len > 0 && len < DIGITS, ACME_E_INTERNAL);
+    struct set_value set = {.name = count->name,
+                            .value = {.data = (const uint8_t *)digits, .len = (size_t)len}};
+    return set_value(db, &set);
+}
+
+struct acme_err acme_store_counter_next(struct acme_store *store, const char *name, int64_t at_least,
+                                        int64_t *ret)
+{
+    struct count count = {.name = name, .at_least = at_least};
+    TRY(acme_writer_run(&store->writer, count_up, &count));
+    *ret = count.value;
+    return acme_ok();
 }

@@ -87,13 +87,27 @@ static struct acme_err local_step(const struct acme_issuer *issuer, struct acme_
     return acme_ok();
 }
 
+/* What is revoked stands in the store, and the list that is published is made from there. */
+static struct acme_err local_revoke(const struct acme_issuer *issuer, struct acme_arena *arena,
+                                    const struct acme_revoke_request *request, cJSON *state,
+                                    const struct acme_issuer_input *input, struct acme_step *ret)
+{
+    (void)issuer;
+    (void)arena;
+    (void)request;
+    (void)state;
+    (void)input;
+    *ret = (struct acme_step){.kind = ACME_STEP_DONE, .note = "The local CA revoked the certificate."};
+    return acme_ok();
+}
+
 static void local_destroy(struct acme_issuer *issuer)
 {
     free(issuer);
 }
 
 static const struct acme_issuer_class local_class = {
-    .type = "local", .step = local_step, .destroy = local_destroy};
+    .type = "local", .step = local_step, .revoke = local_revoke, .destroy = local_destroy};
 
 struct acme_err acme_local_issuer_create(const char *name, const struct acme_local_ca *ca,
                                          struct acme_issuer **ret)

@@ -24,6 +24,7 @@ static struct acme_err resume(struct scm_context *ctx)
                                    SCM_CALL_TIMEOUT_MS);
     switch (state->phase) {
     case SCM_PHASE_RECOVER:
+    case SCM_PHASE_REVOKE: /* not of an issuance: nothing is bought on such a state without a look */
         return acme_scm_recover_begin(ctx);
     case SCM_PHASE_FOLLOW:
     case SCM_PHASE_COLLECT: /* the status may have changed meanwhile */
@@ -53,6 +54,7 @@ static struct acme_err on_reply(struct scm_context *ctx)
     case SCM_CALL_ISSUERS:
         return acme_scm_collect_issuers_reply(ctx);
     case SCM_CALL_NONE:
+    case SCM_CALL_REVOKE:
     case SCM_CALL_COUNT:
         break;
     }
@@ -172,7 +174,8 @@ static void scm_destroy(struct acme_issuer *issuer)
     free(scm);
 }
 
-static const struct acme_issuer_class scm_class = {.type = "scm", .step = scm_step, .destroy = scm_destroy};
+static const struct acme_issuer_class scm_class = {
+    .type = "scm", .step = scm_step, .revoke = acme_scm_revoke, .destroy = scm_destroy};
 
 /* These go into header lines: a control character there would be another header. */
 static bool header_text(const char *text)

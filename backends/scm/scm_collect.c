@@ -54,6 +54,7 @@ static struct acme_err judge_failure(struct scm_context *ctx)
         return acme_scm_wait_failure(ctx, SCM_LOGIN_FIRST_MS, SCM_LOGIN_MAX_MS, verdict.note);
     case SCM_VERDICT_RETRY:
     case SCM_VERDICT_UNKNOWN:
+    case SCM_VERDICT_DONE: /* of revocations only */
         break;
     }
     /* At the polling pace: the status, asked in between, answers well and would reset a back-off each time.

@@ -43,6 +43,9 @@
     "The request needs the approval of another administrator of the certificate service."
 #define TO_CLIENT_REVOKED "The certificate was revoked before it could be handed out."
 #define TO_CLIENT_GONE    "The certificate service does not know the request any more."
+#define TO_CLIENT_UNREVOKED                                                                                  \
+    "The certificate service refused to revoke it; the administrator of this ACME server finds the reason "  \
+    "in its log."
 
 #define CONFIG(code, detail, gist)                                                                           \
     {                                                                                                        \
@@ -71,9 +74,14 @@
     {                                                                                                        \
         code, SCM_AT_COLLECT, NULL, SCM_VERDICT_##class, ACME_PROBLEM_SERVER_INTERNAL, 0, detail, gist       \
     }
+#define REVOKE(code, class, tries, gist)                                                                     \
+    {                                                                                                        \
+        code, SCM_AT_REVOKE, NULL, SCM_VERDICT_##class, ACME_PROBLEM_SERVER_INTERNAL, tries,                 \
+            TO_CLIENT_UNREVOKED, gist                                                                        \
+    }
 #define GONE(code)                                                                                           \
     {                                                                                                        \
-        code, SCM_AT_DETAILS | SCM_AT_COLLECT | SCM_AT_DECLINE, NULL, SCM_VERDICT_GONE,                      \
+        code, SCM_AT_DETAILS | SCM_AT_COLLECT | SCM_AT_DECLINE | SCM_AT_REVOKE, NULL, SCM_VERDICT_GONE,      \
             ACME_PROBLEM_SERVER_INTERNAL, 0, TO_CLIENT_GONE, "SCM does not know this request"                \
     }
 
@@ -167,6 +175,11 @@ static const struct scm_rule rules[] = {
     COLLECT(-192, FINAL, TO_CLIENT_REVOKED, "it was revoked"),
     COLLECT(-126, FINAL, TO_CLIENT_TROUBLE, "SCM does not know the format asked for"),
     COLLECT(-1450, FINAL, TO_CLIENT_TROUBLE, "SCM does not know the format asked for"),
+    REVOKE(-159, DONE, 0, "it is revoked already"),
+    REVOKE(-110, DONE, 0, "it is revoked already"),
+    REVOKE(-192, DONE, 0, "it is revoked already"),
+    REVOKE(-102, STATE, 3, "SCM revokes issued certificates only"),
+    REVOKE(-1601, FINAL, 0, "SCM finds a field's value invalid"),
     GONE(-124),
     GONE(-5101),
 };
@@ -245,6 +258,8 @@ static const struct scm_rule *rule_for_status(enum scm_endpoint endpoint, int st
 
 static const struct scm_rule unlisted_enroll =
     CONFIG(0, TO_CLIENT_SETUP, "SCM refused the enroll with a code this server does not know");
+static const struct scm_rule unlisted_revoke =
+    REVOKE(0, FINAL, 0, "SCM refused the revocation with a code this server does not know");
 static const struct scm_rule unlisted = {0,
                                          SCM_AT_ALL,
                                          NULL,
@@ -274,6 +289,8 @@ static const char *verb_of(enum scm_endpoint endpoint)
         return "the status query";
     case SCM_AT_COLLECT:
         return "the collection";
+    case SCM_AT_REVOKE:
+        return "the revocation";
     default:
         return "the request to decline a duplicate";
     }
@@ -300,8 +317,11 @@ struct acme_err acme_scm_judge(struct scm_context *ctx, enum scm_endpoint endpoi
         rule = rule_for(endpoint, code, description);
     bool by_status =
         reply->status == 401 || reply->status == 403 || reply->status == 429 || reply->status >= 500;
+    bool client_error = reply->status >= 400 && reply->status <= 499;
     if (rule == NULL && coded && !by_status && !success)
-        rule = endpoint == SCM_AT_ENROLL ? &unlisted_enroll : &unlisted;
+        rule = endpoint == SCM_AT_ENROLL                   ? &unlisted_enroll
+               : endpoint == SCM_AT_REVOKE && client_error ? &unlisted_revoke
+                                                           : &unlisted;
     if (rule == NULL)
         rule = rule_for_status(endpoint, reply->status);
 

@@ -5,10 +5,8 @@
  * worth asking about often. */
 static const int64_t pace_s[] = {3, 5, 8, 13, 21, 30, 60};
 
-/* How long a number just received may be unknown to SCM's own replicas; and how long a gateway's bare 404 is
- * not taken for SCM's word. */
+/* How long a number just received may be unknown to SCM's own replicas. */
 #define REPLICATION_MS (30 * ACME_SECOND_MS)
-#define BARE_404_MS    (10 * ACME_MINUTE_MS)
 
 void acme_scm_follow_enter(struct scm_context *ctx, int64_t ssl_id)
 {
@@ -54,7 +52,7 @@ static struct acme_err gone(struct scm_context *ctx, const struct scm_verdict *v
                                    (long long)state->ssl_id));
     if (state->gone_since_ms == 0)
         state->gone_since_ms = now_ms;
-    if (!verdict->coded && now_ms - state->gone_since_ms < BARE_404_MS)
+    if (!verdict->coded && now_ms - state->gone_since_ms < SCM_BARE_404_MS)
         return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS, verdict->note);
     return acme_scm_fail(ctx, verdict->problem, verdict->detail, verdict->note);
 }

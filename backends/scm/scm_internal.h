@@ -6,8 +6,9 @@
  *     |  +-- nothing found for long enough |  +---- not yet -----+
  *     +--outcome unknown-->  recover  --found
  *
- * Later operations (renew, replace, revoke, checks) are further phases with a file of their own; the
- * calls, the state and the catalogue are common to all. */
+ * A revocation (scm_revoke.c) is another job with one phase of its own. Later operations (renew, replace,
+ * checks) are further phases with a file of their own; the calls, the state and the catalogue are common to
+ * all. */
 #ifndef ACME_BACKENDS_SCM_SCM_INTERNAL_H
 #define ACME_BACKENDS_SCM_SCM_INTERNAL_H
 
@@ -22,7 +23,14 @@ struct scm_issuer {
  * its way. */
 enum { SCM_CALL_TIMEOUT_MS = 90 * 1000 };
 
-enum scm_phase { SCM_PHASE_ENROLL, SCM_PHASE_RECOVER, SCM_PHASE_FOLLOW, SCM_PHASE_COLLECT, SCM_PHASE_COUNT };
+enum scm_phase {
+    SCM_PHASE_ENROLL,
+    SCM_PHASE_RECOVER,
+    SCM_PHASE_FOLLOW,
+    SCM_PHASE_COLLECT,
+    SCM_PHASE_REVOKE,
+    SCM_PHASE_COUNT
+};
 
 /* The call under way: tells whose reply arrives. */
 enum scm_call {
@@ -34,6 +42,7 @@ enum scm_call {
     SCM_CALL_DETAILS,
     SCM_CALL_COLLECT,
     SCM_CALL_ISSUERS,
+    SCM_CALL_REVOKE,
     SCM_CALL_COUNT
 };
 
@@ -98,7 +107,8 @@ int64_t acme_scm_ids_pop(struct scm_ids *ids);
 struct scm_context {
     const struct scm_issuer *scm;
     struct acme_arena *arena;
-    const struct acme_issue_request *request;
+    const struct acme_issue_request *request;     /* of an issuance, else NULL */
+    const struct acme_revoke_request *revocation; /* of a revocation, else NULL */
     const struct acme_issuer_input *input;
     struct scm_state *state;
     struct acme_step *step; /* being built */
@@ -123,6 +133,9 @@ struct acme_err acme_scm_wait_failure(struct scm_context *ctx, int64_t first_ms,
 struct acme_err acme_scm_fail(struct scm_context *ctx, enum acme_problem_type type, const char *detail,
                               const char *note) ACME_MUST_USE;
 
+/* How long a gateway's bare 404 is not taken for SCM's word. */
+#define SCM_BARE_404_MS (10 * ACME_MINUTE_MS)
+
 /** acme_scm_call_failed(ctx): CALL_FAILED on anything but enroll: wait and do it again. */
 struct acme_err acme_scm_call_failed(struct scm_context *ctx) ACME_MUST_USE;
 
@@ -142,7 +155,8 @@ enum scm_endpoint {
     SCM_AT_DETAILS = 4,
     SCM_AT_COLLECT = 8,
     SCM_AT_DECLINE = 16,
-    SCM_AT_ALL = 31
+    SCM_AT_REVOKE = 32,
+    SCM_AT_ALL = 63
 };
 
 enum scm_verdict_class {
@@ -152,7 +166,8 @@ enum scm_verdict_class {
     SCM_VERDICT_CREDENTIALS, /* our login is refused: waits for the operator */
     SCM_VERDICT_GONE,        /* SCM does not know the number */
     SCM_VERDICT_STATE,       /* the request is in another state than assumed: read it again */
-    SCM_VERDICT_FINAL        /* the order fails with `problem` and `detail` */
+    SCM_VERDICT_DONE,        /* revoke: it is so already */
+    SCM_VERDICT_FINAL        /* the order, or the revocation, fails with `problem` and `detail` */
 };
 
 struct scm_verdict {
@@ -160,7 +175,8 @@ struct scm_verdict {
     enum acme_problem_type problem; /* for FINAL, and for the others once patience ends */
     const char *detail;             /* for the client */
     const char *note;               /* for the operator */
-    int tries;                      /* RETRY, UNKNOWN on enroll: fail after so many in a row; 0: no limit */
+    int tries;                      /* RETRY, UNKNOWN on enroll, STATE on revoke: fail after so many in a row;
+                                       0: no limit */
     bool coded;                     /* SCM's own error body, not a gateway's */
 };
 
@@ -209,6 +225,7 @@ struct scm_details {
     const struct scm_status *status;
     const char *comments;     /* NULL: absent */
     const char *csr_sha256;   /* NULL: absent; upper-case hex over the CSR's DER */
+    const char *serial;       /* NULL: absent; hexadecimal, perhaps with colons */
     int64_t requested_day_ms; /* start of the day of the request in UTC; 0: absent or unreadable */
 };
 
@@ -246,5 +263,10 @@ struct acme_err acme_scm_follow_wait(struct scm_context *ctx, const char *note) 
 struct acme_err acme_scm_collect_begin(struct scm_context *ctx, bool replaced) ACME_MUST_USE;
 struct acme_err acme_scm_collect_reply(struct scm_context *ctx) ACME_MUST_USE;
 struct acme_err acme_scm_collect_issuers_reply(struct scm_context *ctx) ACME_MUST_USE;
+
+/** acme_scm_revoke(issuer, arena, request, saved, input, ret): the function `revoke` of the class. */
+struct acme_err acme_scm_revoke(const struct acme_issuer *issuer, struct acme_arena *arena,
+                                const struct acme_revoke_request *request, cJSON *saved,
+                                const struct acme_issuer_input *input, struct acme_step *ret) ACME_MUST_USE;
 
 #endif

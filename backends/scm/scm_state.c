@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <string.h>
 
-static const char *const phase_names[SCM_PHASE_COUNT] = {"enroll", "recover", "follow", "collect"};
-static const char *const call_names[SCM_CALL_COUNT] = {"",        "enroll",  "list",    "candidate",
-                                                       "decline", "details", "collect", "issuers"};
+static const char *const phase_names[SCM_PHASE_COUNT] = {"enroll", "recover", "follow", "collect", "revoke"};
+static const char *const call_names[SCM_CALL_COUNT] = {
+    "", "enroll", "list", "candidate", "decline", "details", "collect", "issuers", "revoke"};
 
 #define NUMBER(member, json)                                                                                 \
     {                                                                                                        \

@@ -89,6 +89,7 @@ struct acme_err acme_scm_details_read(struct scm_context *ctx, int64_t ssl_id, s
         .status = status_of(status),
         .comments = acme_json_str(json, "comments"),
         .csr_sha256 = acme_json_str(acme_json_get(json, "csrDetails"), "sha256Hash"),
+        .serial = acme_json_str(json, "serialNumber"),
         .requested_day_ms = day_ms(acme_json_str(json, "requested")),
     };
     return acme_ok();

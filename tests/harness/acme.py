@@ -5,6 +5,7 @@ contract, and for secrets that must never leave the server.
 """
 
 import hashlib
+import hmac
 import http.client
 import json
 import ssl
@@ -181,6 +182,22 @@ class Client:
             tries -= 1
             if response.problem != "badNonce" or tries == 0 or "nonce" in options:
                 return response
+
+    def key_change(self, new_key, old_jwk=None, account=None, inner_url=None, **header):
+        """keyChange, without taking the new key into use; what is given replaces what would be right."""
+        url = self.directory["keyChange"]
+        claims = {"account": account or self.account, "oldKey": old_jwk or self.key.jwk()}
+        protected = {"jwk": new_key.jwk(), **header}
+        inner = self.jws(inner_url or url, claims, key=new_key, nonce=None, without=("nonce",), **protected)
+        return self.post(url, inner)
+
+    def binding(self, kid, mac_key, digest="sha256", jwk=None):
+        """An externalAccountBinding for this client's key."""
+        protected = b64(json.dumps({"alg": "HS" + digest[3:], "kid": kid,
+                                    "url": self.directory["newAccount"]}).encode("ascii"))
+        payload = b64(json.dumps(jwk or self.key.jwk()).encode("ascii"))
+        mac = hmac.new(mac_key, f"{protected}.{payload}".encode("ascii"), digest).digest()
+        return {"protected": protected, "payload": payload, "signature": b64(mac)}
 
     # ---- the usual way ----
 

@@ -11,7 +11,7 @@ import urllib.parse
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 PROBLEM_TYPE = re.compile(r"urn:ietf:params:acme:error:[A-Za-z]+")
 TIME_MEMBERS = ("expires", "validated", "notBefore", "notAfter")
-LINK = re.compile(r'<[^<>,]+>;rel="[a-z]+"')
+LINK = re.compile(r'<[^<>,]+>;rel="[a-z-]+"')
 
 
 class ContractBroken(AssertionError):
@@ -176,6 +176,9 @@ def check_contract(response):
         return
     if response.content_type == "application/pem-certificate-chain" and response.status == 200:
         check_chain(response)
+        return
+    if path.endswith("/revoke-cert") and response.status == 200:
+        demand(response, response.body == b"" and response.content_type is None, "revokeCert has an empty body")
         return
     if response.status >= 400:
         check_problem(response)

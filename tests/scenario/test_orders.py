@@ -53,8 +53,8 @@ class InAdvance(ServerCase):
 
     def test_refused(self):
         client = self.client(self.bridge)
-        self.refused(self.new_authz(client, "*.advance.localhost"), 400, "malformed", "wildcard")
-        self.refused(self.new_authz(client, "a..localhost"), 400, "rejectedIdentifier", "a..localhost")
+        self.refused(self.new_authz(client, "*.advance.localhost"), 403, "malformed", "wildcard")
+        self.refused(self.new_authz(client, "a..localhost"), 403, "rejectedIdentifier", "a..localhost")
         self.refused(self.new_authz(client, "a.localhost", profile="none"), 400, "invalidProfile", "default")
         self.refused(client.post(client.directory["newAuthz"]), 400, "malformed", "identifier")
 

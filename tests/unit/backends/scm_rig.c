@@ -103,8 +103,10 @@ static void do_step(struct rig *rig, struct acme_issuer_input input)
     assert_false(acme_failed(acme_json_parse(rig->arena, rig->state, strlen(rig->state), &state)));
     struct acme_step step;
     memset(&step, 0, sizeof step);
-    struct acme_err err =
-        rig->issuer->class->step(rig->issuer, rig->arena, &rig->request, state, &input, &step);
+    const struct acme_issuer_class *class = rig->issuer->class;
+    struct acme_err err = rig->revocation != NULL
+                              ? class->revoke(rig->issuer, rig->arena, rig->revocation, state, &input, &step)
+                              : class->step(rig->issuer, rig->arena, &rig->request, state, &input, &step);
     assert_int_equal(err.code, ACME_OK);
     rig->step = step;
     rig->state = acme_json_print(rig->arena, state);

@@ -17,6 +17,7 @@ struct rig {
     struct acme_issuer *issuer;
     struct acme_csr csr;
     struct acme_issue_request request;
+    const struct acme_revoke_request *revocation; /* NULL: issue */
     const char *state;
     int64_t now_ms;
     struct acme_step step; /* the last one */

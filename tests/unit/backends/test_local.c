@@ -199,6 +199,20 @@ static void test_deadline(void **state)
     assert_int_equal(step.problem.type, ACME_PROBLEM_SERVER_INTERNAL);
 }
 
+static void test_revokes_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    cJSON *saved = NULL;
+    assert_false(acme_failed(acme_json_parse(fixture->arena, "{}", 2, &saved)));
+    const struct acme_revoke_request request = {.serial_hex = "01", .reason = 1};
+    const struct acme_issuer_input input = {.event = ACME_ISSUER_START, .now_ms = fixture->now_ms};
+    struct acme_step step = {.kind = ACME_STEP_FAILED};
+    assert_false(acme_failed(
+        fixture->issuer->class->revoke(fixture->issuer, fixture->arena, &request, saved, &input, &step)));
+    assert_int_equal(step.kind, ACME_STEP_DONE);
+    assert_non_null(step.note);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +224,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_default_validity, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_senseless_dates, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_deadline, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_revokes_at_once, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("backends/local", tests, NULL, NULL);
 }

@@ -146,6 +146,7 @@ static void check_status(struct rig *rig, const struct row *row, const char *sta
         problem = problem_cell(rig->step.problem.type);
         break;
     case ACME_STEP_ISSUED:
+    case ACME_STEP_DONE:
         break;
     }
     if (strcmp(order, happened) != 0)
@@ -183,8 +184,8 @@ static void test_statuses(void **state)
 
 enum { AT, CODE, HTTP, CLASS, ENROLLS, PROBLEM, EXPLANATION, ADVICE, ERROR_CELLS };
 
-static const enum scm_endpoint endpoints[] = {SCM_AT_ENROLL, SCM_AT_LIST, SCM_AT_DETAILS, SCM_AT_COLLECT,
-                                              SCM_AT_DECLINE};
+static const enum scm_endpoint endpoints[] = {SCM_AT_ENROLL,  SCM_AT_LIST,    SCM_AT_DETAILS,
+                                              SCM_AT_COLLECT, SCM_AT_DECLINE, SCM_AT_REVOKE};
 enum { ENDPOINT_COUNT = sizeof endpoints / sizeof endpoints[0] };
 
 /* A row for each of its codes. */
@@ -207,7 +208,8 @@ static struct {
 
 static unsigned endpoints_of(struct acme_arena *arena, const char *cell)
 {
-    static const char *const names[ENDPOINT_COUNT] = {"enroll", "list", "details", "collect", "decline"};
+    static const char *const names[ENDPOINT_COUNT] = {"enroll",  "list",    "details",
+                                                      "collect", "decline", "revoke"};
     if (strcmp(cell, "all") == 0)
         return SCM_AT_ALL;
     unsigned mask = 0;
@@ -288,6 +290,8 @@ static const char *class_cell(enum scm_verdict_class class)
         return "gone";
     case SCM_VERDICT_STATE:
         return "state";
+    case SCM_VERDICT_DONE:
+        return "done";
     case SCM_VERDICT_FINAL:
         return "final";
     }

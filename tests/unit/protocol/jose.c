@@ -21,6 +21,13 @@ char *jose_b64(struct acme_arena *arena, const char *text)
     return out;
 }
 
+char *jose_b64_octets(struct acme_arena *arena, const uint8_t *octets, size_t len)
+{
+    char *out = acme_b64url_encode(arena, octets, len);
+    assert_non_null(out);
+    return out;
+}
+
 static const char *number(struct acme_arena *arena, EVP_PKEY *key, const char *param, int size)
 {
     BIGNUM *value = NULL;
@@ -79,6 +86,14 @@ struct jose_key jose_key_make(struct acme_arena *arena, const char *alg)
     if (strcmp(alg, "EdDSA") == 0)
         return make_ed25519(arena);
     return jose_rsa_make(arena, alg, 2048);
+}
+
+struct jose_key jose_mac_make(struct acme_arena *arena, const char *alg, const uint8_t *octets, size_t len)
+{
+    EVP_PKEY *key = EVP_PKEY_new_raw_private_key_ex(NULL, "HMAC", NULL, octets, len);
+    assert_non_null(key);
+    assert_true(acme_arena_defer(arena, release_key, key));
+    return (struct jose_key){.key = key, .alg = alg};
 }
 
 static size_t der_to_raw(const uint8_t *der, size_t len, int half, uint8_t *out)

@@ -17,6 +17,10 @@ struct jose_key jose_key_make(struct acme_arena *arena, const char *alg);
 /* The same for an RSA key of a given size. */
 struct jose_key jose_rsa_make(struct acme_arena *arena, const char *alg, unsigned bits);
 
+/* A key for HS256, HS384 or HS512; it has no jwk. */
+struct jose_key jose_mac_make(struct acme_arena *arena, const char *alg, const uint8_t *octets, size_t len);
+
+char *jose_b64_octets(struct acme_arena *arena, const uint8_t *octets, size_t len);
 char *jose_b64(struct acme_arena *arena, const char *text);
 
 /* The base64url signature over `input`, as `alg` demands it. */

@@ -74,6 +74,82 @@ static void test_terms_of_service(void **state)
     assert_true(acme_json_bool(reply.json, "termsOfServiceAgreed", false));
 }
 
+#define TERMS      "https://ca.test/terms"
+#define TERMS_LINK "<" TERMS "-2>;rel=\"terms-of-service\""
+
+/* What section 7.3.3 wants of the refusal. */
+static void assert_terms(const struct reply *reply)
+{
+    assert_problem(reply, 403, "userActionRequired", TERMS "-2");
+    assert_string_equal(text_of(reply, "instance"), TERMS "-2");
+    assert_string_equal(header_of(reply, "Link", 1), TERMS_LINK);
+    assert_null(header_of(reply, "Link", 2));
+}
+
+static void test_new_terms(void **state)
+{
+    struct fixture *f = *state;
+    f->config.terms_of_service = TERMS;
+    struct client by_update = join(f);
+    struct client by_registration = join(f);
+    struct reply order = order_names(f, &by_update, "a.test");
+    f->config.terms_of_service = TERMS "-2";
+    assert_int_equal(post(f, &by_update, order.location, "").status, 200); /* the operator does not insist */
+    f->config.terms_must_agree = true;
+
+    static const char *const closed[] = {BASE "/new-order", BASE "/profile/other/new-order"};
+    for (size_t i = 0; i < 2; i++) {
+        struct reply reply =
+            post(f, &by_update, closed[i], "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.test\"}]}");
+        assert_terms(&reply);
+    }
+    struct reply reply = post(f, &by_update, order.location, "");
+    assert_terms(&reply);
+    reply = post(f, &by_update, item_of(&order, "authorizations", 0), "");
+    assert_terms(&reply);
+    /* What stays open. */
+    reply = post(f, &by_update, by_update.kid, "{\"contact\":[]}");
+    assert_int_equal(reply.status, 200);
+    assert_null(acme_json_get(reply.json, "termsOfServiceAgreed"));
+    assert_int_equal(post(f, &by_update, acme_arena_printf(f->arena, "%s/orders", by_update.kid), "").status,
+                     200);
+    reply = post(f, &by_update, BASE "/key-change", "{}");
+    assert_problem(&reply, 400, "malformed", "keyChange");
+
+    reply = post(f, &by_update, by_update.kid, "{\"termsOfServiceAgreed\":false}");
+    assert_null(acme_json_get(reply.json, "termsOfServiceAgreed"));
+    reply = post(f, &by_update, by_update.kid, "{\"termsOfServiceAgreed\":true}");
+    assert_true(acme_json_bool(reply.json, "termsOfServiceAgreed", false));
+    assert_int_equal(post(f, &by_update, order.location, "").status, 200);
+
+    struct client anew = {.key = by_registration.key};
+    assert_int_equal(post(f, &anew, BASE "/new-account", "{\"onlyReturnExisting\":true}").status, 200);
+    assert_int_equal(
+        post(f, &anew, BASE "/new-account", "{\"onlyReturnExisting\":true,\"termsOfServiceAgreed\":true}")
+            .status,
+        200);
+    reply = order_names(f, &by_registration, "a.test");
+    assert_terms(&reply);
+    reply = post(f, &anew, BASE "/new-account", "{\"termsOfServiceAgreed\":true}");
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(reply.location, by_registration.kid);
+    assert_int_equal(order_names(f, &by_registration, "a.test").status, 201);
+    anew = stranger(f, "ES256");
+    reply = post(f, &anew, BASE "/new-account", "{}");
+    assert_terms(&reply);
+}
+
+static void test_terms_that_come_later(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f); /* says that it agrees, but there was nothing to agree to */
+    f->config.terms_of_service = TERMS "-2";
+    f->config.terms_must_agree = true;
+    struct reply reply = order_names(f, &client, "a.test");
+    assert_terms(&reply);
+    assert_int_equal(post(f, &client, client.kid, "{\"status\":\"deactivated\"}").status, 200);
+}
+
 static void test_contacts(void **state)
 {
     struct fixture *f = *state;
@@ -150,14 +226,69 @@ static void test_deactivation(void **state)
     assert_int_equal(reply.status, 200);
     assert_string_equal(text_of(&reply, "status"), "deactivated");
     reply = post(f, &client, client.kid, "");
-    assert_problem(&reply, 403, "unauthorized", "deactivated");
+    assert_problem(&reply, 401, "unauthorized", "deactivated");
     reply = order_names(f, &client, "a.test");
-    assert_problem(&reply, 403, "unauthorized", "deactivated");
+    assert_problem(&reply, 401, "unauthorized", "deactivated");
     client.kid = NULL;
     reply = post(f, &client, BASE "/new-account", "{}");
-    assert_problem(&reply, 403, "unauthorized", "deactivated");
+    assert_problem(&reply, 401, "unauthorized", "deactivated");
     reply = post(f, &client, BASE "/new-account", "{\"onlyReturnExisting\":true}");
-    assert_problem(&reply, 403, "unauthorized", "deactivated");
+    assert_problem(&reply, 401, "unauthorized", "deactivated");
+}
+
+static void test_deactivation_ends_orders(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    struct client other = join(f);
+    struct reply foreign = order_names(f, &other, "a.test");
+    struct reply pending = order_names(f, &client, "pending.test");
+    const char *ready = ready_order(f, &client, "ready.test");
+    const char *started = ready_order(f, &client, "started.test");
+    struct reply reply = post(f, &client, acme_arena_printf(f->arena, "%s/finalize", started),
+                              csr_payload(f, jose_key_make(f->arena, "ES256").key, "started.test"));
+    assert_string_equal(text_of(&reply, "status"), "processing");
+    struct reply running = order_names(f, &client, "running.test");
+    const char *authz_id = id_of(item_of(&running, "authorizations", 0));
+    const char *challenge = challenge_url(f, &client, item_of(&running, "authorizations", 0));
+    f->job_count = 0;
+    assert_int_equal(post(f, &client, challenge, "{}").status, 200);
+    assert_int_equal(f->job_count, 1);
+
+    reply = post(f, &client, client.kid, "{\"status\":\"deactivated\",\"contact\":[]}");
+    assert_int_equal(reply.status, 200);
+    const char *ended[] = {pending.location, ready, running.location};
+    struct acme_order order;
+    struct acme_authz authz;
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(acme_store_order_get(f->store, f->arena, id_of(ended[i]), &order).code, ACME_OK);
+        assert_int_equal(order.status, ACME_ORDER_INVALID);
+        assert_non_null(strstr(order.error, "deactivated"));
+        assert_int_equal(acme_store_authz_get(f->store, f->arena, order.authz_ids[0], &authz).code, ACME_OK);
+        assert_int_equal(authz.status, ACME_AUTHZ_DEACTIVATED);
+    }
+    /* What may be under way at a CA is followed to its end. */
+    assert_int_equal(acme_store_order_get(f->store, f->arena, id_of(started), &order).code, ACME_OK);
+    assert_int_equal(order.status, ACME_ORDER_PROCESSING);
+    /* A validation that ends now changes nothing. */
+    assert_int_equal(acme_store_challenge_finish(f->store, id_of(challenge), f->jobs[0].id, "test", NULL,
+                                                 f->now_ms, f->now_ms + ACME_DAY_MS)
+                         .code,
+                     ACME_OK);
+    assert_int_equal(acme_store_authz_get(f->store, f->arena, authz_id, &authz).code, ACME_OK);
+    assert_int_equal(authz.status, ACME_AUTHZ_DEACTIVATED);
+    assert_int_equal(acme_store_order_get(f->store, f->arena, id_of(running.location), &order).code, ACME_OK);
+    assert_int_equal(order.status, ACME_ORDER_INVALID);
+
+    const char *closed[] = {pending.location,   item_of(&pending, "authorizations", 0),
+                            challenge,          acme_arena_printf(f->arena, "%s/orders", client.kid),
+                            BASE "/key-change", acme_arena_printf(f->arena, "%s/finalize", ready)};
+    for (size_t i = 0; i < sizeof closed / sizeof *closed; i++) {
+        reply = post(f, &client, closed[i], "");
+        assert_problem(&reply, 401, "unauthorized", "deactivated");
+    }
+    assert_int_equal(post(f, &other, foreign.location, "").status, 200);
+    assert_string_equal(text_of(&foreign, "status"), "pending");
 }
 
 static void test_foreign_accounts_look_like_none(void **state)
@@ -193,6 +324,7 @@ static void test_orders_in_pages(void **state)
         f->now_ms++;
         assert_int_equal(order_names(f, &client, "a.test").status, 201);
     }
+    f->now_ms++; /* ids of one millisecond have no order */
     struct client other = join(f);
     assert_int_equal(order_names(f, &other, "a.test").status, 201);
     int seen = 0;
@@ -219,10 +351,22 @@ static void test_orders_in_pages(void **state)
     }
     assert_int_equal(seen, ORDERS);
     assert_int_equal(pages, 3);
+    /* A cursor from elsewhere only says where to begin among one's own. */
+    struct reply foreign = post(f, &client, acme_arena_printf(f->arena, "%s/orders", other.kid), "");
+    assert_problem(&foreign, 403, "unauthorized", "");
+    page = post(f, &client, acme_arena_printf(f->arena, "%s?cursor=%s", list, id_of(other.kid)), "");
+    assert_int_equal(page.status, 200);
+    assert_int_equal(cJSON_GetArraySize(acme_json_get(page.json, "orders")), 0);
+    page = post(f, &client,
+                acme_arena_printf(f->arena, "%s?cursor=00000000-0000-7000-8000-000000000000", list), "");
+    assert_int_equal(cJSON_GetArraySize(acme_json_get(page.json, "orders")), 100);
     page = post(f, &client, acme_arena_printf(f->arena, "%s?cursor=x", list), "");
     assert_problem(&page, 400, "malformed", "next");
     page = post(f, &client, acme_arena_printf(f->arena, "%s?", list), "");
     assert_problem(&page, 400, "malformed", "next");
+    f->now_ms += f->config.order_lifetime_ms; /* what expired is invalid, and not listed */
+    page = post(f, &client, list, "");
+    assert_int_equal(cJSON_GetArraySize(acme_json_get(page.json, "orders")), 0);
 }
 
 /* Two registrations with one key at the same time make one account. */
@@ -295,9 +439,12 @@ int main(void)
         T(test_every_algorithm_registers),
         T(test_only_return_existing),
         T(test_terms_of_service),
+        T(test_new_terms),
+        T(test_terms_that_come_later),
         T(test_contacts),
         T(test_update),
         T(test_deactivation),
+        T(test_deactivation_ends_orders),
         T(test_foreign_accounts_look_like_none),
         T(test_orders_in_pages),
         T(test_parallel_registrations),

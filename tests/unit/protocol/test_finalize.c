@@ -48,7 +48,7 @@ static void test_whole_way(void **state)
     assert_string_equal(text_of(&reply, "status"), "processing");
     assert_string_equal(reply.location, order_url);
     assert_null(reply.retry_after);
-    assert_null(reply.response.hold_order_id);
+    assert_null(reply.response.hold_id);
 
     assert_int_equal(f->job_count, 1);
     assert_int_equal(f->jobs[0].kind, ACME_JOB_ISSUE);
@@ -394,14 +394,14 @@ static void test_hold(void **state)
     const char *payload = csr_payload(f, new_key(f), "a.test");
     struct reply reply = finalize(f, &client, order_url, payload);
     assert_int_equal(reply.status, 200);
-    assert_string_equal(reply.response.hold_order_id, id_of(order_url));
+    assert_string_equal(reply.response.hold_id, id_of(order_url));
     assert_int_equal(reply.response.hold_ms, 2000);
-    assert_null(finalize(f, &client, order_url, payload).response.hold_order_id);
-    assert_null(post(f, &client, order_url, "").response.hold_order_id);
+    assert_null(finalize(f, &client, order_url, payload).response.hold_id);
+    assert_null(post(f, &client, order_url, "").response.hold_id);
     issue(f, new_id(f));
 
     struct reply held = {.status = 0};
-    acme_service_order_response(f->service, f->arena, id_of(order_url), &held.response);
+    acme_service_held_response(f->service, f->arena, ACME_HOLD_ORDER, id_of(order_url), &held.response);
     assert_int_equal(held.response.status, 200);
     assert_string_equal(held.response.content_type, "application/json");
     assert_string_equal(header_of(&held, "Location", 0), order_url);
@@ -411,7 +411,8 @@ static void test_hold(void **state)
     assert_string_equal((const char *)held.response.body.data, (const char *)reply.response.body.data);
     assert_non_null(strstr((const char *)held.response.body.data, "\"status\":\"valid\""));
 
-    acme_service_order_response(f->service, f->arena, "01900000-0000-7000-8000-000000000000", &held.response);
+    acme_service_held_response(f->service, f->arena, ACME_HOLD_ORDER, "01900000-0000-7000-8000-000000000000",
+                               &held.response);
     assert_int_equal(held.response.status, 500);
     assert_non_null(header_of(&held, "Replay-Nonce", 0));
 }

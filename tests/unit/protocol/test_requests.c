@@ -72,7 +72,7 @@ static void test_paths_and_methods(void **state)
                                           "/directory/",
                                           "/new-order/x",
                                           "/profile//directory",
-                                          "/revoke-cert"};
+                                          "/revoke-cert/x"};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
         assert_int_equal(fetch(f, "GET", unknown[i]).status, 404);
         assert_int_equal(post_raw(f, unknown[i], NULL, JOSE, "{}").status, 404);

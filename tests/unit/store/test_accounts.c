@@ -70,7 +70,7 @@ static void unknown_is_not_found(void **state)
     struct acme_account got = {.id = "untouched"};
     assert_code(acme_store_account_get(f->store, f->arena, "nobody", &got), ACME_E_NOT_FOUND);
     assert_code(acme_store_account_find(f->store, f->arena, "nobody", &got), ACME_E_NOT_FOUND);
-    assert_code(acme_store_account_update(f->store, "nobody", NULL, ACME_ACCOUNT_VALID), ACME_E_NOT_FOUND);
+    assert_code(acme_store_account_update(f->store, "nobody", NULL, NULL), ACME_E_NOT_FOUND);
     assert_string_equal(got.id, "untouched");
 }
 
@@ -81,11 +81,105 @@ static void update_keeps_or_replaces_contacts(void **state)
     struct acme_account got;
     bool created = false;
     assert_ok(acme_store_account_create(f->store, f->arena, &wanted, &got, &created));
-    assert_ok(acme_store_account_update(f->store, "a1", "[]", ACME_ACCOUNT_VALID));
-    assert_ok(acme_store_account_update(f->store, "a1", NULL, ACME_ACCOUNT_DEACTIVATED));
+    assert_ok(acme_store_account_update(f->store, "a1", "[]", NULL));
+    assert_ok(acme_store_account_update(f->store, "a1", NULL, "https://x.test/terms"));
     assert_ok(acme_store_account_get(f->store, f->arena, "a1", &got));
     assert_string_equal(got.contacts, "[]");
+    assert_string_equal(got.terms, "https://x.test/terms");
+    assert_int_equal(got.status, ACME_ACCOUNT_VALID);
+}
+
+static void keys_change_once(void **state)
+{
+    struct fixture *f = *state;
+    struct acme_account first = sample("a1", "t1");
+    struct acme_account second = sample("a2", "t2");
+    struct acme_account got;
+    const char *holder = "untouched";
+    bool created = false;
+    assert_ok(acme_store_account_create(f->store, f->arena, &first, &got, &created));
+    assert_ok(acme_store_account_create(f->store, f->arena, &second, &got, &created));
+    assert_ok(acme_store_account_rekey(f->store, f->arena, &first, "t3", "{}", &holder));
+    assert_ok(acme_store_account_find(f->store, f->arena, "t3", &got));
+    assert_string_equal(got.id, "a1");
+    assert_string_equal(got.jwk, "{}");
+    assert_code(acme_store_account_find(f->store, f->arena, "t1", &got), ACME_E_NOT_FOUND);
+
+    /* `first` says t1, as another request did that was read before. */
+    assert_code(acme_store_account_rekey(f->store, f->arena, &first, "t4", "{}", &holder), ACME_E_STATE);
+    assert_string_equal(holder, "untouched");
+    assert_code(acme_store_account_rekey(f->store, f->arena, &second, "t3", "{}", &holder), ACME_E_CONFLICT);
+    assert_string_equal(holder, "a1");
+    assert_ok(acme_store_account_deactivate(f->store, "a2", "{}"));
+    assert_code(acme_store_account_rekey(f->store, f->arena, &second, "t5", "{}", &holder), ACME_E_STATE);
+    assert_ok(acme_store_account_get(f->store, f->arena, "a2", &got));
+    assert_string_equal(got.thumbprint, "t2");
+}
+
+static void external_accounts(void **state)
+{
+    struct fixture *f = *state;
+    struct acme_account got;
+    bool created = false;
+    struct acme_account first = sample("a1", "t1");
+    first.external_kid = "kid";
+    first.external_binding = "{\"x\":1}";
+    first.terms = "https://x.test/terms";
+    assert_ok(acme_store_account_create(f->store, f->arena, &first, &got, &created));
+    assert_ok(acme_store_account_get(f->store, f->arena, "a1", &got));
+    assert_string_equal(got.external_kid, "kid");
+    assert_string_equal(got.external_binding, "{\"x\":1}");
+    assert_string_equal(got.terms, "https://x.test/terms");
+
+    struct acme_account second = sample("a2", "t2");
+    second.external_kid = "kid";
+    assert_ok(acme_store_account_create(f->store, f->arena, &second, &got, &created));
+    assert_true(created);
+    struct acme_account third = sample("a3", "t3");
+    third.external_kid = "kid";
+    third.external_once = true;
+    assert_code(acme_store_account_create(f->store, f->arena, &third, &got, &created), ACME_E_CONFLICT);
+    third.external_kid = "other";
+    assert_ok(acme_store_account_create(f->store, f->arena, &third, &got, &created));
+    assert_true(created);
+    third.id = "a4"; /* the same request once more */
+    assert_ok(acme_store_account_create(f->store, f->arena, &third, &got, &created));
+    assert_false(created);
+    assert_string_equal(got.id, "a3");
+}
+
+static void deactivation_takes_all_along(void **state)
+{
+    struct fixture *f = *state;
+    const char *account = fixture_account(f);
+    const char *other = fixture_account(f);
+    struct acme_order pending = fixture_order(f, account, (const char *const[]){"a.test", "b.test", NULL});
+    struct acme_order ready = fixture_ready_order(f, account, "c.test");
+    struct acme_order foreign = fixture_ready_order(f, other, "c.test");
+    assert_ok(acme_store_account_deactivate(f->store, account, "{\"x\":1}"));
+    assert_code(acme_store_account_deactivate(f->store, account, "{}"), ACME_E_NOT_FOUND);
+    assert_code(acme_store_account_deactivate(f->store, "nobody", "{}"), ACME_E_NOT_FOUND);
+    assert_code(acme_store_account_update(f->store, account, "[]", NULL), ACME_E_NOT_FOUND);
+
+    struct acme_account got;
+    struct acme_order order;
+    struct acme_authz authz;
+    assert_ok(acme_store_account_get(f->store, f->arena, account, &got));
     assert_int_equal(got.status, ACME_ACCOUNT_DEACTIVATED);
+    const char *ids[] = {pending.authz_ids[0], pending.authz_ids[1], ready.authz_ids[0]};
+    for (size_t i = 0; i < 3; i++) {
+        assert_ok(acme_store_authz_get(f->store, f->arena, ids[i], &authz));
+        assert_int_equal(authz.status, ACME_AUTHZ_DEACTIVATED);
+    }
+    assert_ok(acme_store_order_get(f->store, f->arena, pending.id, &order));
+    assert_int_equal(order.status, ACME_ORDER_INVALID);
+    assert_string_equal(order.error, "{\"x\":1}");
+    assert_ok(acme_store_order_get(f->store, f->arena, ready.id, &order));
+    assert_int_equal(order.status, ACME_ORDER_INVALID);
+    assert_ok(acme_store_order_get(f->store, f->arena, foreign.id, &order));
+    assert_int_equal(order.status, ACME_ORDER_READY);
+    assert_ok(acme_store_authz_get(f->store, f->arena, foreign.authz_ids[0], &authz));
+    assert_int_equal(authz.status, ACME_AUTHZ_VALID);
 }
 
 static void small_arena_is_nomem(void **state)
@@ -158,6 +252,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(used_id_is_a_bug, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(unknown_is_not_found, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(update_keeps_or_replaces_contacts, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(keys_change_once, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(external_accounts, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(deactivation_takes_all_along, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(small_arena_is_nomem, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(values, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(persists, fixture_setup, fixture_teardown),

@@ -131,16 +131,18 @@ static void lists_by_id_without_invalid(void **state)
 
     const char **ids = NULL;
     size_t count = 0;
-    assert_ok(acme_store_orders_list(f->store, f->arena, account, NULL, 100, &ids, &count));
+    assert_ok(acme_store_orders_list(f->store, f->arena, account, NULL, NOW, 100, &ids, &count));
     assert_int_equal(count, 12);
     for (size_t i = 0; i < 12; i++)
         assert_string_equal(ids[i], made[i]);
-    assert_ok(acme_store_orders_list(f->store, f->arena, account, made[3], 5, &ids, &count));
+    assert_ok(acme_store_orders_list(f->store, f->arena, account, made[3], NOW, 5, &ids, &count));
     assert_int_equal(count, 5);
     assert_string_equal(ids[0], made[4]);
-    assert_ok(acme_store_orders_list(f->store, f->arena, account, made[11], 5, &ids, &count));
+    assert_ok(acme_store_orders_list(f->store, f->arena, account, made[11], NOW, 5, &ids, &count));
     assert_int_equal(count, 0);
-    assert_ok(acme_store_orders_list(f->store, f->arena, "nobody", NULL, 5, &ids, &count));
+    assert_ok(acme_store_orders_list(f->store, f->arena, account, NULL, bad.expires_ms, 5, &ids, &count));
+    assert_int_equal(count, 0); /* expired, all of them */
+    assert_ok(acme_store_orders_list(f->store, f->arena, "nobody", NULL, NOW, 5, &ids, &count));
     assert_int_equal(count, 0);
 }
 

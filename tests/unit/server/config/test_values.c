@@ -37,6 +37,8 @@ static void test_defaults(void **state)
     assert_null(server->tls_certificate_file);
     assert_null(server->tls_key_file);
     assert_int_equal(server->tls_name_count, 0);
+    assert_null(server->http_listen);
+    assert_null(server->http_url);
     assert_null(server->terms_of_service);
     assert_null(server->website);
     assert_int_equal(server->io_threads, 0);
@@ -75,7 +77,8 @@ static void test_defaults(void **state)
     assert_string_equal(profile->name, "one");
     assert_string_equal(profile->issuer, "lab");
     assert_string_equal(profile->description, "one");
-    assert_int_equal(profile->challenges, ACME_CHALLENGE_HTTP_01 | ACME_CHALLENGE_TLS_ALPN_01);
+    assert_int_equal(profile->challenges,
+                     ACME_CHALLENGE_HTTP_01 | ACME_CHALLENGE_DNS_01 | ACME_CHALLENGE_TLS_ALPN_01);
     assert_int_equal(profile->identifiers, 1U << ACME_IDENTIFIER_DNS | 1U << ACME_IDENTIFIER_IP);
     assert_int_equal(profile->validity_ms, INT64_C(90) * 24 * 3600 * 1000);
     assert_int_equal(profile->issue_deadline_ms, 3600 * 1000);
@@ -94,6 +97,8 @@ static void test_values(void **state)
         "server:\n"
         "  url: https://[2001:db8::1]\n"
         "  listen: 127.0.0.1:443\n"
+        "  http_listen: '[::]:80'\n"
+        "  http_url: http://${CONFIG_TEST_HOST}:8080/ca\n"
         "  tls: { names: [Acme.Example, '*.x.example', 192.0.2.1, '2001:DB8::2', localhost] }\n"
         "  terms_of_service: https://${CONFIG_TEST_HOST}/terms?v=1#two\n"
         "  request_deadline_seconds: 7\n"
@@ -120,6 +125,8 @@ static void test_values(void **state)
     assert_string_equal(config->data_dir, "conf/data");
     assert_string_equal(config->store_path, "conf/data/other.db");
     assert_string_equal(config->server.url, "https://[2001:db8::1]");
+    assert_string_equal(config->server.http_listen, "[::]:80");
+    assert_string_equal(config->server.http_url, "http://pki.example:8080/ca");
     assert_string_equal(config->server.terms_of_service, "https://pki.example/terms?v=1#two");
     assert_int_equal(config->server.request_deadline_ms, 7000);
     static const char *const names[] = {"acme.example", "*.x.example", "192.0.2.1", "2001:db8::2",
@@ -233,6 +240,8 @@ static void test_embedded_defaults(void **state)
     assert_string_equal(config->file, "embedded defaults");
     assert_string_equal(config->server.url, "https://localhost:14000");
     assert_string_equal(config->server.listen, "127.0.0.1:14000");
+    assert_string_equal(config->server.http_listen, "127.0.0.1:14080");
+    assert_string_equal(config->server.http_url, "http://localhost:14080");
     assert_string_equal(config->store_path, "/tmp/d/acmebridge.db");
     assert_int_equal(config->issuer_count, 1);
     assert_string_equal(config->issuers[0].name, "local");
@@ -299,7 +308,8 @@ static void test_reference_names_every_key(void **state)
     assert_true(len > 0 && len < sizeof reference - 1);
     assert_int_equal(count_unexplained(&acme_config_root_table, reference) +
                          count_unexplained(&acme_config_issuer_table, reference) +
-                         count_unexplained(&acme_config_profile_table, reference),
+                         count_unexplained(&acme_config_profile_table, reference) +
+                         count_unexplained(&acme_config_external_table, reference),
                      0);
 }
 

@@ -1,0 +1,231 @@
+/* What jobs that drive an issuer share: from step to step, and what must be committed before and after each
+ * one. What the steps are about is their class's (job_issue.c, job_revoke.c). */
+#include "server/runner_internal.h"
+
+#include <string.h>
+
+enum {
+    STEP_ARENA_BYTES =
+        8 * 1024 * 1024,   /* holds a reply (at most 1 MiB by default), its parsed form and the next call */
+    STEPS_PER_RUN = 10000, /* an issuer that never waits is broken: stop, look again later */
+    STEP_RETRY_MAX_MS = 5 * 60 * 1000,
+    WAIT_MIN_MS = 250 /* the scheduler must not meet a job that is due before this thread has let go of it */
+};
+
+static void take_step(struct active_job *job);
+
+static void log_note(const struct active_job *job, const struct acme_step *step)
+{
+    if (step->note == NULL)
+        return;
+    const struct issuer_run *run = job->run;
+    const char *ref = step->upstream_ref != NULL ? step->upstream_ref : run->upstream_ref;
+    if (step->kind == ACME_STEP_FAILED || (step->kind == ACME_STEP_WAIT && step->failure))
+        acme_log(WARN, run->class->name, LOG_STR("note", step->note), LOG_STR("issuer", run->issuer->name),
+                 LOG_STR(run->class->about, run->about), LOG_STR("upstream", ref),
+                 LOG_INT("attempts", job->attempts));
+    else
+        acme_log(INFO, run->class->name, LOG_STR("note", step->note), LOG_STR("issuer", run->issuer->name),
+                 LOG_STR(run->class->about, run->about), LOG_STR("upstream", ref));
+}
+
+void acme_job_log_code(const struct active_job *job, const char *event, struct acme_err err)
+{
+    acme_log(ERROR, event, LOG_STR("job", job->id), LOG_STR("subject", job->subject_id),
+             LOG_STR("code", acme_code_name(err.code)));
+}
+
+static void release_reply(struct active_job *job)
+{
+    acme_arena_destroy(job->reply_arena);
+    job->reply_arena = NULL;
+    job->run->input.reply = NULL;
+    job->run->input.failure = NULL;
+}
+
+/* Give the job back until `run_at_ms`. */
+static void wait_for(struct active_job *job, int64_t run_at_ms, bool failure)
+{
+    struct issuer_run *run = job->run;
+    const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    int64_t soonest_ms = acme_job_now_ms(job) + WAIT_MIN_MS;
+    if (run_at_ms < soonest_ms)
+        run_at_ms = soonest_ms;
+    char *state = acme_json_print(job->arena, run->state);
+    struct acme_err err = acme_err(ACME_E_NOMEM);
+    if (state != NULL)
+        err = acme_store_job_wait(options->store, job->id, options->owner, state, run_at_ms,
+                                  job->attempts + (failure ? 1 : 0));
+    if (acme_failed(err)) {
+        acme_job_log_code(job, "job could not be put back", err);
+        acme_job_drop(job);
+        return;
+    }
+    acme_job_done(job, run_at_ms);
+}
+
+/* ---- calls ---- */
+
+static const struct acme_http_reply *copy_reply(struct acme_arena *arena, const struct acme_http_reply *reply)
+{
+    struct acme_http_reply *copy = acme_arena_alloc(arena, sizeof *copy);
+    if (copy == NULL)
+        return NULL;
+    copy->status = reply->status;
+    copy->headers = acme_arena_alloc(arena, sizeof *copy->headers * (reply->header_count + 1));
+    copy->body.data = acme_arena_memdup(arena, reply->body.data, reply->body.len);
+    copy->body.len = reply->body.len;
+    if (copy->headers == NULL || (copy->body.data == NULL && copy->body.len > 0))
+        return NULL;
+    for (size_t i = 0; i < reply->header_count; i++) {
+        copy->headers[i].name = acme_arena_strdup(arena, reply->headers[i].name);
+        copy->headers[i].value = acme_arena_strdup(arena, reply->headers[i].value);
+        if (copy->headers[i].name == NULL || copy->headers[i].value == NULL)
+            return NULL;
+    }
+    copy->header_count = reply->header_count;
+    return copy;
+}
+
+static void continue_on_job_thread(void *job)
+{
+    take_step(job);
+}
+
+/* On the outbound thread. */
+static void call_done(void *context, const struct acme_outbound_result *result)
+{
+    struct active_job *job = context;
+    struct issuer_run *run = job->run;
+    if (result->failure == ACME_OUTBOUND_CANCELLED) {
+        acme_job_drop(job);
+        return;
+    }
+    job->reply_arena = acme_arena_create(STEP_ARENA_BYTES);
+    if (job->reply_arena == NULL) {
+        acme_job_drop(job); /* an intent, if any, stands in the store: the next run recovers */
+        return;
+    }
+    if (result->failure == ACME_OUTBOUND_OK) {
+        run->input.event = ACME_ISSUER_REPLY;
+        run->input.reply = copy_reply(job->reply_arena, result->reply);
+        if (run->input.reply == NULL) {
+            acme_job_drop(job);
+            return;
+        }
+    } else {
+        run->input.event = ACME_ISSUER_CALL_FAILED;
+        run->input.failure =
+            acme_arena_strdup(job->reply_arena, result->detail != NULL ? result->detail : "");
+        run->input.reached = result->failure != ACME_OUTBOUND_DNS &&
+                             result->failure != ACME_OUTBOUND_CONNECT &&
+                             result->failure != ACME_OUTBOUND_TLS && result->failure != ACME_OUTBOUND_DENIED;
+    }
+    acme_job_submit(job, continue_on_job_thread);
+}
+
+static bool is_unwanted(struct active_job *job)
+{
+    const struct issuer_run_class *class = job->run->class;
+    return class->end_unwanted != NULL && class->end_unwanted(job);
+}
+
+/* Send a call. What must not happen twice is announced in the store first; a known outcome of such a call,
+ * and a lease that grows old, are saved as well. */
+static void send_call(struct active_job *job, const struct acme_step *step)
+{
+    struct issuer_run *run = job->run;
+    const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    /* At the start that was looked at already. */
+    if (step->once && run->input.event != ACME_ISSUER_START && is_unwanted(job))
+        return;
+    bool lease_is_old = acme_job_now_ms(job) - job->leased_ms > options->lease_ms / 2;
+    if (step->once || run->once_under_way || job->intent || lease_is_old) {
+        struct acme_lease lease = acme_job_lease(job);
+        char *state = acme_json_print(job->arena, run->state);
+        struct acme_err err = acme_err(ACME_E_NOMEM);
+        if (state != NULL)
+            err = acme_store_job_save(options->store, job->id, &lease, state, step->once);
+        if (acme_failed(err)) {
+            acme_job_log_code(job, "job could not be saved before its call", err);
+            acme_job_drop(job);
+            return;
+        }
+        job->intent = step->once;
+        job->leased_ms = acme_job_now_ms(job);
+    }
+    run->once_under_way = step->once;
+    struct acme_err err =
+        acme_outbound_call(options->outbound, &run->issuer->transport, &step->call, call_done, job);
+    if (acme_failed(err)) {
+        acme_job_log_code(job, "call could not be started", err);
+        acme_job_drop(job);
+    }
+}
+
+/* ---- steps ---- */
+
+static void take_step(struct active_job *job)
+{
+    struct issuer_run *run = job->run;
+    run->input.now_ms = acme_job_now_ms(job);
+    run->input.attempts = job->attempts;
+    ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(STEP_ARENA_BYTES);
+    struct acme_step step = {.kind = ACME_STEP_FAILED};
+    struct acme_err err = acme_err(arena == NULL ? ACME_E_NOMEM : ACME_E_INTERNAL);
+    if (arena != NULL && ++run->steps <= STEPS_PER_RUN)
+        err = run->class->step(run, arena, &step);
+    if (acme_failed(err)) {
+        acme_job_log_code(job, "issuer's step failed, will be tried again", err);
+        if (run->class->end_after_deadline(job))
+            return;
+        if (job->intent) /* leave the intent as it is: only the issuer's RECOVER may decide about it */
+            acme_job_drop(job);
+        else
+            wait_for(job, run->input.now_ms + acme_job_backoff_ms(job->attempts + 1, STEP_RETRY_MAX_MS),
+                     true);
+        return;
+    }
+    if (step.upstream_ref != NULL)
+        run->upstream_ref = acme_arena_strdup(job->arena, step.upstream_ref);
+    log_note(job, &step);
+    switch (step.kind) {
+    case ACME_STEP_CALL:
+        release_reply(job);
+        send_call(job, &step);
+        break;
+    case ACME_STEP_WAIT:
+        wait_for(job, step.wait_until_ms, step.failure);
+        break;
+    case ACME_STEP_ISSUED:
+    case ACME_STEP_DONE:
+    case ACME_STEP_FAILED:
+        run->class->end(job, &step);
+        break;
+    }
+}
+
+struct acme_err acme_job_issuer_load(struct active_job *job, struct issuer_run *run)
+{
+    const char *state = job->state != NULL ? job->state : "{}";
+    TRY(acme_json_parse(job->arena, state, strlen(state), &run->state));
+    run->issuer = job->queue->issuer;
+    return acme_ok();
+}
+
+void acme_job_issuer_run(struct active_job *job)
+{
+    struct issuer_run *run = job->run;
+    if (run->issuer == NULL) { /* stays leased, and with it as it is, for when the issuer comes back */
+        if (!run->class->end_after_deadline(job))
+            acme_job_drop(job);
+        return;
+    }
+    if (job->intent)
+        run->input.event = ACME_ISSUER_RECOVER;
+    else
+        run->input.event = job->state == NULL ? ACME_ISSUER_START : ACME_ISSUER_TIMER;
+    if (run->input.event == ACME_ISSUER_START && is_unwanted(job))
+        return;
+    take_step(job);
+}
