@@ -168,6 +168,8 @@ static bool open_issuer(struct app *app, size_t index)
             snprintf(name, sizeof name, "acmebridge %s", config->name) >= (int)sizeof name)
             return false;
         err = acme_local_ca_open(directory, name, &acme_clock_system, &app->cas[index]);
+        if (!acme_failed(err) && config->cross_certificates_file != NULL)
+            err = acme_local_ca_cross(app->cas[index], config->cross_certificates_file);
         if (!acme_failed(err) && app->config->server.http_url != NULL)
             err = publish(app->cas[index], app->config->server.http_url, config->name);
         if (!acme_failed(err))
@@ -407,8 +409,8 @@ static bool start(struct app *app)
     if (config->server.http_listen != NULL &&
         failed_to("lists of revoked certificates", start_publisher(app)))
         return false;
-    return load_blocked_keys(app) && load_nonces(app) && start_service(app) && start_jobs(app) && start_plain_http(app) &&
-           start_http(app);
+    return load_blocked_keys(app) && load_nonces(app) && start_service(app) && start_jobs(app) &&
+           start_plain_http(app) && start_http(app);
 }
 
 /* ---- stop ---- */

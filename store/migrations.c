@@ -153,7 +153,14 @@ static const char schema_5[] =
     " error TEXT)" ACME_DB_CLUSTERED ";"
     "CREATE INDEX revocations_list ON revocations (issuer, not_after_ms) WHERE status = 'revoked';";
 
-static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4, schema_5};
+/* Other chains of certificates; most have none. */
+static const char schema_6[] = "CREATE TABLE certificate_chains ("
+                               " certificate_id TEXT NOT NULL REFERENCES certificates (id),"
+                               " position BIGINT NOT NULL,"
+                               " chain TEXT NOT NULL,"
+                               " PRIMARY KEY (certificate_id, position));";
+
+static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static struct acme_err read_version(struct acme_db *db, int64_t *ret)

@@ -360,8 +360,10 @@ struct acme_certificate {
     const char *id;
     const char *issuance_id;
     const char *account_id;
-    const char *issuer; /* name of the issuer */
-    const char *chain;  /* PEM, leaf first */
+    const char *issuer;            /* name of the issuer */
+    const char *chain;             /* PEM, leaf first */
+    const char *const *alternates; /* other chains, likewise; only when it is stored, see _alternates */
+    size_t alternate_count;
     const char *serial_hex;
     const char *aki_hex;
     const char *sha256_hex;
@@ -392,6 +394,12 @@ struct acme_err acme_store_issuance_orders(struct acme_store *store, struct acme
 /** acme_store_certificate_get: Errors: NOT_FOUND. Callers compare account_id. */
 struct acme_err acme_store_certificate_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                            struct acme_certificate *ret) ACME_MUST_USE;
+
+/** acme_store_certificate_alternates(store, arena, id, ret, ret_count): the other chains of a certificate, as
+ * they were stored; none for an unknown id. */
+struct acme_err acme_store_certificate_alternates(struct acme_store *store, struct acme_arena *arena,
+                                                  const char *id, const char ***ret,
+                                                  size_t *ret_count) ACME_MUST_USE;
 
 /** acme_store_certificate_find(store, arena, sha256_hex, ret): by the fingerprint of the leaf. Errors:
  * NOT_FOUND. */

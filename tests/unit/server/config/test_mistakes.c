@@ -271,7 +271,8 @@ static const struct {
     {"profiles: [ { name: a, issuer: nix } ]\nissuers: [ { name: lab, type: local, x: 1 } ]\n"
      "server: { url: https://a.example, listen: nowhere }\n",
      "1:32: expected the name of an issuer (lab), found 'nix'\n"
-     "2:38: unknown key 'x', expected one of: name, type, deadline_hours, max_concurrency\n"
+     "2:38: unknown key 'x', expected one of: name, type, deadline_hours, max_concurrency, "
+     "cross_certificates_file\n"
      "3:43: expected address:port such as 0.0.0.0:443 or [::]:443, found 'nowhere'\n"},
 };
 
