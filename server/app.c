@@ -407,8 +407,8 @@ static bool start(struct app *app)
     if (config->server.http_listen != NULL &&
         failed_to("lists of revoked certificates", start_publisher(app)))
         return false;
-    return load_blocked_keys(app) && load_nonces(app) && start_service(app) && start_jobs(app) && start_plain_http(app) &&
-           start_http(app);
+    return load_blocked_keys(app) && load_nonces(app) && start_service(app) && start_jobs(app) &&
+           start_plain_http(app) && start_http(app);
 }
 
 /* ---- stop ---- */
