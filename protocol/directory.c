@@ -22,6 +22,36 @@ static void write_url(struct acme_json_writer *writer, struct acme_arena *arena,
     acme_jw_str(writer, name, url);
 }
 
+static bool is_listed_before(const struct acme_service_config *config, size_t profile, size_t at)
+{
+    const char *name = config->profiles[profile].caa_issuers[at];
+    for (size_t i = 0; i <= profile; i++)
+        for (size_t j = 0; j < (i < profile ? config->profiles[i].caa_issuer_count : at); j++)
+            if (strcmp(config->profiles[i].caa_issuers[j], name) == 0)
+                return true;
+    return false;
+}
+
+/* The names that CAA records may allow: those of the profile, or of all, as the default directory makes
+ * orders of all. */
+static void write_caa(struct acme_json_writer *writer, const struct acme_service_config *config,
+                      const struct acme_profile *profile)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < config->profile_count; i++) {
+        const struct acme_profile *one = &config->profiles[i];
+        for (size_t j = 0; j < one->caa_issuer_count; j++) {
+            if (profile == NULL ? is_listed_before(config, i, j) : one != profile)
+                continue;
+            if (count++ == 0)
+                acme_jw_array(writer, "caaIdentities");
+            acme_jw_str(writer, NULL, one->caa_issuers[j]);
+        }
+    }
+    if (count > 0)
+        acme_jw_array_end(writer);
+}
+
 /* `profile` NULL: the default directory, whose newOrder and newAuthz leave the choice to
  * the request. */
 static struct acme_err build(struct acme_service *service, const struct acme_profile *profile,
@@ -45,6 +75,7 @@ static struct acme_err build(struct acme_service *service, const struct acme_pro
     acme_jw_str(&writer, "website", config->website);
     if (config->external_account_required)
         acme_jw_bool(&writer, "externalAccountRequired", true);
+    write_caa(&writer, config, profile);
     acme_jw_object(&writer, "profiles");
     for (size_t i = 0; i < config->profile_count; i++) {
         const char *description = config->profiles[i].description;

@@ -153,7 +153,10 @@ static const char schema_5[] =
     " error TEXT)" ACME_DB_CLUSTERED ";"
     "CREATE INDEX revocations_list ON revocations (issuer, not_after_ms) WHERE status = 'revoked';";
 
-static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4, schema_5};
+/* Whose challenges it has, and whose CAA names count. */
+static const char schema_6[] = "ALTER TABLE authorizations ADD COLUMN profile TEXT;";
+
+static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static struct acme_err read_version(struct acme_db *db, int64_t *ret)

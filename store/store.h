@@ -199,6 +199,7 @@ struct acme_authz {
     const char *id;
     const char *account_id;
     struct acme_identifier identifier; /* without "*." */
+    const char *profile; /* it was made under, though orders of others may use it; NULL: not known */
     bool wildcard;
     enum acme_authz_status status;
     int64_t expires_ms;
