@@ -1,5 +1,7 @@
 #include "protocol/exchange.h"
 
+#include "protocol/dns_persist.h"
+
 #include <string.h>
 
 enum { MAX_DIRECTORY = 256 * 1024 };
@@ -52,6 +54,45 @@ static void write_caa(struct acme_json_writer *writer, const struct acme_service
         acme_jw_array_end(writer);
 }
 
+static bool offers_persist(const struct acme_profile *profile)
+{
+    return (profile->challenges & ACME_CHALLENGE_DNS_PERSIST_01) != 0;
+}
+
+static bool has_issuer(const struct acme_profile *profile, const char *name)
+{
+    for (size_t i = 0; i < profile->caa_issuer_count; i++)
+        if (strcmp(profile->caa_issuers[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* What records of dns-persist-01 can be made from before there is a challenge. Each name must do for every
+ * challenge of this directory (draft-ietf-acme-dns-persist-02 section 3.2). */
+static void write_persist(struct acme_json_writer *writer, const struct acme_service *service,
+                          const struct acme_profile *profile)
+{
+    const struct acme_service_config *config = service->config;
+    const struct acme_profile *first = profile;
+    for (size_t i = 0; i < config->profile_count && first == NULL; i++)
+        if (offers_persist(&config->profiles[i]))
+            first = &config->profiles[i];
+    if (first == NULL || !offers_persist(first))
+        return;
+    acme_jw_array(writer, "issuerDomainNames");
+    for (size_t i = 0; i < first->caa_issuer_count; i++) {
+        bool everywhere = true;
+        for (size_t j = 0; j < config->profile_count && profile == NULL; j++)
+            everywhere = everywhere && (!offers_persist(&config->profiles[j]) ||
+                                        has_issuer(&config->profiles[j], first->caa_issuers[i]));
+        if (everywhere)
+            acme_jw_str(writer, NULL, first->caa_issuers[i]);
+    }
+    acme_jw_array_end(writer);
+    write_url(writer, service->arena, "accountHashPrefix", config->base_url, NULL,
+              ACME_DNS_PERSIST_HASH_PATH);
+}
+
 /* `profile` NULL: the default directory, whose newOrder and newAuthz leave the choice to
  * the request. */
 static struct acme_err build(struct acme_service *service, const struct acme_profile *profile,
@@ -76,6 +117,7 @@ static struct acme_err build(struct acme_service *service, const struct acme_pro
     if (config->external_account_required)
         acme_jw_bool(&writer, "externalAccountRequired", true);
     write_caa(&writer, config, profile);
+    write_persist(&writer, service, profile);
     acme_jw_object(&writer, "profiles");
     for (size_t i = 0; i < config->profile_count; i++) {
         const char *description = config->profiles[i].description;

@@ -35,8 +35,11 @@ static void store_verdict(void *argument)
         err = acme_store_challenge_progress(options->store, job->subject_id, job->id, options->owner, error,
                                             next, job->attempts + 1);
     } else if (!acme_failed(err)) {
+        int64_t expires = now + options->authz_lifetime_ms;
+        if (run->valid_until_ms != 0 && run->valid_until_ms < expires)
+            expires = run->valid_until_ms;
         err = acme_store_challenge_finish(options->store, job->subject_id, job->id, options->owner, error,
-                                          now, now + options->authz_lifetime_ms);
+                                          now, expires);
     }
     if (acme_failed(err)) {
         log_code(job, "validation result could not be stored", err);
@@ -110,7 +113,8 @@ void acme_validate_failed(struct active_job *job, enum acme_problem_type type, b
 static const struct acme_validate_method *find_method(const char *type)
 {
     static const struct acme_validate_method *const methods[] = {
-        &acme_validate_http01, &acme_validate_dns01, &acme_validate_tls_alpn01, &acme_validate_dns_account01};
+        &acme_validate_http01, &acme_validate_dns01, &acme_validate_tls_alpn01, &acme_validate_dns_account01,
+        &acme_validate_dns_persist01};
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         if (strcmp(methods[i]->type, type) == 0)
             return methods[i];
@@ -134,6 +138,7 @@ static struct acme_err load(struct active_job *job, struct validate_run *run)
         run->caa.issuers = profile->caa_issuers;
         run->caa.issuer_count = profile->caa_issuer_count;
     }
+    run->thumbprint = account.thumbprint;
     run->account_is_valid = account.status == ACME_ACCOUNT_VALID;
     run->key_authorization = acme_key_authorization(job->arena, run->challenge->token, account.thumbprint);
     ENSURE(run->key_authorization != NULL, ACME_E_NOMEM);

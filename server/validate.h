@@ -2,6 +2,7 @@
 #ifndef ACME_SERVER_VALIDATE_H
 #define ACME_SERVER_VALIDATE_H
 
+#include "protocol/dns_persist.h"
 #include "server/caa_check.h"
 #include "server/runner_internal.h"
 
@@ -10,10 +11,13 @@ struct validate_run {
     bool account_is_valid;
     const struct acme_challenge *challenge;
     const char *key_authorization;
-    const char *url; /* http-01: what is fetched */
-    char *dns_name;  /* dns-...: what is looked up */
-    char *dns_value; /* dns-01, dns-account-01: what must be found there */
+    const char *thumbprint; /* of the account's key */
+    const char *url;        /* http-01: what is fetched */
+    char *dns_name;         /* dns-...: what is looked up */
+    char *dns_value;        /* dns-01, dns-account-01: what must be found there */
     struct acme_caa_request caa;
+    struct acme_dns_persist_request persist; /* dns-persist-01 */
+    int64_t valid_until_ms;                  /* the proof ends here; 0: it does not */
     /* the outcome: verdict PROBLEM with what the client is told, or OK */
     struct acme_err verdict;
     struct acme_problem problem;
@@ -31,6 +35,7 @@ extern const struct acme_validate_method acme_validate_http01;
 extern const struct acme_validate_method acme_validate_dns01;
 extern const struct acme_validate_method acme_validate_tls_alpn01;
 extern const struct acme_validate_method acme_validate_dns_account01;
+extern const struct acme_validate_method acme_validate_dns_persist01;
 
 enum { ACME_VALIDATE_DNS_TIMEOUT_MS = 10 * 1000 };
 
