@@ -22,7 +22,7 @@ static struct acme_err update(struct acme_exchange *x, const char *contacts, con
 {
     struct acme_err err = acme_store_account_update(x->service->store, account->id, contacts, terms);
     if (err.code == ACME_E_NOT_FOUND) /* deactivated since this request was authenticated */
-        return acme_exchange_refuse(x, ACME_PROBLEM_UNAUTHORIZED, ACME_DEACTIVATED_DETAIL);
+        return acme_exchange_deactivated(x);
     TRY(err);
     acme_log(INFO, "account updated", LOG_STR("account", account->id), LOG_STR("contacts", contacts),
              LOG_STR("terms", terms));
@@ -41,8 +41,7 @@ static const char *new_terms(const struct acme_exchange *x, const struct acme_ac
 static struct acme_err respond_existing(struct acme_exchange *x, struct acme_account *account)
 {
     if (account->status != ACME_ACCOUNT_VALID)
-        return acme_exchange_refuse(x, ACME_PROBLEM_UNAUTHORIZED,
-                                    "The account of this key has been deactivated; register with a new key");
+        return acme_exchange_deactivated(x);
     const char *terms = new_terms(x, account);
     if (terms != NULL && !acme_json_bool(x->payload, "onlyReturnExisting", false))
         TRY(update(x, NULL, terms, account));
@@ -94,6 +93,7 @@ struct acme_err acme_account_new(struct acme_exchange *x)
         return acme_exchange_refuse(
             x, ACME_PROBLEM_ACCOUNT_DOES_NOT_EXIST,
             "There is no account with this key here; register (newAccount) at this server");
+    TRY(acme_account_key_check(x, &x->jwk));
     struct acme_account wanted = {.contacts = "[]", .terms = acme_terms_agreed(x)};
     wanted.tos_agreed = wanted.terms != NULL;
     if (x->service->config->terms_of_service != NULL && !wanted.tos_agreed)
@@ -128,7 +128,7 @@ static struct acme_err deactivate(struct acme_exchange *x)
     ENSURE(error != NULL, ACME_E_NOMEM);
     struct acme_err err = acme_store_account_deactivate(x->service->store, x->account.id, error);
     if (err.code == ACME_E_NOT_FOUND) /* another request was quicker */
-        return acme_exchange_refuse(x, ACME_PROBLEM_UNAUTHORIZED, ACME_DEACTIVATED_DETAIL);
+        return acme_exchange_deactivated(x);
     TRY(err);
     acme_log(INFO, "account deactivated", LOG_STR("account", x->account.id));
     return acme_store_account_get(x->service->store, x->arena, x->account.id, &x->account);

@@ -51,8 +51,6 @@ struct acme_exchange {
 
 typedef struct acme_err (*acme_handler)(struct acme_exchange *x);
 
-#define ACME_DEACTIVATED_DETAIL "This account has been deactivated; register with a new key"
-
 /* Who may sign a POST. */
 enum acme_signer {
     ACME_SIGNER_ACCOUNT,
@@ -82,6 +80,9 @@ struct acme_err acme_exchange_refuse(struct acme_exchange *x, enum acme_problem_
 /** acme_exchange_no_such(x, what): the one answer for objects that do not exist and for those of other
  * accounts. */
 struct acme_err acme_exchange_no_such(struct acme_exchange *x, const char *what) ACME_MUST_USE;
+
+/** acme_exchange_deactivated(x): the one answer to a deactivated account (RFC 8555 section 7.3.6: 401). */
+struct acme_err acme_exchange_deactivated(struct acme_exchange *x) ACME_MUST_USE;
 
 /** acme_exchange_read_only(x): refuse a payload other than none or {} where a request can only read. */
 struct acme_err acme_exchange_read_only(struct acme_exchange *x) ACME_MUST_USE;
@@ -165,6 +166,17 @@ struct acme_err acme_external_account_check(struct acme_exchange *x,
 /** acme_account_respond(x, status, account): the whole response with an account: Location and body. */
 struct acme_err acme_account_respond(struct acme_exchange *x, int status,
                                      const struct acme_account *account) ACME_MUST_USE;
+
+/* ---- account_key.c ---- */
+
+/** acme_account_key_check(x, jwk): may this become the key of an account? For newAccount and keyChange, not
+ * for keys that only sign. Errors: PROBLEM (badPublicKey: weak, or on the list of compromised keys) and the
+ * usual ones. */
+struct acme_err acme_account_key_check(struct acme_exchange *x, const struct acme_jwk *jwk) ACME_MUST_USE;
+
+/** acme_account_key_is_taken(x, key, ret): is it the key of any account of this server? Errors: the usual
+ * ones. */
+struct acme_err acme_account_key_is_taken(struct acme_exchange *x, EVP_PKEY *key, bool *ret) ACME_MUST_USE;
 
 /* ---- order.c, authorization.c ---- */
 

@@ -56,6 +56,15 @@ static struct acme_err malformed(struct acme_problem *ret_problem, const char *d
     return acme_err(ACME_E_PROBLEM);
 }
 
+static struct acme_err bad_nonce(struct acme_problem *ret_problem)
+{
+    *ret_problem = (struct acme_problem){
+        .type = ACME_PROBLEM_BAD_NONCE,
+        .detail = "JWS has an invalid anti-replay nonce: it has none; get one from newNonce",
+    };
+    return acme_err(ACME_E_PROBLEM);
+}
+
 static bool has(const cJSON *object, const char *name)
 {
     return cJSON_GetObjectItemCaseSensitive(object, name) != NULL;
@@ -98,8 +107,10 @@ static struct acme_err read_nonce(struct acme_arena *arena, const cJSON *header,
         return has(header, "nonce") ? malformed(ret_problem, "The JWS protected header must not have a nonce")
                                     : acme_ok();
     ret->nonce = acme_json_str(header, "nonce");
+    if (ret->nonce == NULL && !has(header, "nonce")) /* RFC 8555 section 6.5: the same as a bad one */
+        return bad_nonce(ret_problem);
     if (ret->nonce == NULL)
-        return malformed(ret_problem, "The JWS protected header has no nonce; get one from newNonce");
+        return malformed(ret_problem, "The JWS nonce is not a string");
     struct acme_bytes nonce;
     return decode(arena, ret->nonce, "The JWS nonce is not unpadded base64url", &nonce, ret_problem);
 }

@@ -4,13 +4,19 @@
 
 enum { MAX_AUTHZ = 256 * 1024 };
 
+/* Nobody knows when one of them is completed; ten minutes are when a client may ask again without being a
+ * nuisance. */
+static const char limit_retry_after_s[] = "600";
+
 static struct acme_err refuse_wildcard(struct acme_exchange *x, const char *value)
 {
-    return acme_exchange_refuse(
+    struct acme_err err = acme_exchange_refuse(
         x, ACME_PROBLEM_MALFORMED,
         "\"%s\" cannot be authorized in advance: RFC 8555 section 7.4.1 has newAuthz only for "
         "names without a wildcard; make an order for it",
         acme_exchange_show(x, value));
+    x->problem.status = 403;
+    return err;
 }
 
 static struct acme_err read_identifier(struct acme_exchange *x, struct acme_identifier *ret)
@@ -26,7 +32,10 @@ static struct acme_err read_identifier(struct acme_exchange *x, struct acme_iden
     acme_complaints_init(&complaints);
     struct acme_identifier identifier = {.value = ""};
     TRY(acme_wanted_identifier(x, item, &complaints, &identifier));
-    TRY(acme_complaints_settle(x, &complaints));
+    struct acme_err err = acme_complaints_settle(x, &complaints);
+    if (err.code == ACME_E_PROBLEM && x->problem.type != ACME_PROBLEM_MALFORMED)
+        x->problem.status = 403; /* the section's own status for identifiers nobody issues for */
+    TRY(err);
     *ret = identifier;
     return acme_ok();
 }
@@ -43,12 +52,14 @@ struct acme_err acme_authz_new(struct acme_exchange *x)
     TRY(acme_authz_make(x, &identifier, x->now_ms + config->order_lifetime_ms, &authz));
     struct acme_err err =
         acme_store_authz_create(x->service->store, &authz, x->now_ms, config->max_pending_authzs);
-    if (err.code == ACME_E_LIMIT)
-        return acme_exchange_refuse(x, ACME_PROBLEM_RATE_LIMITED,
-                                    "The account has %zu authorizations in advance that wait for a "
-                                    "challenge, and no more are allowed; "
-                                    "complete or deactivate some",
-                                    config->max_pending_authzs);
+    if (err.code == ACME_E_LIMIT) {
+        err = acme_exchange_refuse(x, ACME_PROBLEM_RATE_LIMITED,
+                                   "The account has %zu authorizations in advance that wait for a "
+                                   "challenge, and no more are allowed; "
+                                   "complete or deactivate some",
+                                   config->max_pending_authzs);
+        x->problem_header = (struct acme_header){.name = "Retry-After", .value = limit_retry_after_s};
+    }
     TRY(err);
     acme_log(INFO, "authorization created", LOG_STR("account", x->account.id), LOG_STR("authz", authz.id),
              LOG_STR("profile", x->profile->name), LOG_STR("name", identifier.value));

@@ -156,7 +156,7 @@ struct acme_err acme_request_authenticate(struct acme_exchange *x, enum acme_sig
     TRY(check_signature(x, &jws, kind));
     /* Only whoever holds the key learns the account's status. */
     if (x->account.id != NULL && x->account.status != ACME_ACCOUNT_VALID)
-        return acme_exchange_refuse(x, ACME_PROBLEM_UNAUTHORIZED, ACME_DEACTIVATED_DETAIL);
+        return acme_exchange_deactivated(x);
     if (signer == ACME_SIGNER_ACCOUNT)
         TRY(acme_terms_check(x));
     return parse_payload(x, jws.payload);

@@ -34,6 +34,14 @@ struct acme_err acme_exchange_no_such(struct acme_exchange *x, const char *what)
     return err;
 }
 
+struct acme_err acme_exchange_deactivated(struct acme_exchange *x)
+{
+    struct acme_err err = acme_exchange_refuse(x, ACME_PROBLEM_UNAUTHORIZED,
+                                               "This account has been deactivated; register with a new key");
+    x->problem.status = 401;
+    return err;
+}
+
 struct acme_err acme_exchange_read_only(struct acme_exchange *x)
 {
     if (x->payload == NULL || x->payload->child == NULL)

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "certs/csr.h"
+#include "certs/key_check.h"
 #include "protocol/challenge_types.h"
 #include "protocol/message.h"
 #include "protocol/nonces.h"
@@ -52,10 +53,11 @@ struct acme_service_config {
     /* A processing order has no Retry-After this long after finalize (30 s), then this one (60; 0: never). */
     int64_t retry_after_quiet_ms;
     int retry_after_processing_s;
-    size_t max_identifiers;    /* per order (100) */
-    size_t max_contacts;       /* per account (10) */
-    size_t max_pending_authzs; /* per account, made in advance (100) */
-    const char *job_owner;     /* lease owner of this process */
+    size_t max_identifiers;                       /* per order (100) */
+    size_t max_contacts;                          /* per account (10) */
+    size_t max_pending_authzs;                    /* per account, made in advance (100) */
+    const struct acme_blocked_keys *blocked_keys; /* for certificates and accounts; NULL: none */
+    const char *job_owner;                        /* lease owner of this process */
     int64_t job_lease_ms;
 };
 

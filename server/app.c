@@ -3,6 +3,7 @@
 #include "backends/local/local.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "certs/key_check.h"
 #include "server/ca_publisher.h"
 #include "server/frontend.h"
 #include "server/identity.h"
@@ -44,6 +45,7 @@ struct app {
     char owner[ACME_ID_SIZE];
     char quarantine_dir[DIR_SIZE];
     char ca_dir[DIR_SIZE];
+    struct acme_blocked_keys *blocked_keys;
     struct acme_store *store;
     struct acme_local_ca **cas; /* one per issuer, NULL where it is not local */
     struct acme_issuer **issuers;
@@ -235,6 +237,22 @@ static bool load_nonces(struct app *app)
     return !failed_to("nonces", err);
 }
 
+static bool load_blocked_keys(struct app *app)
+{
+    const char *path = app->config->blocked_keys_file;
+    size_t line = 0;
+    if (path == NULL)
+        return true;
+    struct acme_err err = acme_blocked_keys_load(path, &app->blocked_keys, &line);
+    if (acme_failed(err)) {
+        acme_log(ERROR, "list of compromised keys cannot be read", LOG_STR("path", path),
+                 LOG_INT("line", line), LOG_STR("code", acme_code_name(err.code)));
+        return false;
+    }
+    acme_log(INFO, "compromised keys", LOG_INT("keys", acme_blocked_keys_count(app->blocked_keys)));
+    return true;
+}
+
 static bool start_service(struct app *app)
 {
     const struct acme_config *config = app->config;
@@ -258,6 +276,7 @@ static bool start_service(struct app *app)
         .max_identifiers = config->max_identifiers,
         .max_contacts = config->max_contacts,
         .max_pending_authzs = config->max_pending_authzs,
+        .blocked_keys = app->blocked_keys,
         .job_owner = app->owner,
         .job_lease_ms = LEASE_MS,
     };
@@ -396,7 +415,7 @@ static bool start(struct app *app)
     if (config->server.http_listen != NULL &&
         failed_to("lists of revoked certificates", start_publisher(app)))
         return false;
-    return load_nonces(app) && start_service(app) && start_jobs(app) && start_plain_http(app) &&
+    return load_blocked_keys(app) && load_nonces(app) && start_service(app) && start_jobs(app) && start_plain_http(app) &&
            start_http(app);
 }
 
@@ -455,6 +474,7 @@ static void stop(struct app *app)
         acme_issuer_destroy(app->issuers[i]);
         acme_local_ca_close(app->cas[i]);
     }
+    acme_blocked_keys_destroy(app->blocked_keys);
     free(app->issuers);
     free(app->cas);
     acme_store_close(app->store);

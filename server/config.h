@@ -55,6 +55,7 @@ struct acme_config {
     const char *store_path; /* of sqlite:// */
     struct acme_server_config server;
     struct acme_validation_config validation;
+    const char *blocked_keys_file; /* NULL: none; it was read once, so its form is right */
     struct acme_issuer_config *issuers;
     size_t issuer_count;
     struct acme_profile *profiles;

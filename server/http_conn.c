@@ -46,10 +46,11 @@ struct acme_http_conn {
     struct event read;
     struct event write;
     struct event timer;
-    bool reading;        /* the read event is set */
-    bool writing;        /* the write event is set */
-    bool deadline_armed; /* the timer stands for the request (or answer) under way */
-    bool close_after;    /* the answer going out is the last one */
+    struct acme_http_turn turn; /* HANDSHAKE */
+    bool reading;               /* the read event is set */
+    bool writing;               /* the write event is set */
+    bool deadline_armed;        /* the timer stands for the request (or answer) under way */
+    bool close_after;           /* the answer going out is the last one */
     char *in;
     size_t in_len;
     size_t in_cap;
@@ -93,6 +94,7 @@ static void arm_deadline(struct acme_http_conn *conn)
 void acme_http_conn_destroy(struct acme_http_conn *conn)
 {
     struct acme_http_loop *loop = conn->loop;
+    acme_http_turns_leave(&loop->handshakes, &conn->turn);
     event_del(&conn->read);
     event_del(&conn->write);
     event_del(&conn->timer);
@@ -412,13 +414,28 @@ static bool handshake(struct acme_http_conn *conn)
     return gone(conn);
 }
 
+void acme_http_conn_handshake(struct acme_http_conn *conn)
+{
+    set_reading(conn, true);
+    (void)handshake(conn);
+}
+
+/* Until then its socket is not watched, or it would be reported again and again. */
+static void await_turn(struct acme_http_conn *conn)
+{
+    set_reading(conn, false);
+    set_writing(conn, false);
+    if (!acme_http_turns_wait(&conn->loop->handshakes, &conn->turn))
+        (void)gone(conn);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
     (void)fd;
     (void)what;
     struct acme_http_conn *conn = context;
     if (conn->state == HANDSHAKE)
-        (void)handshake(conn);
+        await_turn(conn);
     else if (conn->state == LINGER)
         (void)swallow(conn);
     else
@@ -431,7 +448,7 @@ static void on_writable(evutil_socket_t fd, short what, void *context)
     (void)what;
     struct acme_http_conn *conn = context;
     if (conn->state == HANDSHAKE) {
-        (void)handshake(conn);
+        await_turn(conn);
     } else if (conn->out != NULL) {
         if (flush(conn))
             (void)resume(conn);
@@ -496,6 +513,7 @@ void acme_http_conn_create(struct acme_http_loop *loop, int fd, const struct soc
     conn->ssl = ssl;
     conn->state = server->plain ? IDLE : HANDSHAKE;
     conn->fd = fd;
+    conn->turn.conn = conn;
     atomic_fetch_add(&server->connections, 1);
     event_assign(&conn->read, loop->base, fd, EV_READ | EV_PERSIST, on_readable, conn);
     event_assign(&conn->write, loop->base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);

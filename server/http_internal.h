@@ -7,6 +7,7 @@
 #include "server/http.h"
 #include "server/http_parse.h"
 #include "server/http_peers.h"
+#include "server/http_turns.h"
 #include "server/inbox.h"
 
 #include <event2/event.h>
@@ -30,8 +31,10 @@ struct acme_http_loop {
     struct event_base *base;
     struct evconnlistener *listener;
     struct event *wake;
-    struct event *accept_again; /* after running out of descriptors */
+    struct event *accept_again; /* after a pause in accepting */
+    int accepted;               /* since the last one */
     struct acme_inbox inbox;    /* answered exchanges */
+    struct acme_http_turns handshakes;
     const struct timeval *request_deadline;
     const struct timeval *idle_timeout;
     const struct timeval *linger_timeout;
@@ -85,6 +88,9 @@ void acme_http_exchange_destroy(struct acme_http_exchange *exchange);
 /** acme_http_conn_create(loop, fd, address): serve an accepted socket; closes `fd` when it cannot. */
 void acme_http_conn_create(struct acme_http_loop *loop, int fd, const struct sockaddr *address);
 void acme_http_conn_destroy(struct acme_http_conn *conn);
+
+/** acme_http_conn_handshake(conn): go on with its handshake, now that it is its turn. */
+void acme_http_conn_handshake(struct acme_http_conn *conn);
 
 /** acme_http_conn_answer(conn, exchange): send the answer. Takes the exchange. */
 void acme_http_conn_answer(struct acme_http_conn *conn, struct acme_http_exchange *exchange);

@@ -17,6 +17,7 @@ enum {
     BACKLOG = 1024,
     LINGER_MS = 2000,
     ACCEPT_PAUSE_MS = 200,
+    ACCEPTS_AT_ONCE = 16, /* then those who are connected are looked after */
     MAX_LAST_ACCEPTS = 256,
     REFUSED_TOLD_EVERY_S = 60
 };
@@ -82,9 +83,16 @@ static void accept_socket(struct acme_http_loop *loop, int fd, const struct sock
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int len,
                       void *context)
 {
-    (void)listener;
     (void)len;
-    accept_socket(context, fd, address);
+    static const struct timeval at_once;
+    struct acme_http_loop *loop = context;
+    accept_socket(loop, fd, address);
+    if (++loop->accepted < ACCEPTS_AT_ONCE)
+        return;
+    /* A timer that is due at once runs behind all sockets that are ready by then. */
+    loop->accepted = 0;
+    if (event_add(loop->accept_again, &at_once) == 0)
+        evconnlistener_disable(listener);
 }
 
 static void on_accept_error(struct evconnlistener *listener, void *context)
@@ -177,6 +185,7 @@ struct acme_err acme_http_loop_init(struct acme_http_loop *loop, struct acme_htt
     ENSURE(loop->request_deadline != NULL && loop->idle_timeout != NULL && loop->linger_timeout != NULL &&
                loop->wake != NULL && loop->accept_again != NULL && event_add(loop->wake, NULL) == 0,
            ACME_E_NOMEM);
+    TRY(acme_http_turns_init(&loop->handshakes, loop->base, acme_http_conn_handshake));
     loop->listener = evconnlistener_new_bind(loop->base, on_accept, loop,
                                              LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC |
                                                  LEV_OPT_REUSEABLE | LEV_OPT_REUSEABLE_PORT,
@@ -230,6 +239,7 @@ void acme_http_loop_finish(struct acme_http_loop *loop)
         event_free(loop->wake);
     if (loop->accept_again != NULL)
         event_free(loop->accept_again);
+    acme_http_turns_finish(&loop->handshakes);
     if (loop->base != NULL)
         event_base_free(loop->base);
     if (loop->inbox.fd >= 0)

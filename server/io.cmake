@@ -10,6 +10,7 @@ set(SERVER_IO_SOURCES
     http_peers.c
     http_server.c
     http_tls.c
+    http_turns.c
     http_write.c
     inbox.c
     outbound.c

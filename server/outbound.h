@@ -98,11 +98,11 @@ struct acme_probe {
     size_t max_bytes;        /* read during the handshake */
 };
 
-/** acme_outbound_probe(outbound, probe, done, context): a TLS handshake (1.2 or newer) to see the peer's
+/** acme_outbound_probe(outbound, options, done, context): a TLS handshake (1.2 or newer) to see the peer's
  * certificate, which is not verified; then the connection is closed, and nothing else is sent. Addresses are
  * found and checked as for fetches, and the next one is tried only when there is no connection to one.
  * Errors: as above. */
-struct acme_err acme_outbound_probe(struct acme_outbound *outbound, const struct acme_probe *probe,
+struct acme_err acme_outbound_probe(struct acme_outbound *outbound, const struct acme_probe *options,
                                     acme_outbound_done done, void *context) ACME_MUST_USE;
 
 #endif

@@ -232,11 +232,15 @@ static struct acme_err deactivate_account(struct acme_db *db, void *arg)
                     "UPDATE orders SET status = 'invalid', error = $1"
                     " WHERE account_id = $2 AND status IN ('pending', 'ready')",
                     DB_TEXT(request->error), DB_TEXT(request->id)));
-    /* Two statements for the sake of their indexes: there is none over all authorizations of an account. */
+    /* Three statements for the sake of their indexes: there is none over all authorizations of an account. */
     TRY(acme_db_run(db, NULL,
                     "UPDATE authorizations SET status = 'deactivated' WHERE status = 'pending' AND id IN"
                     " (SELECT oa.authz_id FROM orders o JOIN order_authorizations oa ON oa.order_id = o.id"
                     " WHERE o.account_id = $1)",
+                    DB_TEXT(request->id)));
+    TRY(acme_db_run(db, NULL,
+                    "UPDATE authorizations SET status = 'deactivated'"
+                    " WHERE account_id = $1 AND status = 'pending' AND in_advance = 1",
                     DB_TEXT(request->id)));
     return acme_db_run(db, NULL,
                        "UPDATE authorizations SET status = 'deactivated'"

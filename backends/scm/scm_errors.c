@@ -317,10 +317,11 @@ struct acme_err acme_scm_judge(struct scm_context *ctx, enum scm_endpoint endpoi
         rule = rule_for(endpoint, code, description);
     bool by_status =
         reply->status == 401 || reply->status == 403 || reply->status == 429 || reply->status >= 500;
+    bool client_error = reply->status >= 400 && reply->status <= 499;
     if (rule == NULL && coded && !by_status && !success)
-        rule = endpoint == SCM_AT_ENROLL   ? &unlisted_enroll
-               : endpoint == SCM_AT_REVOKE ? &unlisted_revoke
-                                           : &unlisted;
+        rule = endpoint == SCM_AT_ENROLL                   ? &unlisted_enroll
+               : endpoint == SCM_AT_REVOKE && client_error ? &unlisted_revoke
+                                                           : &unlisted;
     if (rule == NULL)
         rule = rule_for_status(endpoint, reply->status);
 

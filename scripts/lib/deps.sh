@@ -12,6 +12,8 @@ PACKAGES_BUILD=(
 # What the demonstration and the integration tests use: clients, the simulators' Python, tools.
 PACKAGES_CLIENTS=(certbot lego curl openssl ca-certificates procps python3 python3-cryptography)
 PACKAGES_TEST=(shellcheck)
+# Further ACME clients, and what brings others from their registries. See clients.sh.
+PACKAGES_INTEROP=(certbot lego uacme dehydrated lacme lacme-accountd libcrypt-openssl-rsa-perl python3-venv util-linux)
 PACKAGES_FUZZ=(clang-14 libclang-rt-14-dev)
 PACKAGES_CI=(clang-format-14 clang-tidy-14 git)
 

@@ -53,7 +53,7 @@ class TcpHandler(socketserver.StreamRequestHandler):
 class DnsServer:
     """start() it, or use it as a context manager; `port` is set from the beginning."""
 
-    def __init__(self, signer=None):
+    def __init__(self, signer=None, port=0):
         self.signer = signer  # a dns_signer.Signer: this zone is signed
         self.zone = {}  # name -> type -> list of record data
         self.failures = {}  # name -> how
@@ -62,7 +62,7 @@ class DnsServer:
         self.servers = []
         self.threads = []
         for _ in range(50):
-            udp = UdpServer(("127.0.0.1", 0), UdpHandler)
+            udp = UdpServer(("127.0.0.1", port), UdpHandler)
             try:
                 self.servers = [udp, TcpServer(udp.server_address, TcpHandler)]
                 break

@@ -12,6 +12,7 @@ Prints "ready" once all have been opened, then what became of them.
   slow-body   a body byte now and then
   handshakes  connects, shakes hands, closes, again and again
   connects    connects, closes, again and again
+  hellos      bursts of COUNT connections that send a ClientHello all at once and go: cheap for them, not for the server
 """
 
 import asyncio
@@ -97,6 +98,29 @@ class Flood:
                 await asyncio.sleep(0.002)
             opened.set()
 
+    def client_hello(self):
+        """The first flight of a handshake, whole."""
+        outgoing = ssl.MemoryBIO()
+        handshake = self.context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
+        try:
+            handshake.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        return outgoing.read()
+
+    async def bursts(self, kind, address, size, opened):
+        hello = self.client_hello()
+        while True:
+            results = await asyncio.gather(*(self.open(address, False) for _ in range(size)), return_exceptions=True)
+            writers = [each[1] for each in results if not isinstance(each, BaseException)]
+            for writer in writers:
+                writer.write(hello)
+                self.count(kind)
+            await asyncio.sleep(0.05)  # for the server to begin with
+            for writer in writers:
+                writer.transport.abort()
+            opened.set()
+
     async def main(self, wishes):
         self.starting = asyncio.Semaphore(STARTS_AT_ONCE)
         loop = asyncio.get_running_loop()
@@ -106,6 +130,10 @@ class Flood:
             kind, rest = wish.split("=")
             count, address = rest.split("@")
             act = self.repeat if kind in ("handshakes", "connects") else self.hold
+            if kind == "hellos":
+                opened.append(asyncio.Event())
+                tasks.append(asyncio.ensure_future(self.bursts(kind, address, int(count), opened[-1])))
+                continue
             for _ in range(int(count)):
                 event = asyncio.Event()
                 opened.append(event)

@@ -37,6 +37,16 @@ class AccountKey:
         else:
             self.private = rsa.generate_private_key(65537, bits)
 
+    @classmethod
+    def of(cls, private):
+        """An existing key, of a certificate for example; RSA signs as RS256."""
+        made = cls.__new__(cls)
+        made.private = private
+        made.alg = "RS256"
+        if isinstance(private, ec.EllipticCurvePrivateKey):
+            made.alg = next(alg for alg, (curve, _, _) in CURVES.items() if curve.name == private.curve.name)
+        return made
+
     def jwk(self):
         public = self.private.public_key()
         if self.alg in CURVES:

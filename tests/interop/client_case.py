@@ -63,3 +63,19 @@ class ClientCase(ServerCase):
         with open(key_file, "rb") as stream:
             key = serialization.load_pem_private_key(stream.read(), None)
         return self.check_certificate(chain, key, names, self.root_of(profile))
+
+    def revoked_at(self, profile, certificate):
+        """The log line of a certificate's revocation; at SCM also the simulator's request."""
+        lines = self.bridge.wait_for_log('"certificate revoked"', f"serial={self.serial_of(certificate)}")
+        self.assertEqual(len(lines), 1)
+        if profile == "scm":
+            by_serial = {request["serial"].replace(":", "").lstrip("0"): request["status"]
+                         for request in self.simulator.control("GET", "/stats")["requests"]}
+            self.assertEqual(by_serial[f"{certificate.serial_number:X}"], "Revoked")
+        return lines[0]
+
+    @staticmethod
+    def serial_of(certificate):
+        """As the log has it: the DER content octets."""
+        number = certificate.serial_number
+        return number.to_bytes(number.bit_length() // 8 + 1, "big").hex().upper()

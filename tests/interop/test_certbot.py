@@ -65,6 +65,33 @@ class Certbot(ClientCase):
         self.wrong_response("scm")
         self.assertEqual(len(self.enrollments("wrong.scm.certbot.localhost")), 1)
 
+    def revoke(self, profile, name, *options):
+        return self.call("revoke", "--non-interactive", "--config-dir", "config", "--work-dir", "work",
+                         "--logs-dir", "logs", "--server", self.directory_url(profile), "--no-delete-after-revoke",
+                         "--cert-path", os.path.join("config", "live", name, "cert.pem"), *options,
+                         REQUESTS_CA_BUNDLE=self.bridge.root)
+
+    def test_revoke_with_the_account(self):
+        for profile in (None, "scm"):
+            name = f"revoke.{profile or 'default'}.certbot.localhost"
+            certificate = self.succeed(profile, name)
+            code, output = self.revoke(profile, name, "--reason", "superseded")
+            self.assertEqual(code, 0, output)
+            self.assertIn("reason=4", self.revoked_at(profile, certificate))
+
+    def test_revoke_with_the_certificates_key(self):
+        name = "revoke-key.certbot.localhost"
+        certificate = self.succeed(None, name)
+        key_path = os.path.join("config", "live", name, "privkey.pem")
+        code, output = self.revoke(None, name, "--key-path", key_path, "--reason", "keycompromise")
+        self.assertEqual(code, 0, output)
+        self.assertIn("reason=1", self.revoked_at(None, certificate))
+        code, _ = self.revoke(None, name, "--key-path", key_path)
+        self.assertNotEqual(code, 0)
+        # This certbot stumbles over the problem before it shows it.
+        with open(os.path.join(self.directory, "logs", "letsencrypt.log"), encoding="utf-8") as stream:
+            self.assertIn("alreadyRevoked", stream.read())
+
     def test_nothing_at_the_http_port(self):
         self.responder.override = Answer(b"no such page", 404)
         code, output = self.certbot(None, "missing.certbot.localhost")

@@ -68,6 +68,16 @@ class Lego(ClientCase):
         self.wrong_response("scm")
         self.assertEqual(len(self.enrollments("wrong.scm.lego.localhost")), 1)
 
+    def test_revoke(self):
+        for profile in (None, "scm"):
+            name = f"revoke.{profile or 'default'}.lego.localhost"
+            certificate = self.succeed(profile, name)
+            code, output = self.call("--path", "lego", "--server", self.directory_url(profile),
+                                     "--email", "admin@corp.example", "-d", name, "revoke",
+                                     LEGO_CA_CERTIFICATES=self.bridge.root)
+            self.assertEqual(code, 0, output)
+            self.revoked_at(profile, certificate)
+
     def write_csr(self, name):
         key = certificate_key()
         request = x509.load_der_x509_csr(csr_der([name], key, common_name=name))

@@ -140,10 +140,10 @@ class Deactivation(ServerCase):
                              (ready_url, None), (ready["finalize"], {"csr": b64(csr)}), (pending_url, None),
                              (pending["authorizations"][0], None), (challenge["url"], {}), (certificate, None),
                              (client.directory["keyChange"], {})):
-            self.refused(client.post(url, payload), 403, "unauthorized", "deactivated")
+            self.refused(client.post(url, payload), 401, "unauthorized", "deactivated")
         for payload in ({}, {"onlyReturnExisting": True}):
             self.refused(client.post(client.directory["newAccount"], payload, jwk=client.key.jwk()),
-                         403, "unauthorized", "deactivated")
+                         401, "unauthorized", "deactivated")
         self.assertEqual(self.responder.count(challenge["token"]), 0)
 
     def test_a_waiting_validation_contacts_nobody(self):

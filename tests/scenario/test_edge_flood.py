@@ -72,6 +72,12 @@ class Others(Flooded):
         print(f"in {seconds:.1f} s: {told}; {self.end(slow)}", file=sys.stderr)
         self.assertIn("handshakes: ", told)
 
+    def test_bursts_of_handshakes(self):
+        flood = self.flood("hellos=200@127.0.1.8", "hellos=200@127.0.1.9")
+        begin = time.monotonic()
+        self.check_latency("bursts of ClientHellos")
+        print(f"in {time.monotonic() - begin:.1f} s: {self.end(flood)}", file=sys.stderr)
+
     def test_a_client_with_an_order(self):
         self.flood("slow-head=100@127.0.1.1", "slow-body=100@127.0.1.2", "half=100@127.0.1.3",
                    "handshakes=10@127.0.1.4")

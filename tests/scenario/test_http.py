@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 """HTTP and TLS as bytes on a socket: what smuggles is refused, what old and odd clients send is understood."""
 
+import contextlib
 import json
 import os
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import time
@@ -101,6 +103,66 @@ class Smuggling(Http):
                          f"Content-Length: 3\r\n\r\n{{}} GET /directory HTTP/1.1\r\n{self.host}\r\n\r\n"
                          ).encode("ascii"))
         self.assertEqual(connection.receive("POST", "/new-order").status, 400)
+        self.assertTrue(connection.closed())
+
+    def test_transfer_encoding_in_disguise(self):
+        chunked = b"5\r\n{} {}\r\n0\r\n\r\n"
+        for field in ("transfer-encoding: chunked", "TRANSFER-ENCODING: CHUNKED", "Transfer-Encoding:chunked",
+                      "Transfer-Encoding:\tchunked\t", "Transfer-Encoding: gzip, chunked",
+                      "Transfer-Encoding: chunked, identity", "Transfer-Encoding: chunked\r\nTransfer-Encoding: x",
+                      "Transfer-Encoding: \"chunked\"", "Transfer-Encoding: chunked;a=b", "Transfer-Encoding:"):
+            for other in ((), ("Content-Length: 5",)):
+                with self.subTest(field=field, other=other):
+                    self.cut_off((400, 411), *self.post(field, *other), body=chunked)
+                    self.cut_off((400, 411), *self.post(*other, field), body=chunked)
+
+    def test_giant_chunk(self):
+        self.cut_off((411,), *self.post("Transfer-Encoding: chunked"), body=b"f" * 300 + b"\r\n" + b"a" * 40000)
+
+    def test_bare_carriage_returns(self):
+        line = "GET /directory HTTP/1.1"
+        for lines in ((line + "\rX: a", self.host), (line, self.host, "X: a\rb: c"), (line, self.host, "\rX: a"),
+                      (line, self.host, "X\r: a"), (line, self.host + "\r"),
+                      ("POST /new-order HTTP/1.1", self.host, "Content-Length: 3\r", "Content-Length: 4")):
+            with self.subTest(lines=lines):
+                self.cut_off((400,), *lines)
+
+    def test_bare_line_feeds(self):
+        for data in (b"GET /directory HTTP/1.1\nHost: localhost\n\n",
+                     b"GET /directory HTTP/1.1\r\nHost: localhost\n\r\n",
+                     b"\nGET /directory HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                     b"GET /directory HTTP/1.1\r\nHost: localhost\r\n\n"):
+            with self.subTest(data=data):
+                connection = self.connect()
+                connection.send(data)
+                self.assertEqual(connection.receive().status, 400)
+                self.assertTrue(connection.closed())
+
+    def test_http_0_9(self):
+        for data in (b"GET /directory\r\n\r\n", b"GET /directory \r\n\r\n", b"GET /directory HTTP/0.9\r\n\r\n"):
+            with self.subTest(data=data):
+                connection = self.connect()
+                connection.send(data)
+                self.assertIn(connection.receive().status, (400, 505))
+                self.assertTrue(connection.closed())
+
+    def test_length_of_a_get(self):
+        """A body of a request that has none by custom is read as its body, not as the next request."""
+        inner = f"GET /nothing HTTP/1.1\r\n{self.host}\r\n\r\n".encode("ascii")
+        connection = self.connect()
+        for method in ("GET", "HEAD", "DELETE"):
+            connection.send(f"{method} /directory HTTP/1.1\r\n{self.host}\r\nContent-Length: {len(inner)}\r\n\r\n"
+                            .encode("ascii") + inner)
+            self.assertIn(connection.receive(method).status, (200, 405))
+        connection.send(f"GET /new-nonce HTTP/1.1\r\n{self.host}\r\n\r\n".encode("ascii"))
+        self.assertEqual(connection.receive("GET", "/new-nonce").status, 204)
+
+    def test_refusal_ends_a_pipeline(self):
+        connection = self.connect()
+        good = f"GET /directory HTTP/1.1\r\n{self.host}\r\n\r\n"
+        bad = f"GET /directory HTTP/1.1\r\n{self.host}\r\nContent-Length: 1, 1\r\n\r\n"
+        connection.send((good * 3 + bad + good * 3).encode("ascii"))
+        self.assertEqual([connection.receive().status for _ in range(4)], [200, 200, 200, 400])
         self.assertTrue(connection.closed())
 
     def test_plain_http(self):
@@ -240,6 +302,75 @@ class Tls(Http):
             context = ssl.create_default_context(cafile=self.bridge.root)
             with socket.create_connection(("127.0.0.1", self.bridge.port), 10) as plain:
                 context.wrap_socket(plain, server_hostname=name).close()
+
+    def test_no_renegotiation(self):
+        """A client that asks for one (R in s_client) gets no work out of the server, and loses its connection."""
+        process = subprocess.Popen(
+            ["openssl", "s_client", "-tls1_2", "-connect", f"127.0.0.1:{self.bridge.port}", "-servername", "localhost",
+             "-CAfile", self.bridge.root], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.kill)
+        shown = b""
+        while b"---\n" not in shown or b"Verify return code" not in shown:
+            shown += os.read(process.stdout.fileno(), 65536)
+        process.stdin.write(b"R\n")
+        process.stdin.close()
+        told = process.stdout.read()
+        process.wait(10)
+        self.assertIn(b"RENEGOTIATING", told)
+        self.assertIn(b"no renegotiation", told)
+
+    def test_garbage_instead_of_a_handshake(self):
+        for data in (b"\x00" * 600, b"\x16\x03\x01\xff\xff" + b"a" * 600, b"\x15\x03\x01\x00\x02\x02\x28",
+                     b"\x80\x2e\x01\x00\x02" + b"a" * 60, os.urandom(2000), b"SSH-2.0-x\r\n",
+                     b"\x16\x03\x01\x00\x00" * 100):
+            with self.subTest(data=data[:8]), socket.create_connection(("127.0.0.1", self.bridge.port), 10) as plain:
+                plain.sendall(data)
+                with contextlib.suppress(OSError):  # the server may have hung up already
+                    plain.shutdown(socket.SHUT_WR)
+                self.assertLess(len(self.read_all(plain)), 100)  # an alert at most
+        self.assertEqual(self.request("GET /directory HTTP/1.1", self.host)[1].status, 200)
+
+    @staticmethod
+    def read_all(plain):
+        data = b""
+        try:
+            while more := plain.recv(4096):
+                data += more
+        except ConnectionResetError:
+            pass
+        return data
+
+    def test_clients_that_go_away(self):
+        """In each phase, politely and by reset: the server drops what it held and goes on."""
+        request = (f"POST /new-order HTTP/1.1\r\n{self.host}\r\nContent-Type: application/jose+json\r\n"
+                   f"Content-Length: 500\r\n\r\n").encode("ascii")
+        complete = f"GET /directory HTTP/1.1\r\n{self.host}\r\n\r\n".encode("ascii")
+        for reset in (False, True):
+            for data in (None, b"", request[:30], request, request + b"{}", complete, complete * 50):
+                with self.subTest(reset=reset, data=data):
+                    plain = socket.create_connection(("127.0.0.1", self.bridge.port), 10)
+                    if reset:
+                        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    if data is None:
+                        plain.sendall(b"\x16\x03\x01\x02\x00\x01")
+                        plain.close()
+                        continue
+                    context = ssl.create_default_context(cafile=self.bridge.root)
+                    with context.wrap_socket(plain, server_hostname="localhost") as connection:
+                        connection.sendall(data)
+        deadline = time.monotonic() + 10
+        while self.sockets() > 3 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.assertLessEqual(self.sockets(), 3, "connections stay open")
+        self.assertEqual(self.request("GET /directory HTTP/1.1", self.host)[1].status, 200)
+
+    def sockets(self):
+        """The server's established connections, as the kernel tells."""
+        port = f":{self.bridge.port:04X}"
+        with open("/proc/net/tcp", encoding="ascii") as stream:
+            fields = [line.split() for line in stream]
+        return sum(each[1].endswith(port) and each[3] in ("01", "08") for each in fields)
 
     def test_alpn(self):
         context = ssl.create_default_context(cafile=self.bridge.root)

@@ -1,17 +1,20 @@
 #!/usr/bin/python3
-"""Orders beyond the usual way: authorizations in advance, requested dates."""
+"""Orders beyond the usual way: authorizations in advance, requested dates, keys."""
 
 import datetime
+import hashlib
 import os
+import secrets
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 from cryptography import x509  # noqa: E402 (found through the line above)
+from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: E402 (found through the line above)
 
 from harness.case import ServerCase  # noqa: E402 (found through the line above)
-from harness.keys import b64, certificate_key, csr_der  # noqa: E402
+from harness.keys import AccountKey, b64, certificate_key, csr_der, public_der  # noqa: E402
 
 
 class InAdvance(ServerCase):
@@ -48,8 +51,8 @@ class InAdvance(ServerCase):
 
     def test_refused(self):
         client = self.client(self.bridge)
-        self.refused(self.new_authz(client, "*.advance.localhost"), 400, "malformed", "wildcard")
-        self.refused(self.new_authz(client, "a..localhost"), 400, "rejectedIdentifier", "a..localhost")
+        self.refused(self.new_authz(client, "*.advance.localhost"), 403, "malformed", "wildcard")
+        self.refused(self.new_authz(client, "a..localhost"), 403, "rejectedIdentifier", "a..localhost")
         self.refused(self.new_authz(client, "a.localhost", profile="none"), 400, "invalidProfile", "default")
         self.refused(client.post(client.directory["newAuthz"]), 400, "malformed", "identifier")
 
@@ -66,6 +69,77 @@ class InAdvance(ServerCase):
         self.refused(client.post(order["finalize"], {"csr": b64(csr)}), 403, "orderNotReady", "invalid")
         _, order = client.new_order("left.localhost")
         self.assertEqual(order["status"], "pending")
+
+
+class Keys(ServerCase):
+    @classmethod
+    def configure(cls, bridge):
+        cls.listed = certificate_key()
+        cls.newcomer = AccountKey()
+        path = os.path.join(bridge.directory, "blocked")
+        with open(path, "w", encoding="ascii") as stream:
+            stream.write("# keys that were found in a public repository\n")
+            for key in (cls.listed, cls.newcomer.private):
+                stream.write(hashlib.sha256(public_der(key)).hexdigest() + "\n")
+        bridge.settings["blocked_keys_file"] = path
+
+    @staticmethod
+    def factored(p, q):
+        """A private RSA key of these primes."""
+        d = pow(65537, -1, (p - 1) * (q - 1))
+        numbers = rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p),
+                                        rsa.RSAPublicNumbers(65537, p * q))
+        return numbers.private_key()
+
+    @staticmethod
+    def is_prime(number):
+        return all(number % small for small in (3, 5, 7, 11, 13)) and pow(2, number - 1, number) == 1
+
+    def close_primes(self):
+        p = rsa.generate_private_key(65537, 2048).private_numbers().p
+        q = p + 2
+        while not self.is_prime(q):
+            q += 2
+        return self.factored(p, q)
+
+    def flawed_primes(self):
+        """As devices with the ROCA flaw made them."""
+        product = 1
+        for number in range(2, 702):
+            if all(number % small for small in range(2, number)):
+                product *= number
+        found = []
+        while len(found) < 2:
+            number = (secrets.randbits(52) | 1 << 52) * product + pow(65537, secrets.randbits(200), product)
+            if number >> 1022 == 3 and self.is_prime(number):  # the product has all 2048 bits
+                found.append(number)
+        return self.factored(*found)
+
+    def test_certificate_keys(self):
+        client = self.client(self.bridge)
+        other = self.client(self.bridge)
+        other.register()
+        name = "weak.localhost"
+        url, order = client.new_order(name)
+        client.authorize(order, self.responder)
+        for what, key, word in (("listed", self.listed, "compromised"), ("close", self.close_primes(), "close"),
+                                ("flawed", self.flawed_primes(), "ROCA"),
+                                ("own account", client.key.private, "account"),
+                                ("another account", other.key.private, "account of this server")):
+            with self.subTest(what=what):
+                response = client.post(order["finalize"], {"csr": b64(csr_der([name], key))})
+                self.refused(response, 400, "badCSR", word)
+                self.assertEqual(client.fetch(url).json["status"], "ready")
+        self.assertEqual(client.finalize(url, order, csr_der([name], certificate_key())).status, 200)
+
+    def test_account_keys(self):
+        weak = AccountKey("RS256")
+        weak.private = self.close_primes()
+        for key, word in ((self.newcomer, "compromised"), (weak, "close")):
+            with self.subTest(word=word):
+                client = self.client(self.bridge, key=key)
+                response = client.post(client.directory["newAccount"], {"termsOfServiceAgreed": True}, jwk=key.jwk())
+                self.refused(response, 400, "badPublicKey", word)
 
 
 class RequestedDates(ServerCase):

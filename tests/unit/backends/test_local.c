@@ -115,13 +115,61 @@ static void test_requested_dates(void **state)
     assert_int_equal(info.not_after_ms, fixture->now_ms + ACME_DAY_MS);
 }
 
-static void test_never_longer_than_the_profile(void **state)
+static void test_only_the_end_is_asked_for(void **state)
 {
     struct fixture *fixture = *state;
-    fixture->request.not_after_ms = fixture->now_ms + 3650 * ACME_DAY_MS;
+    fixture->request.not_after_ms = fixture->now_ms + ACME_DAY_MS;
     struct acme_step step = step_at(fixture, fixture->now_ms);
     struct acme_cert_info info = leaf_of(fixture, &step);
+    assert_int_equal(info.not_before_ms, fixture->now_ms - 5 * ACME_MINUTE_MS);
+    assert_int_equal(info.not_after_ms, fixture->now_ms + ACME_DAY_MS);
+
+    /* The whole validity from now on: the back-dating gives way, not the end. */
+    fixture->request.not_after_ms = fixture->now_ms + 30 * ACME_DAY_MS - ACME_MINUTE_MS;
+    step = step_at(fixture, fixture->now_ms);
+    info = leaf_of(fixture, &step);
+    assert_int_equal(info.not_before_ms, fixture->now_ms - ACME_MINUTE_MS);
+    assert_int_equal(info.not_after_ms, fixture->request.not_after_ms);
+}
+
+static void test_only_the_begin_is_asked_for(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->request.not_before_ms = fixture->now_ms - 40 * ACME_MINUTE_MS;
+    struct acme_step step = step_at(fixture, fixture->now_ms);
+    struct acme_cert_info info = leaf_of(fixture, &step);
+    assert_int_equal(info.not_before_ms, fixture->request.not_before_ms);
     assert_int_equal(info.not_after_ms - info.not_before_ms, 30 * ACME_DAY_MS);
+}
+
+/* What cannot be kept is refused, never cut. */
+static void test_dates_out_of_bounds(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct {
+        int64_t not_before_ms; /* from now; 0: not asked for */
+        int64_t not_after_ms;
+        int64_t validity_ms;
+        const char *part;
+    } cases[] = {
+        {0, 30 * ACME_DAY_MS + ACME_SECOND_MS, 30 * ACME_DAY_MS, "further apart"},
+        {-ACME_HOUR_MS, 30 * ACME_DAY_MS, 30 * ACME_DAY_MS, "further apart"},
+        {ACME_DAY_MS, 31 * ACME_DAY_MS + ACME_SECOND_MS, 30 * ACME_DAY_MS, "further apart"},
+        {0, 3651 * ACME_DAY_MS, 4000 * ACME_DAY_MS, "end of the CA's"},
+        {-2 * ACME_DAY_MS, ACME_DAY_MS, 30 * ACME_DAY_MS, "before the CA's"},
+        {2 * ACME_DAY_MS, ACME_DAY_MS, 30 * ACME_DAY_MS, "no time"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fixture->request.not_before_ms =
+            cases[i].not_before_ms != 0 ? fixture->now_ms + cases[i].not_before_ms : 0;
+        fixture->request.not_after_ms = fixture->now_ms + cases[i].not_after_ms;
+        fixture->request.validity_ms = cases[i].validity_ms;
+        struct acme_step step = step_at(fixture, fixture->now_ms);
+        assert_int_equal(step.kind, ACME_STEP_FAILED);
+        assert_int_equal(step.problem.type, ACME_PROBLEM_MALFORMED);
+        if (strstr(step.problem.detail, cases[i].part) == NULL)
+            fail_msg("%zu: %s", i, step.problem.detail);
+    }
 }
 
 static void test_default_validity(void **state)
@@ -170,7 +218,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_issues_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_requested_dates, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_never_longer_than_the_profile, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_only_the_end_is_asked_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_only_the_begin_is_asked_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_dates_out_of_bounds, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_default_validity, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_senseless_dates, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_deadline, set_up, tear_down),

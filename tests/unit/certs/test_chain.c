@@ -263,6 +263,36 @@ static void wrong_content(void **state)
         judge_leaf(&cases[i].what, TEST_NOW_MS, cases[i].hint);
 }
 
+/* An address is compared by its octets, and never with a name that looks like it. */
+static void addresses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *san;
+        const char *hint; /* NULL: has to pass */
+    } cases[] = {
+        {"IP:192.0.2.1,IP:2001:db8::1", NULL},
+        {"IP:2001:DB8:0::1,IP:192.0.2.1", NULL},
+        {"IP:192.0.2.1", "lacks the name 2001:db8::1"},
+        {"IP:192.0.2.1,IP:2001:db8::2", "2001:db8::2"},
+        {"IP:192.0.2.1,IP:2001:db8::1,IP:192.0.2.2", "192.0.2.2"},
+        {"IP:192.0.2.1,IP:2001:db8::1,DNS:a.example", "a.example"},
+        {"DNS:192.0.2.1,IP:2001:db8::1", "192.0.2.1"},
+        {"IP:::ffff:192.0.2.1,IP:2001:db8::1", "it is written 192.0.2.1"},
+    };
+    const struct acme_identifier wanted[] = {ip_name("192.0.2.1"), ip_name("2001:db8::1")};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        X509 *one =
+            make_leaf(&(struct make_cert){.name = "addresses", .san = cases[i].san}, inner, inner_key);
+        const struct acme_cert_list chain = {.certs = {one, inner, inter}, .count = 3};
+        const char *why = "";
+        struct acme_err err = acme_chain_check(arena, &chain, &csr, wanted, 2, TEST_NOW_MS, &why);
+        assert_int_equal(err.code, cases[i].hint == NULL ? ACME_OK : ACME_E_DENIED);
+        if (cases[i].hint != NULL && strstr(why, cases[i].hint) == NULL)
+            fail_msg("the reason \"%s\" does not mention \"%s\"", why, cases[i].hint);
+    }
+}
+
 static void validity(void **state)
 {
     (void)state;
@@ -367,6 +397,7 @@ int main(void)
         cmocka_unit_test(a_loop_is_refused),
         cmocka_unit_test(good_chains),
         cmocka_unit_test(wrong_content),
+        cmocka_unit_test(addresses),
         cmocka_unit_test(validity),
         cmocka_unit_test(signatures),
         cmocka_unit_test(pem_is_strict),

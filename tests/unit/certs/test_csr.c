@@ -280,6 +280,7 @@ static void refuses_odd_names(void **state)
         {{.san = "DNS:a.example,URI:https://a.example/"}, ACME_E_UNSUPPORTED, "kind"},
         {{.san = "DNS:a_b.example"}, ACME_E_FORMAT, "a_b.example"},
         {{.san = "DNS:192.0.2.1"}, ACME_E_FORMAT, "192.0.2.1"},
+        {{.san = "IP:::ffff:192.0.2.1"}, ACME_E_FORMAT, "it is written 192.0.2.1"},
         {{.common_names = {"a.example", "b.example"}}, ACME_E_FORMAT, "common name"},
         {{.san = "DNS:a.example", .extensions = {{NID_subject_alt_name, "DNS:b.example"}}},
          ACME_E_FORMAT,

@@ -60,6 +60,7 @@ static const struct order order_ab = {
     .identifiers = {{ACME_IDENTIFIER_DNS, "a.example"}, {ACME_IDENTIFIER_DNS, "b.example"}}, .count = 2};
 static const struct order order_ip = {
     .identifiers = {{ACME_IDENTIFIER_DNS, "a.example"}, {ACME_IDENTIFIER_IP, "2001:db8::1"}}, .count = 2};
+static const struct order order_v4 = {.identifiers = {{ACME_IDENTIFIER_IP, "192.0.2.1"}}, .count = 1};
 static const struct order order_wild = {.identifiers = {{ACME_IDENTIFIER_DNS, "*.a.example"}}, .count = 1};
 
 static void names(void **state)
@@ -77,6 +78,16 @@ static void names(void **state)
         {{.common_names = {"b.example"}, .san = "DNS:a.example"}, &order_ab, NULL},
         {{.san = "IP:2001:db8::1,DNS:a.example"}, &order_ip, NULL},
         {{.common_names = {"2001:DB8:0::1"}, .san = "IP:2001:db8::1,DNS:a.example"}, &order_ip, NULL},
+        {{.san = "IP:192.0.2.1"}, &order_v4, NULL},
+        {{.common_names = {"192.0.2.1"}, .san = "IP:192.0.2.1"}, &order_v4, NULL},
+        {{.san = "IP:192.0.2.2"}, &order_v4, "192.0.2.2"},
+        {{.san = "IP:192.0.2.1,IP:192.0.2.2"}, &order_v4, "192.0.2.2"},
+        {{.san = "IP:192.0.2.1,DNS:a.example"}, &order_v4, "a.example"},
+        {{.san = "IP:2001:db8::c000:201"}, &order_v4, "2001:db8::c000:201"},
+        {{.common_names = {"192.0.2.2"}, .san = "IP:192.0.2.1"}, &order_v4, "192.0.2.2"},
+        {{.san = "DNS:1.2.0.192.in-addr.arpa"}, &order_v4, "in-addr.arpa"},
+        {{.san = NULL}, &order_v4, "lacks the name 192.0.2.1"},
+        {{.san = "DNS:a.example"}, &order_ip, "lacks the name 2001:db8::1"},
         {{.san = "DNS:*.a.example"}, &order_wild, NULL},
         {{.san = "DNS:a.example,DNS:b.example"}, &order_a, "b.example"},
         {{.san = "DNS:a.example"}, &order_ab, "lacks the name b.example"},

@@ -1,6 +1,7 @@
 /* From a ready order to the certificate: CSRs, repetition, shared issuances, holding, failures. */
 #include "client.h"
 
+#include "base/b64url.h"
 #include "base/id.h"
 #include "base/problem.h"
 
@@ -97,6 +98,9 @@ static void test_bad_csrs(void **state)
 {
     struct fixture *f = *state;
     struct client client = join(f);
+    struct client other = join(f);
+    struct client left = join(f);
+    assert_int_equal(post(f, &left, left.kid, "{\"status\":\"deactivated\"}").status, 200);
     const char *order_url = ready_order(f, &client, "a.test");
     const struct {
         const char *payload;
@@ -114,6 +118,8 @@ static void test_bad_csrs(void **state)
         {csr_payload(f, new_key(f), "a.test b.test"), "badCSR", "b.test"},
         {csr_payload(f, jose_rsa_make(f->arena, "RS256", 1024).key, "a.test"), "badCSR", "1024"},
         {csr_payload(f, client.key.key, "a.test"), "badCSR", "account"},
+        {csr_payload(f, other.key.key, "a.test"), "badCSR", "an account of this server"},
+        {csr_payload(f, left.key.key, "a.test"), "badCSR", "an account of this server"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct reply reply = finalize(f, &client, order_url, cases[i].payload);
@@ -184,6 +190,66 @@ static void test_repetition(void **state)
     reply = finalize(f, &client, order_url, other);
     assert_problem(&reply, 403, "orderNotReady", "valid");
     assert_int_equal(f->job_count, 1);
+}
+
+/* The order of a failed issuance answers its finalize too, with what went wrong. */
+static void test_repetition_after_failure(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    const char *order_url = ready_order(f, &client, "a.test");
+    const char *payload = csr_payload(f, new_key(f), "a.test");
+    assert_int_equal(finalize(f, &client, order_url, payload).status, 200);
+    const struct acme_problem problem = {.type = ACME_PROBLEM_SERVER_INTERNAL,
+                                         .detail = "The CA is on fire."};
+    assert_int_equal(acme_store_issuance_failed(f->store, f->jobs[0].subject_id, f->jobs[0].id,
+                                                f->config.job_owner, NULL,
+                                                acme_problem_json(f->arena, &problem))
+                         .code,
+                     ACME_OK);
+    struct reply reply = finalize(f, &client, order_url, payload);
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(text_of(&reply, "status"), "invalid");
+    assert_string_equal(acme_json_str(acme_json_get(reply.json, "error"), "detail"), "The CA is on fire.");
+    assert_string_equal(reply.location, order_url);
+    reply = finalize(f, &client, order_url, csr_payload(f, new_key(f), "a.test"));
+    assert_problem(&reply, 403, "orderNotReady", "invalid");
+    assert_int_equal(f->job_count, 1);
+}
+
+static void test_compromised_keys(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    EVP_PKEY *key = new_key(f);
+    struct client newcomer = {.key = jose_key_make(f->arena, "ES256")};
+    const EVP_PKEY *const listed[] = {key, newcomer.key.key, client.key.key};
+    const char *path = acme_arena_printf(f->arena, "%s/blocked", f->folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    for (size_t i = 0; i < 3; i++) {
+        uint8_t digest[ACME_SHA256_SIZE];
+        assert_int_equal(acme_spki_sha256(listed[i], digest).code, ACME_OK);
+        assert_true(fprintf(file, "%s\n", acme_hex_encode(f->arena, digest, sizeof digest, false)) > 0);
+    }
+    assert_int_equal(fclose(file), 0);
+    struct acme_blocked_keys *keys = NULL;
+    size_t line = 0;
+    assert_int_equal(acme_blocked_keys_load(path, &keys, &line).code, ACME_OK);
+    assert_int_equal(remove(path), 0);
+    f->config.blocked_keys = keys;
+
+    const char *order_url = ready_order(f, &client, "a.test"); /* who has an account keeps it */
+    struct reply reply = finalize(f, &client, order_url, csr_payload(f, key, "a.test"));
+    assert_problem(&reply, 400, "badCSR", "compromised");
+    assert_int_equal(finalize(f, &client, order_url, csr_payload(f, new_key(f), "a.test")).status, 200);
+    reply = post(f, &newcomer, BASE "/new-account", "{\"termsOfServiceAgreed\":true}");
+    assert_problem(&reply, 400, "badPublicKey", "compromised");
+    reply = post(f, &newcomer, BASE "/new-account", "{\"onlyReturnExisting\":true}");
+    assert_problem(&reply, 400, "accountDoesNotExist", "no account");
+    f->config.blocked_keys = NULL;
+    acme_blocked_keys_destroy(keys);
+    (void)join(f);
 }
 
 static void test_new_orders_share_an_issuance(void **state)
@@ -294,11 +360,9 @@ static void test_failed_issuance(void **state)
     struct reply order = post(f, &client, order_url, "");
     assert_string_equal(text_of(&order, "status"), "invalid");
     assert_string_equal(acme_json_str(acme_json_get(order.json, "error"), "detail"), "not our domain");
-    struct reply reply = finalize(f, &client, order_url, payload);
-    assert_problem(&reply, 403, "orderNotReady", "invalid");
     /* The next order tries anew. */
     struct reply next = order_names(f, &client, "a.test");
-    reply = finalize(f, &client, next.location, payload);
+    struct reply reply = finalize(f, &client, next.location, payload);
     assert_string_equal(text_of(&reply, "status"), "processing");
     assert_int_equal(f->job_count, 2);
 }
@@ -312,6 +376,8 @@ int main(void)
         T(test_not_ready),
         T(test_authorization_ended),
         T(test_repetition),
+        T(test_repetition_after_failure),
+        T(test_compromised_keys),
         T(test_new_orders_share_an_issuance),
         T(test_other_profile_other_issuer),
         T(test_withdrawn_profile),

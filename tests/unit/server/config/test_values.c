@@ -37,6 +37,8 @@ static void test_defaults(void **state)
     assert_null(server->tls_certificate_file);
     assert_null(server->tls_key_file);
     assert_int_equal(server->tls_name_count, 0);
+    assert_null(server->http_listen);
+    assert_null(server->http_url);
     assert_null(server->terms_of_service);
     assert_null(server->website);
     assert_int_equal(server->io_threads, 0);
@@ -62,6 +64,9 @@ static void test_defaults(void **state)
     assert_int_equal(config->retry_after_processing_s, 60);
     assert_int_equal(config->max_identifiers, 100);
     assert_int_equal(config->max_contacts, 10);
+    assert_false(config->external_account_required);
+    assert_int_equal(config->external_key_count, 0);
+    assert_false(server->terms_must_agree);
     assert_int_equal(config->max_pending_authzs, 100);
 
     assert_int_equal(config->issuer_count, 1);
@@ -95,6 +100,8 @@ static void test_values(void **state)
         "server:\n"
         "  url: https://[2001:db8::1]\n"
         "  listen: 127.0.0.1:443\n"
+        "  http_listen: '[::]:80'\n"
+        "  http_url: http://${CONFIG_TEST_HOST}:8080/ca\n"
         "  tls: { names: [Acme.Example, '*.x.example', 192.0.2.1, '2001:DB8::2', localhost] }\n"
         "  terms_of_service: https://${CONFIG_TEST_HOST}/terms?v=1#two\n"
         "  request_deadline_seconds: 7\n"
@@ -121,6 +128,8 @@ static void test_values(void **state)
     assert_string_equal(config->data_dir, "conf/data");
     assert_string_equal(config->store_path, "conf/data/other.db");
     assert_string_equal(config->server.url, "https://[2001:db8::1]");
+    assert_string_equal(config->server.http_listen, "[::]:80");
+    assert_string_equal(config->server.http_url, "http://pki.example:8080/ca");
     assert_string_equal(config->server.terms_of_service, "https://pki.example/terms?v=1#two");
     assert_int_equal(config->server.request_deadline_ms, 7000);
     static const char *const names[] = {"acme.example", "*.x.example", "192.0.2.1", "2001:db8::2",
@@ -170,6 +179,41 @@ static void test_values(void **state)
     assert_true(config->profiles[1].keys.ed25519);
     assert_true(config->profiles[1].keys.p256);
     acme_config_destroy(config);
+}
+
+static void test_external_accounts(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/acme-config-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    char file[64];
+    char key[64];
+    snprintf(file, sizeof file, "%s/f.yaml", folder);
+    snprintf(key, sizeof key, "%s/key", folder);
+    static const char text[] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    FILE *stream = fopen(key, "w");
+    assert_non_null(stream);
+    fprintf(stream, "%s\n", text);
+    fclose(stream);
+    chmod(key, 0600);
+    setenv("CONFIG_TEST_MAC", text, 1);
+    struct acme_config *config = parse(file,
+                                       MINIMAL "accounts:\n  external_account_required: true\n"
+                                               "  external_accounts:\n"
+                                               "  - { kid: team-a, hmac_key_file: key, single_use: true }\n"
+                                               "  - { kid: 'b:2/3+4=', hmac_key: '${CONFIG_TEST_MAC}' }\n",
+                                       NULL);
+    assert_true(config->external_account_required);
+    assert_int_equal(config->external_key_count, 2);
+    assert_string_equal(config->external_keys[0].kid, "team-a");
+    assert_string_equal(config->external_keys[0].key, text);
+    assert_true(config->external_keys[0].single_use);
+    assert_string_equal(config->external_keys[1].kid, "b:2/3+4=");
+    assert_string_equal(config->external_keys[1].key, text);
+    assert_false(config->external_keys[1].single_use);
+    acme_config_destroy(config);
+    unlink(key);
+    rmdir(folder);
 }
 
 static void test_upstream_urls(void **state)
@@ -234,6 +278,8 @@ static void test_embedded_defaults(void **state)
     assert_string_equal(config->file, "embedded defaults");
     assert_string_equal(config->server.url, "https://localhost:14000");
     assert_string_equal(config->server.listen, "127.0.0.1:14000");
+    assert_string_equal(config->server.http_listen, "127.0.0.1:14080");
+    assert_string_equal(config->server.http_url, "http://localhost:14080");
     assert_string_equal(config->store_path, "/tmp/d/acmebridge.db");
     assert_int_equal(config->issuer_count, 1);
     assert_string_equal(config->issuers[0].name, "local");
@@ -308,13 +354,10 @@ static void test_reference_names_every_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_upstream_urls),
-        cmocka_unit_test(test_data_dir),
-        cmocka_unit_test(test_embedded_defaults),
-        cmocka_unit_test(test_example_file),
-        cmocka_unit_test(test_reference_names_every_key),
+        cmocka_unit_test(test_defaults),          cmocka_unit_test(test_values),
+        cmocka_unit_test(test_external_accounts), cmocka_unit_test(test_upstream_urls),
+        cmocka_unit_test(test_data_dir),          cmocka_unit_test(test_embedded_defaults),
+        cmocka_unit_test(test_example_file),      cmocka_unit_test(test_reference_names_every_key),
     };
     return cmocka_run_group_tests_name("config values", tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* The HTTP front over real TLS sockets on loopback: a small handler behind it, a raw client before it. */
+/* The HTTP front over real sockets on loopback, with TLS and without: a small handler behind it, a raw client
+ * before it. */
 #include "cmocka_all.h"
 #include "server/http.h"
 #include "server/pool.h"
@@ -21,6 +22,7 @@ enum { DEADLINE_MS = 600, IDLE_MS = 1000, MAX_BODY = 8192, REPLY_SIZE = 64 * 102
 
 static SSL_CTX *server_tls;
 static SSL_CTX *client_tls;
+static bool plain; /* no TLS on either side */
 static struct acme_http_server *server;
 static struct acme_pool *pool;
 static sem_t late_entered; /* a worker holds a request for /late ... */
@@ -97,7 +99,7 @@ static int start_with(const struct acme_http_options *options)
     const struct acme_http_callbacks callbacks = {.on_request = on_request, .on_problem = on_problem};
     atomic_store(&late_done, 0);
     if (acme_failed(acme_pool_create("worker", 2, 100, &pool)) ||
-        acme_failed(acme_http_start(options, &callbacks, server_tls, &server)))
+        acme_failed(acme_http_start(options, &callbacks, plain ? NULL : server_tls, &server)))
         return -1;
     return 0;
 }
@@ -121,11 +123,18 @@ static int start(void **state)
     return start_with(&options);
 }
 
+static int start_plain(void **state)
+{
+    plain = true;
+    return start(state);
+}
+
 static int stop(void **state)
 {
     (void)state;
     acme_pool_destroy(pool);
     acme_http_stop(server);
+    plain = false;
     return 0;
 }
 
@@ -133,7 +142,7 @@ static int stop(void **state)
 
 struct client {
     int fd;
-    SSL *ssl;
+    SSL *ssl; /* NULL: plain */
     char in[REPLY_SIZE];
     size_t in_len;
 };
@@ -173,6 +182,8 @@ static struct client *open_client(void)
     struct client *client = calloc(1, sizeof *client);
     client->fd = dial();
     assert_true(client->fd >= 0);
+    if (plain)
+        return client;
     client->ssl = SSL_new(client_tls);
     SSL_set_fd(client->ssl, client->fd);
     if (SSL_connect(client->ssl) != 1) {
@@ -193,13 +204,19 @@ static void close_client(struct client *client)
 
 static void send_text(struct client *client, const char *text)
 {
-    assert_int_equal(SSL_write(client->ssl, text, (int)strlen(text)), (int)strlen(text));
+    size_t len = strlen(text);
+    if (client->ssl != NULL)
+        assert_int_equal(SSL_write(client->ssl, text, (int)len), (int)len);
+    else
+        assert_int_equal(send(client->fd, text, len, MSG_NOSIGNAL), (ssize_t)len);
 }
 
 static bool fill(struct client *client)
 {
-    int count =
-        SSL_read(client->ssl, client->in + client->in_len, (int)(sizeof client->in - client->in_len - 1));
+    char *place = client->in + client->in_len;
+    int room = (int)(sizeof client->in - client->in_len - 1);
+    int count = client->ssl != NULL ? SSL_read(client->ssl, place, room)
+                                    : (int)recv(client->fd, place, (size_t)room, 0);
     if (count <= 0)
         return false;
     client->in_len += (size_t)count;
@@ -483,8 +500,10 @@ static void test_vanishing_client(void **state)
 static void test_client_that_does_not_read(void **state)
 {
     (void)state;
-    int64_t started = now_ms();
     struct client *client = open_client();
+    send_text(client, "GET /inline HTTP/1.1\r\nHost: x\r\n\r\n");
+    (void)receive(client, false); /* accepted, so that "empty" means that it has gone */
+    int64_t started = now_ms();
     send_text(client, "GET /big HTTP/1.1\r\nHost: x\r\n\r\nGET /big HTTP/1.1\r\nHost: x\r\n\r\n");
     wait_until_empty();
     assert_in_range(now_ms() - started, DEADLINE_MS - 50, DEADLINE_MS + 3000);
@@ -650,6 +669,10 @@ int main(void)
     sem_init(&late_entered, 0, 0);
     sem_init(&late_release, 0, 0);
 #define SERVED(test) cmocka_unit_test_setup_teardown(test, start, stop)
+#define PLAIN(test)                                                                                          \
+    {                                                                                                        \
+        .name = #test " (plain)", .test_func = test, .setup_func = start_plain, .teardown_func = stop        \
+    }
     const struct CMUnitTest tests[] = {
         SERVED(test_keep_alive),
         SERVED(test_pipelining),
@@ -666,6 +689,19 @@ int main(void)
         SERVED(test_alpn_and_versions),
         SERVED(test_many_clients),
         SERVED(test_stop_with_connections),
+        PLAIN(test_keep_alive),
+        PLAIN(test_pipelining),
+        PLAIN(test_long_pipeline),
+        PLAIN(test_head_and_versions),
+        PLAIN(test_expect_continue),
+        PLAIN(test_refusals),
+        PLAIN(test_slow_head),
+        PLAIN(test_slow_body_on_second_request),
+        PLAIN(test_vanishing_client),
+        PLAIN(test_client_that_does_not_read),
+        PLAIN(test_drain),
+        PLAIN(test_many_clients),
+        PLAIN(test_stop_with_connections),
         cmocka_unit_test(test_caps),
         cmocka_unit_test(test_bad_address),
     };
