@@ -74,8 +74,6 @@ def collect(clauses, mistakes):
             if not names:
                 mistakes.append(f"{relative}: {test} shows nothing")
             for name in names or []:
-                if name.startswith("checklist-"):
-                    continue
                 if name not in clauses:
                     mistakes.append(f"{relative}: {test} shows the unknown clause {name}")
                 else:

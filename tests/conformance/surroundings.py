@@ -16,7 +16,7 @@ FOLDER = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(FOLDER, ".."))
 
 from harness.alpn import AlpnResponder  # noqa: E402 (found through the line above)
-from harness.bridge import Bridge  # noqa: E402
+from harness.bridge import Bridge, free_port  # noqa: E402
 from harness.dns_server import DnsServer  # noqa: E402
 from web import WebServer  # noqa: E402
 
@@ -86,6 +86,8 @@ def start_own(services, change=None):
     bridge = Bridge(services.web.port)
     atexit.register(bridge.clean)
     own_settings(services, bridge.settings)
+    published = free_port()
+    bridge.settings["server"].update(http_listen=f"127.0.0.1:{published}", http_url=f"http://localhost:{published}")
     if change is not None:
         change(bridge.settings)
     bridge.start()

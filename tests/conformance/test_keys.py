@@ -37,11 +37,14 @@ class KeyChange(ConformanceCase):
         order_url, order = client.ready(name)
         pending_url, pending = client.place(self.name())
         before = client.fetch(client.account).json
+        before.pop("key", None)  # some servers show it
         response = self.change(client, new)
         self.assertEqual(response.status, 200, response.describe())
         self.refused(client.post(client.account), (400, 401, 403), "malformed", "unauthorized")
         client.key = new
-        self.assertEqual(client.fetch(client.account).json, before)
+        after = client.fetch(client.account).json
+        after.pop("key", None)
+        self.assertEqual(after, before)
         self.assertEqual(client.ask_account({"onlyReturnExisting": True}).location, client.account)
         self.assertEqual([client.fetch(url).json["status"] for url in (order_url, pending_url)], ["ready", "pending"])
         client.finish(order_url, order, [name])

@@ -67,7 +67,9 @@ int fixture_open(void **state)
         .job_owner = OWNER,
         .job_lease_ms = ACME_MINUTE_MS,
     };
-    snprintf(f->folder, sizeof f->folder, "/tmp/acme-unit-XXXXXX");
+    const char *parent = getenv("TMPDIR");
+    snprintf(f->folder, sizeof f->folder, "%s/acme-unit-XXXXXX",
+             parent != NULL && strlen(parent) < 40 ? parent : "/tmp");
     assert_non_null(mkdtemp(f->folder));
     const struct acme_store_options options = {
         .path = acme_arena_printf(f->arena, "%s/db", f->folder),

@@ -16,7 +16,7 @@ enum { MAX_JOBS = 16 };
 
 struct fixture {
     struct acme_arena *arena;
-    char folder[32];
+    char folder[64];
     int64_t now_ms;
     struct acme_clock clock;
     struct acme_profile profiles[2]; /* "default" and "other" */
