@@ -9,6 +9,7 @@
 #include "server/identity.h"
 #include "server/notify.h"
 #include "server/outbound.h"
+#include "server/sweeper.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -57,6 +58,7 @@ struct app {
     struct acme_pool *workers;
     struct acme_holds *holds;
     struct acme_http_server *http;
+    struct acme_sweeper *sweeper;
     struct acme_publisher *publisher; /* NULL: nothing is published */
     struct acme_http_server *plain_http;
     struct acme_service_config service_config;
@@ -418,7 +420,9 @@ static bool start(struct app *app)
         failed_to("lists of revoked certificates", start_publisher(app)))
         return false;
     return load_blocked_keys(app) && load_nonces(app) && start_service(app) && start_jobs(app) &&
-           start_plain_http(app) && start_http(app);
+           start_plain_http(app) && start_http(app) &&
+           !failed_to("sweeper",
+                      acme_sweeper_start(app->store, &acme_clock_system, config->keep_ms, &app->sweeper));
 }
 
 /* ---- stop ---- */
@@ -444,6 +448,7 @@ static void save_nonces(struct app *app)
  */
 static void stop(struct app *app)
 {
+    acme_sweeper_stop(app->sweeper);
     if (app->runner != NULL)
         acme_runner_quiesce(app->runner);
     if (app->http != NULL)

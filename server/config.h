@@ -72,6 +72,7 @@ struct acme_config {
     size_t max_identifiers;
     size_t max_contacts;
     size_t max_pending_authzs;
+    int64_t keep_ms;                         /* how long what has ended stays in the store */
     struct acme_external_key *external_keys; /* their secrets are outside of the arena */
     size_t external_key_count;
     bool external_account_required;

@@ -1,10 +1,12 @@
 #!/usr/bin/python3
-"""Orders beyond the usual way: authorizations in advance, requested dates, keys, chains."""
+"""Orders beyond the usual way: authorizations in advance, requested dates, keys, chains, and their end."""
 
+import contextlib
 import datetime
 import hashlib
 import os
 import secrets
+import sqlite3
 import sys
 import unittest
 
@@ -193,6 +195,50 @@ class RequestedDates(ServerCase):
                 if end is not None:
                     payload["notAfter"] = self.seconds_ahead(end).isoformat() + "Z"
                 self.refused(client.post(client.directory["newOrder"], payload), 400, "malformed", word)
+
+
+class Sweep(Case):
+    """What has ended long ago goes by itself, and nothing else."""
+
+    # Of 2020: ids begin with their time.
+    OLD = "016f5e66-e800-7000-8000-00000000000"
+    THEN_MS = 1577836800000
+
+    def test_old_rows_go(self):
+        responder = self.make_responder()
+        bridge = self.make_bridge(responder.port)
+        bridge.settings["orders"] = {"keep_days": 365}
+        bridge.start()
+        client = self.client(bridge)
+        chain, _ = client.obtain(responder, "new.localhost")
+        url, order = client.new_order("open.localhost")
+        client.close()
+        bridge.stop()
+        account = client.account.rpartition("/")[2]
+        with contextlib.closing(sqlite3.connect(os.path.join(bridge.data, "acmebridge.db"))) as db, db:
+            db.execute("PRAGMA foreign_keys = ON")
+            db.execute("INSERT INTO orders (id, account_id, profile, status, identifiers, not_before_ms, not_after_ms,"
+                       " expires_ms, created_ms, finalized_ms) VALUES (?, ?, 'default', 'pending', '[]', 0, 0, ?, ?, 0)",
+                       (self.OLD + "1", account, self.THEN_MS, self.THEN_MS))
+            db.execute("INSERT INTO authorizations (id, account_id, identifier_type, identifier_value, wildcard, status,"
+                       " expires_ms) VALUES (?, ?, 'dns', 'old.localhost', 0, 'pending', ?)",
+                       (self.OLD + "2", account, self.THEN_MS))
+            db.execute("INSERT INTO order_authorizations (order_id, position, authz_id) VALUES (?, 0, ?)",
+                       (self.OLD + "1", self.OLD + "2"))
+            before = self.counts(db)
+        bridge.restart()
+        bridge.wait_for_log("removed what ended long ago", "orders=1", "authorizations=1", "certificates=0")
+        self.assertEqual(client.fetch(url).json, order)
+        self.assertTrue(chain)
+        client.close()
+        bridge.stop()
+        with contextlib.closing(sqlite3.connect(os.path.join(bridge.data, "acmebridge.db"))) as db:
+            self.assertEqual(self.counts(db), [before[0] - 1, before[1] - 1, before[2] - 1, before[3]])
+
+    @staticmethod
+    def counts(db):
+        return [db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
+                for table in ("orders", "authorizations", "order_authorizations", "certificates")]
 
 
 class AlternateChains(Case):

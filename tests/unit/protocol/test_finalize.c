@@ -224,19 +224,59 @@ static void test_not_ready(void **state)
     assert_int_equal(f->job_count, 0);
 }
 
-/* A reused authorization that ends before the order does. */
+static void assert_expires(const struct reply *order, int64_t expires_ms)
+{
+    char text[ACME_RFC3339_SIZE];
+    acme_rfc3339_format(expires_ms, text);
+    assert_string_equal(text_of(order, "expires"), text);
+}
+
+/* A reused authorization that would end before the order does ends the order. */
 static void test_authorization_ended(void **state)
 {
     struct fixture *f = *state;
     struct client client = join(f);
     ready_order(f, &client, "a.test");
-    f->now_ms += f->config.authz_lifetime_ms - 2 * ACME_HOUR_MS;
+    int64_t end_ms = f->now_ms + f->config.authz_lifetime_ms;
+    f->now_ms = end_ms - 2 * ACME_HOUR_MS;
     struct reply order = order_names(f, &client, "a.test");
     assert_string_equal(text_of(&order, "status"), "ready");
-    f->now_ms += 2 * ACME_HOUR_MS;
-    struct reply reply = finalize(f, &client, order.location, csr_payload(f, new_key(f), "a.test"));
-    assert_problem(&reply, 403, "orderNotReady", "a.test");
+    assert_expires(&order, end_ms);
+    struct reply two = order_names(f, &client, "a.test b.test"); /* also while it waits for another name */
+    assert_string_equal(text_of(&two, "status"), "pending");
+    assert_expires(&two, end_ms);
+    f->now_ms = end_ms;
+    const char *urls[] = {order.location, two.location};
+    for (size_t i = 0; i < 2; i++) {
+        struct reply now = post(f, &client, urls[i], "");
+        assert_string_equal(text_of(&now, "status"), "invalid");
+        assert_non_null(strstr(acme_json_str(acme_json_get(now.json, "error"), "detail"), "authorization"));
+        struct reply reply = finalize(f, &client, urls[i], csr_payload(f, new_key(f), "a.test"));
+        assert_problem(&reply, 403, "orderNotReady", "invalid");
+    }
     assert_int_equal(f->job_count, 0);
+}
+
+/* The same when the authorization is proved for this very order, with a life shorter than the order's. */
+static void test_authorization_shorter_than_its_order(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    f->config.authz_lifetime_ms = 3 * ACME_HOUR_MS;
+    struct reply order = order_names(f, &client, "a.test b.test");
+    assert_expires(&order, f->now_ms + f->config.order_lifetime_ms);
+    int64_t end_ms = f->now_ms + 3 * ACME_HOUR_MS;
+    complete(f, &client, item_of(&order, "authorizations", 0), NULL);
+    order = post(f, &client, order.location, "");
+    assert_string_equal(text_of(&order, "status"), "pending");
+    assert_expires(&order, end_ms);
+    f->now_ms += ACME_HOUR_MS;
+    complete(f, &client, item_of(&order, "authorizations", 1), NULL);
+    order = post(f, &client, order.location, "");
+    assert_string_equal(text_of(&order, "status"), "ready");
+    assert_expires(&order, end_ms); /* of the first */
+    f->now_ms = end_ms;
+    assert_status(f, &client, order.location, "invalid");
 }
 
 static void test_repetition(void **state)
@@ -451,6 +491,7 @@ int main(void)
         T(test_bad_csrs),
         T(test_not_ready),
         T(test_authorization_ended),
+        T(test_authorization_shorter_than_its_order),
         T(test_repetition),
         T(test_repetition_after_failure),
         T(test_compromised_keys),
