@@ -51,10 +51,11 @@ struct acme_err acme_csr_reread(struct acme_arena *arena, struct acme_bytes der,
 
 /** acme_csr_check(arena, csr, identifiers, count, policy, account_key, ret_why): is this CSR one for that
  * order? The names (SAN plus CN) equal the identifiers as a set and CN, when there, is among them; the key
- * meets the policy, RSA exponent odd and 3 < e < 2^64; the key is not `account_key` (may be NULL); requested
- * extensions are limited to subjectAltName, keyUsage, extendedKeyUsage (serverAuth/clientAuth),
- * basicConstraints CA:FALSE, subjectKeyIdentifier and OCSP must-staple. Errors: DENIED with *ret_why naming
- * the culprit (name, bit count, extension); STATE (a CSR of acme_csr_reread, which has no key). Thread: any.
+ * meets the policy, RSA exponent odd and 3 < e < 2^64, no weakness that acme_key_weakness knows; the key is
+ * not `account_key` (may be NULL); requested extensions are limited to subjectAltName, keyUsage,
+ * extendedKeyUsage (serverAuth/clientAuth), basicConstraints CA:FALSE, subjectKeyIdentifier and OCSP
+ * must-staple. Errors: DENIED with *ret_why naming the culprit (name, bit count, extension); STATE (a CSR of
+ * acme_csr_reread, which has no key). Thread: any.
  */
 struct acme_err acme_csr_check(struct acme_arena *arena, const struct acme_csr *csr,
                                const struct acme_identifier *identifiers, size_t count,

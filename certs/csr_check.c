@@ -2,6 +2,7 @@
 
 #include "base/problem.h"
 #include "certs/csr_extensions.h"
+#include "certs/key_check.h"
 #include "certs/names.h"
 #include "certs/ossl.h"
 
@@ -75,7 +76,7 @@ static struct acme_err check_rsa(struct acme_arena *arena, const struct acme_csr
     if (!is_written_as_usual(csr))
         return acme_deny(ret_why,
                          "the RSA key is not encoded as usual (NULL parameter, nothing after the numbers)");
-    return acme_ok();
+    return acme_key_weakness(key, ret_why);
 }
 
 static struct acme_err check_ec(struct acme_arena *arena, const struct acme_csr *csr,

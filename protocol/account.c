@@ -93,6 +93,7 @@ struct acme_err acme_account_new(struct acme_exchange *x)
         return acme_exchange_refuse(
             x, ACME_PROBLEM_ACCOUNT_DOES_NOT_EXIST,
             "There is no account with this key here; register (newAccount) at this server");
+    TRY(acme_account_key_check(x, &x->jwk));
     struct acme_account wanted = {.contacts = "[]", .terms = acme_terms_agreed(x)};
     wanted.tos_agreed = wanted.terms != NULL;
     if (x->service->config->terms_of_service != NULL && !wanted.tos_agreed)

@@ -33,6 +33,7 @@ struct acme_exchange {
 
     /* from the path */
     const char *id;                     /* of the object; "" when the path names none */
+    const char *part;                   /* of that object; NULL: the whole */
     const struct acme_profile *profile; /* the path's, else the default one */
     bool profile_in_path;
 
@@ -166,6 +167,17 @@ struct acme_err acme_external_account_check(struct acme_exchange *x,
 /** acme_account_respond(x, status, account): the whole response with an account: Location and body. */
 struct acme_err acme_account_respond(struct acme_exchange *x, int status,
                                      const struct acme_account *account) ACME_MUST_USE;
+
+/* ---- account_key.c ---- */
+
+/** acme_account_key_check(x, jwk): may this become the key of an account? For newAccount and keyChange, not
+ * for keys that only sign. Errors: PROBLEM (badPublicKey: weak, or on the list of compromised keys) and the
+ * usual ones. */
+struct acme_err acme_account_key_check(struct acme_exchange *x, const struct acme_jwk *jwk) ACME_MUST_USE;
+
+/** acme_account_key_is_taken(x, key, ret): is it the key of any account of this server? Errors: the usual
+ * ones. */
+struct acme_err acme_account_key_is_taken(struct acme_exchange *x, EVP_PKEY *key, bool *ret) ACME_MUST_USE;
 
 /* ---- order.c, authorization.c ---- */
 

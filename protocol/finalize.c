@@ -68,6 +68,18 @@ static struct acme_err check_authorizations(struct acme_exchange *x, const struc
     return acme_ok();
 }
 
+/* Whoever holds an account's key must not be able to speak for a server too, and the other way round (RFC
+ * 8555 section 11.1). */
+static struct acme_err refuse_account_key(struct acme_exchange *x, EVP_PKEY *key, const char **ret_why)
+{
+    bool taken = false;
+    TRY(acme_account_key_is_taken(x, key, &taken));
+    if (!taken)
+        return acme_ok();
+    *ret_why = "the certificate key is the key of an account of this server";
+    return acme_err(ACME_E_DENIED);
+}
+
 static struct acme_err check_csr(struct acme_exchange *x, const struct acme_order *order,
                                  struct acme_bytes der, const struct acme_key_policy *keys,
                                  struct acme_csr *ret)
@@ -76,6 +88,10 @@ static struct acme_err check_csr(struct acme_exchange *x, const struct acme_orde
     struct acme_err err = acme_csr_parse(x->arena, der, ret, &why);
     if (!acme_failed(err))
         err = acme_csr_check(x->arena, ret, order->identifiers, order->identifier_count, keys, x->key, &why);
+    if (!acme_failed(err))
+        err = acme_blocked_keys_check(x->service->config->blocked_keys, ret->key, &why);
+    if (!acme_failed(err))
+        err = refuse_account_key(x, ret->key, &why);
     return acme_failed(err) ? bad_csr(x, err, why) : err;
 }
 
@@ -165,7 +181,8 @@ static struct acme_err finalize_ready(struct acme_exchange *x, struct acme_bytes
 }
 
 /* RFC 8555 section 7.4 wants every finalize of an order that is not ready refused; a repetition of the very
- * same one is answered with the order, because clients repeat it after a lost answer or their restart. */
+ * same one is answered with the order, because clients repeat it after a lost answer or their restart:
+ * processing, valid, or invalid with the error that says why nothing was issued. */
 struct acme_err acme_order_finalize(struct acme_exchange *x)
 {
     struct acme_order order;
@@ -176,10 +193,10 @@ struct acme_err acme_order_finalize(struct acme_exchange *x)
         TRY(finalize_ready(x, der, &order));
         return acme_order_respond(x, 200, &order);
     }
-    if (order.status == ACME_ORDER_PROCESSING || order.status == ACME_ORDER_VALID) {
+    if (order.csr_sha256 != NULL) {
         const char *digest = sha256_hex(x->arena, der);
         ENSURE(digest != NULL, ACME_E_NOMEM);
-        if (order.csr_sha256 != NULL && strcmp(digest, order.csr_sha256) == 0)
+        if (strcmp(digest, order.csr_sha256) == 0)
             return acme_order_respond(x, 200, &order);
     }
     return not_ready(x, &order);

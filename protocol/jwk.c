@@ -98,6 +98,26 @@ static char *number_text(struct acme_arena *arena, const BIGNUM *number)
     return acme_b64url_encode(arena, octets, len);
 }
 
+static const char *rsa_text(struct acme_arena *arena, const BIGNUM *n, const BIGNUM *e)
+{
+    const char *n_text = number_text(arena, n);
+    const char *e_text = number_text(arena, e);
+    if (n_text == NULL || e_text == NULL)
+        return NULL;
+    return acme_arena_printf(arena, "{\"e\":\"%s\",\"kty\":\"RSA\",\"n\":\"%s\"}", e_text, n_text);
+}
+
+static const char *ec_text(struct acme_arena *arena, const struct curve *curve, const char *x, const char *y)
+{
+    return acme_arena_printf(arena, "{\"crv\":\"%s\",\"kty\":\"EC\",\"x\":\"%s\",\"y\":\"%s\"}", curve->crv,
+                             x, y);
+}
+
+static const char *okp_text(struct acme_arena *arena, const char *x)
+{
+    return acme_arena_printf(arena, "{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"%s\"}", x);
+}
+
 static struct acme_err parse_rsa(struct acme_arena *arena, const cJSON *jwk, struct acme_jwk *ret,
                                  const char **ret_why)
 {
@@ -120,10 +140,8 @@ static struct acme_err parse_rsa(struct acme_arena *arena, const cJSON *jwk, str
     if (!BN_is_odd(e) || BN_num_bits(e) > RSA_MAX_EXPONENT_BITS || BN_is_one(e) || BN_is_word(e, 3))
         return fail(ret_why, ACME_E_DENIED,
                     "the RSA exponent must be odd, greater than 3 and below 2^64 (65537 is usual)");
-    const char *n_text = number_text(arena, n);
-    const char *e_text = number_text(arena, e);
-    ENSURE(n_text != NULL && e_text != NULL, ACME_E_NOMEM);
-    ret->canonical = acme_arena_printf(arena, "{\"e\":\"%s\",\"kty\":\"RSA\",\"n\":\"%s\"}", e_text, n_text);
+    ret->canonical = rsa_text(arena, n, e);
+    ENSURE(ret->canonical != NULL, ACME_E_NOMEM);
 
     OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
     OSSL_PARAM *params = NULL;
@@ -169,10 +187,7 @@ static struct acme_err parse_ec(struct acme_arena *arena, const cJSON *jwk, stru
     ret->key = key_from_params(arena, "EC", params);
     if (ret->key == NULL)
         return fail(ret_why, ACME_E_FORMAT, "x and y are not a point on the curve");
-    const char *x_text = acme_json_str(jwk, "x");
-    const char *y_text = acme_json_str(jwk, "y");
-    ret->canonical = acme_arena_printf(arena, "{\"crv\":\"%s\",\"kty\":\"EC\",\"x\":\"%s\",\"y\":\"%s\"}",
-                                       curve->crv, x_text, y_text);
+    ret->canonical = ec_text(arena, curve, acme_json_str(jwk, "x"), acme_json_str(jwk, "y"));
     ret->kind = curve->kind;
     return acme_ok();
 }
@@ -193,8 +208,18 @@ static struct acme_err parse_okp(struct acme_arena *arena, const cJSON *jwk, str
     ENSURE(acme_arena_defer(arena, release_key, key), ACME_E_NOMEM);
     ret->key = key;
     ret->kind = ACME_KEY_ED25519;
-    ret->canonical = acme_arena_printf(arena, "{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"%s\"}",
-                                       acme_json_str(jwk, "x"));
+    ret->canonical = okp_text(arena, acme_json_str(jwk, "x"));
+    return acme_ok();
+}
+
+static struct acme_err set_thumbprint(struct acme_arena *arena, struct acme_jwk *jwk)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned digest_len = 0;
+    ENSURE(EVP_Digest(jwk->canonical, strlen(jwk->canonical), digest, &digest_len, EVP_sha256(), NULL) == 1,
+           ACME_E_CRYPTO);
+    jwk->thumbprint = acme_b64url_encode(arena, digest, digest_len);
+    ENSURE(jwk->thumbprint != NULL, ACME_E_NOMEM);
     return acme_ok();
 }
 
@@ -216,13 +241,91 @@ struct acme_err acme_jwk_parse(struct acme_arena *arena, const cJSON *jwk, struc
         return fail(ret_why, ACME_E_UNSUPPORTED, "kty must be RSA, EC or OKP");
     ENSURE(parsed.canonical != NULL, ACME_E_NOMEM);
 
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned digest_len = 0;
-    ENSURE(EVP_Digest(parsed.canonical, strlen(parsed.canonical), digest, &digest_len, EVP_sha256(), NULL) ==
-               1,
-           ACME_E_CRYPTO);
-    parsed.thumbprint = acme_b64url_encode(arena, digest, digest_len);
-    ENSURE(parsed.thumbprint != NULL, ACME_E_NOMEM);
+    TRY(set_thumbprint(arena, &parsed));
     *ret = parsed;
     return acme_ok();
+}
+
+static struct acme_err number_of_key(struct acme_arena *arena, const EVP_PKEY *key, const char *name,
+                                     BIGNUM **ret)
+{
+    BIGNUM *number = NULL;
+    ENSURE(EVP_PKEY_get_bn_param(key, name, &number) == 1, ACME_E_CRYPTO);
+    ENSURE(acme_arena_defer(arena, release_number, number), ACME_E_NOMEM);
+    *ret = number;
+    return acme_ok();
+}
+
+static struct acme_err rsa_of_key(struct acme_arena *arena, const EVP_PKEY *key, struct acme_jwk *jwk)
+{
+    BIGNUM *n = NULL;
+    BIGNUM *e = NULL;
+    TRY(number_of_key(arena, key, OSSL_PKEY_PARAM_RSA_N, &n));
+    TRY(number_of_key(arena, key, OSSL_PKEY_PARAM_RSA_E, &e));
+    jwk->kind = ACME_KEY_RSA;
+    jwk->canonical = rsa_text(arena, n, e);
+    return acme_ok();
+}
+
+static struct acme_err ec_of_key(struct acme_arena *arena, const EVP_PKEY *key, struct acme_jwk *jwk)
+{
+    char group[64] = "";
+    ENSURE(EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group, NULL) == 1,
+           ACME_E_UNSUPPORTED);
+    const struct curve *curve = NULL;
+    for (size_t i = 0; i < sizeof curves / sizeof *curves; i++)
+        if (strcmp(group, curves[i].group) == 0)
+            curve = &curves[i];
+    ENSURE(curve != NULL, ACME_E_UNSUPPORTED);
+    BIGNUM *x = NULL;
+    BIGNUM *y = NULL;
+    uint8_t octets[MAX_COORDINATE];
+    TRY(number_of_key(arena, key, OSSL_PKEY_PARAM_EC_PUB_X, &x));
+    TRY(number_of_key(arena, key, OSSL_PKEY_PARAM_EC_PUB_Y, &y));
+    ENSURE(BN_bn2binpad(x, octets, (int)curve->size) == (int)curve->size, ACME_E_CRYPTO);
+    const char *x_text = acme_b64url_encode(arena, octets, curve->size);
+    ENSURE(BN_bn2binpad(y, octets, (int)curve->size) == (int)curve->size, ACME_E_CRYPTO);
+    const char *y_text = acme_b64url_encode(arena, octets, curve->size);
+    ENSURE(x_text != NULL && y_text != NULL, ACME_E_NOMEM);
+    jwk->kind = curve->kind;
+    jwk->canonical = ec_text(arena, curve, x_text, y_text);
+    return acme_ok();
+}
+
+static struct acme_err okp_of_key(struct acme_arena *arena, const EVP_PKEY *key, struct acme_jwk *jwk)
+{
+    uint8_t octets[ED25519_SIZE];
+    size_t len = sizeof octets;
+    ENSURE(EVP_PKEY_get_raw_public_key(key, octets, &len) == 1 && len == sizeof octets, ACME_E_CRYPTO);
+    const char *text = acme_b64url_encode(arena, octets, len);
+    ENSURE(text != NULL, ACME_E_NOMEM);
+    jwk->kind = ACME_KEY_ED25519;
+    jwk->canonical = okp_text(arena, text);
+    return acme_ok();
+}
+
+static struct acme_err of_key(struct acme_arena *arena, EVP_PKEY *key, struct acme_jwk *jwk)
+{
+    switch (EVP_PKEY_get_base_id(key)) {
+    case EVP_PKEY_RSA:
+        return rsa_of_key(arena, key, jwk);
+    case EVP_PKEY_EC:
+        return ec_of_key(arena, key, jwk);
+    case EVP_PKEY_ED25519:
+        return okp_of_key(arena, key, jwk);
+    default:
+        return acme_err(ACME_E_UNSUPPORTED);
+    }
+}
+
+struct acme_err acme_jwk_of_key(struct acme_arena *arena, EVP_PKEY *key, struct acme_jwk *ret)
+{
+    struct acme_jwk jwk = {.key = key};
+    struct acme_err err = of_key(arena, key, &jwk);
+    if (!acme_failed(err))
+        err = jwk.canonical != NULL ? set_thumbprint(arena, &jwk) : acme_err(ACME_E_NOMEM);
+    ERR_clear_error();
+    if (!acme_failed(err))
+        *ret = jwk;
+    return err;
 }

@@ -81,6 +81,7 @@ struct acme_err acme_key_change(struct acme_exchange *x)
     struct acme_jwk jwk;
     TRY(read_inner(x, &jws, &jwk));
     TRY(check_claims(x, &jws));
+    TRY(acme_account_key_check(x, &jwk));
     const char *holder = NULL;
     struct acme_err err = acme_store_account_rekey(x->service->store, x->arena, &x->account, jwk.thumbprint,
                                                    jwk.canonical, &holder);

@@ -4,9 +4,9 @@
 
 enum { MAX_AUTHZ = 256 * 1024 };
 
-/* Nobody knows when one of them is completed; an hour is when a client may ask again without being a
+/* Nobody knows when one of them is completed; ten minutes are when a client may ask again without being a
  * nuisance. */
-static const char limit_retry_after_s[] = "3600";
+static const char limit_retry_after_s[] = "600";
 
 static struct acme_err refuse_wildcard(struct acme_exchange *x, const char *value)
 {

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "certs/csr.h"
+#include "certs/key_check.h"
 #include "protocol/challenge_types.h"
 #include "protocol/message.h"
 #include "protocol/nonces.h"
@@ -16,6 +17,9 @@ struct acme_profile {
     unsigned challenges;  /* of enum acme_challenge_bit */
     unsigned identifiers; /* bits 1 << enum acme_identifier_type; 0: every type */
     struct acme_key_policy keys;
+    const char *const
+        *caa_issuers; /* the names by which CAA records allow this CA; none: CAA is not checked */
+    size_t caa_issuer_count;
     int64_t validity_ms;
     bool allow_requested_dates; /* an order may ask for notBefore and notAfter, within validity_ms */
     int64_t issue_deadline_ms;  /* from finalize; the issuer's */
@@ -49,10 +53,11 @@ struct acme_service_config {
     /* A processing order has no Retry-After this long after finalize (30 s), then this one (60; 0: never). */
     int64_t retry_after_quiet_ms;
     int retry_after_processing_s;
-    size_t max_identifiers;    /* per order (100) */
-    size_t max_contacts;       /* per account (10) */
-    size_t max_pending_authzs; /* per account, made in advance (100) */
-    const char *job_owner;     /* lease owner of this process */
+    size_t max_identifiers;                       /* per order (100) */
+    size_t max_contacts;                          /* per account (10) */
+    size_t max_pending_authzs;                    /* per account, made in advance (100) */
+    const struct acme_blocked_keys *blocked_keys; /* for certificates and accounts; NULL: none */
+    const char *job_owner;                        /* lease owner of this process */
     int64_t job_lease_ms;
 };
 

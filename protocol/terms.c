@@ -10,7 +10,7 @@ struct acme_err acme_terms_refuse(struct acme_exchange *x)
         x, ACME_PROBLEM_USER_ACTION_REQUIRED,
         "Read the terms of service at %s and agree to them: send newAccount, or an update of the account, "
         "with "
-        "\"termsOfServiceAgreed\": true (most clients do when they register or update their account)",
+        "\"termsOfServiceAgreed\": true (clients do so when they register)",
         terms);
     x->problem.instance = terms;
     x->problem_header = (struct acme_header){
@@ -35,12 +35,16 @@ bool acme_terms_are_current(const struct acme_exchange *x, const struct acme_acc
     return account->terms != NULL && strcmp(account->terms, config->terms_of_service) == 0;
 }
 
-/* How an account agrees, and what protects others: a stolen key must be replaced and a certificate revoked
- * whatever is agreed. */
+/* How an account learns what to agree to, and agrees; and what protects others: a stolen key must be replaced
+ * and a certificate revoked whatever is agreed. */
 static bool is_always_open(const char *path)
 {
-    return strncmp(path, "/account/", strlen("/account/")) == 0 || strcmp(path, "/key-change") == 0 ||
-           strcmp(path, "/revoke-cert") == 0;
+    static const char directory[] = "/directory"; /* of any profile */
+    size_t len = strlen(path);
+    if (len >= strlen(directory) && strcmp(path + len - strlen(directory), directory) == 0)
+        return true;
+    return strcmp(path, "/new-nonce") == 0 || strncmp(path, "/account/", strlen("/account/")) == 0 ||
+           strcmp(path, "/key-change") == 0 || strcmp(path, "/revoke-cert") == 0;
 }
 
 struct acme_err acme_terms_check(struct acme_exchange *x)

@@ -3,11 +3,13 @@
 #include "backends/local/local.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "certs/key_check.h"
 #include "server/ca_publisher.h"
 #include "server/frontend.h"
 #include "server/identity.h"
 #include "server/notify.h"
 #include "server/outbound.h"
+#include "server/sweeper.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -44,6 +46,7 @@ struct app {
     char owner[ACME_ID_SIZE];
     char quarantine_dir[DIR_SIZE];
     char ca_dir[DIR_SIZE];
+    struct acme_blocked_keys *blocked_keys;
     struct acme_store *store;
     struct acme_local_ca **cas; /* one per issuer, NULL where it is not local */
     struct acme_issuer **issuers;
@@ -55,21 +58,28 @@ struct app {
     struct acme_pool *workers;
     struct acme_holds *holds;
     struct acme_http_server *http;
+    struct acme_sweeper *sweeper;
     struct acme_publisher *publisher; /* NULL: nothing is published */
     struct acme_http_server *plain_http;
     struct acme_service_config service_config;
     struct acme_frontend frontend;
 };
 
-static int64_t profile_validity_ms(void *context, const char *profile)
+static const struct acme_profile *find_profile(void *context, const char *profile)
 {
     const struct app *app = context;
     const struct acme_config *config = app->config;
     for (size_t i = 0; i < config->profile_count; i++) {
         if (strcmp(config->profiles[i].name, profile) == 0)
-            return config->profiles[i].validity_ms;
+            return &config->profiles[i];
     }
-    return 90 * ACME_DAY_MS; /* a profile that the configuration no longer has: the default's */
+    return NULL;
+}
+
+static int64_t profile_validity_ms(void *context, const char *name)
+{
+    const struct acme_profile *profile = find_profile(context, name);
+    return profile != NULL ? profile->validity_ms : 90 * ACME_DAY_MS; /* the default's */
 }
 
 static void order_changed(void *context, const char *order_id)
@@ -166,6 +176,8 @@ static bool open_issuer(struct app *app, size_t index)
             snprintf(name, sizeof name, "acmebridge %s", config->name) >= (int)sizeof name)
             return false;
         err = acme_local_ca_open(directory, name, &acme_clock_system, &app->cas[index]);
+        if (!acme_failed(err) && config->cross_certificates_file != NULL)
+            err = acme_local_ca_cross(app->cas[index], config->cross_certificates_file);
         if (!acme_failed(err) && app->config->server.http_url != NULL)
             err = publish(app->cas[index], app->config->server.http_url, config->name);
         if (!acme_failed(err))
@@ -229,6 +241,22 @@ static bool load_nonces(struct app *app)
     return !failed_to("nonces", err);
 }
 
+static bool load_blocked_keys(struct app *app)
+{
+    const char *path = app->config->blocked_keys_file;
+    size_t line = 0;
+    if (path == NULL)
+        return true;
+    struct acme_err err = acme_blocked_keys_load(path, &app->blocked_keys, &line);
+    if (acme_failed(err)) {
+        acme_log(ERROR, "list of compromised keys cannot be read", LOG_STR("path", path),
+                 LOG_INT("line", line), LOG_STR("code", acme_code_name(err.code)));
+        return false;
+    }
+    acme_log(INFO, "compromised keys", LOG_INT("keys", acme_blocked_keys_count(app->blocked_keys)));
+    return true;
+}
+
 static bool start_service(struct app *app)
 {
     const struct acme_config *config = app->config;
@@ -252,6 +280,7 @@ static bool start_service(struct app *app)
         .max_identifiers = config->max_identifiers,
         .max_contacts = config->max_contacts,
         .max_pending_authzs = config->max_pending_authzs,
+        .blocked_keys = app->blocked_keys,
         .job_owner = app->owner,
         .job_lease_ms = LEASE_MS,
     };
@@ -265,6 +294,7 @@ static bool start_jobs(struct app *app)
     const struct acme_config *config = app->config;
     struct acme_outbound_options outbound = {.resolvers = config->validation.resolvers,
                                              .resolver_count = config->validation.resolver_count,
+                                             .trust_anchor_file = config->validation.trust_anchor_file,
                                              .policy = &config->validation.policy,
                                              .max_fetches = (size_t)config->validation.max_concurrency};
     if (failed_to("outbound loop", acme_outbound_start(&outbound, &app->outbound)))
@@ -286,6 +316,7 @@ static bool start_jobs(struct app *app)
                                          .order_changed = order_changed,
                                          .revocation_ended = revocation_ended,
                                          .profile_validity_ms = profile_validity_ms,
+                                         .find_profile = find_profile,
                                          .context = app};
     return !failed_to("job runner", acme_runner_start(&runner, &app->runner));
 }
@@ -388,8 +419,10 @@ static bool start(struct app *app)
     if (config->server.http_listen != NULL &&
         failed_to("lists of revoked certificates", start_publisher(app)))
         return false;
-    return load_nonces(app) && start_service(app) && start_jobs(app) && start_plain_http(app) &&
-           start_http(app);
+    return load_blocked_keys(app) && load_nonces(app) && start_service(app) && start_jobs(app) &&
+           start_plain_http(app) && start_http(app) &&
+           !failed_to("sweeper",
+                      acme_sweeper_start(app->store, &acme_clock_system, config->keep_ms, &app->sweeper));
 }
 
 /* ---- stop ---- */
@@ -415,6 +448,7 @@ static void save_nonces(struct app *app)
  */
 static void stop(struct app *app)
 {
+    acme_sweeper_stop(app->sweeper);
     if (app->runner != NULL)
         acme_runner_quiesce(app->runner);
     if (app->http != NULL)
@@ -447,6 +481,7 @@ static void stop(struct app *app)
         acme_issuer_destroy(app->issuers[i]);
         acme_local_ca_close(app->cas[i]);
     }
+    acme_blocked_keys_destroy(app->blocked_keys);
     free(app->issuers);
     free(app->cas);
     acme_store_close(app->store);

@@ -14,7 +14,8 @@ struct acme_issuer_config {
     enum acme_issuer_type type;
     int64_t deadline_ms;
     int max_concurrency;
-    struct acme_scm_config scm; /* type scm; its password was read from password_file or ${VAR} */
+    const char *cross_certificates_file; /* type local; NULL: none */
+    struct acme_scm_config scm;          /* type scm; its password was read from password_file or ${VAR} */
 };
 
 struct acme_server_config {
@@ -44,6 +45,7 @@ struct acme_validation_config {
     int tls_port;
     const char *const *resolvers;
     size_t resolver_count;
+    const char *trust_anchor_file; /* DNSSEC; NULL: not verified */
     struct acme_address_policy policy;
     int max_concurrency;
 };
@@ -54,6 +56,7 @@ struct acme_config {
     const char *store_path; /* of sqlite:// */
     struct acme_server_config server;
     struct acme_validation_config validation;
+    const char *blocked_keys_file; /* NULL: none; it was read once, so its form is right */
     struct acme_issuer_config *issuers;
     size_t issuer_count;
     struct acme_profile *profiles;
@@ -69,6 +72,7 @@ struct acme_config {
     size_t max_identifiers;
     size_t max_contacts;
     size_t max_pending_authzs;
+    int64_t keep_ms;                         /* how long what has ended stays in the store */
     struct acme_external_key *external_keys; /* their secrets are outside of the arena */
     size_t external_key_count;
     bool external_account_required;

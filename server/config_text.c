@@ -1,6 +1,7 @@
 #include "server/config_text.h"
 
 #include "base/identifier.h"
+#include "certs/key_check.h"
 #include "server/port.h"
 
 #include <arpa/inet.h>
@@ -374,5 +375,28 @@ const char *acme_config_proxy(struct acme_config_reader *reader, const struct ac
     }
     acme_mistake_add(reader->mistakes, node->line, node->column,
                      "expected %s, found something else (not shown)", ACME_CONFIG_PROXY_FORM);
+    return NULL;
+}
+
+const char *acme_config_blocked_keys(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                                     const char *value)
+{
+    const char *path = acme_config_readable_file(reader, node, value);
+    if (path == NULL)
+        return NULL;
+    struct acme_blocked_keys *keys = NULL;
+    size_t line = 0;
+    struct acme_err err = acme_blocked_keys_load(path, &keys, &line);
+    acme_blocked_keys_destroy(keys);
+    if (!acme_failed(err))
+        return path;
+    if (err.code == ACME_E_NOMEM)
+        reader->mistakes->nomem = true;
+    else
+        acme_mistake_add(
+            reader->mistakes, node->line, node->column,
+            "expected a list of keys, one of 64 or 20 hexadecimal digits a line, found %s (%s%zu)",
+            acme_mistake_quote(reader->mistakes, path),
+            err.code == ACME_E_LIMIT ? "too many keys, line " : "line ", line);
     return NULL;
 }

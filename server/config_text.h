@@ -44,6 +44,9 @@ const char *acme_config_host_name(struct acme_config_reader *reader, const struc
 /** acme_config_name: [a-z0-9-]{1,32}. */
 const char *acme_config_name(struct acme_config_reader *reader, const struct acme_yaml_node *node,
                              const char *value);
+/** acme_config_blocked_keys: a readable file in the form acme_blocked_keys_load takes. */
+const char *acme_config_blocked_keys(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                                     const char *value);
 /** acme_config_readable_file: a path (relative: from the file's folder) of a regular file we can read. */
 const char *acme_config_readable_file(struct acme_config_reader *reader, const struct acme_yaml_node *node,
                                       const char *value);

@@ -16,13 +16,14 @@ FOLDER = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(FOLDER, ".."))
 
 from harness.alpn import AlpnResponder  # noqa: E402 (found through the line above)
-from harness.bridge import Bridge  # noqa: E402
+from harness.bridge import Bridge, free_port  # noqa: E402
 from harness.dns_server import DnsServer  # noqa: E402
 from web import WebServer  # noqa: E402
 
 sys.path.insert(0, FOLDER)  # the harness brings a folder with modules of the same names
 
 DOMAIN = "conformance.example"
+CAA_NAME = "ca.example"
 TERMS = "https://terms.example/2026-01"
 
 
@@ -78,7 +79,7 @@ def own_settings(services, settings):
     settings["validation"].update(resolvers=[services.dns.address], tls_port=services.alpn.port)
     settings["orders"] = {"finalize_hold_ms": 0}
     settings["profiles"][0].update(challenges=["http-01", "dns-01", "tls-alpn-01"], identifiers=["dns", "ip"],
-                                   allow_requested_dates=True)
+                                   allow_requested_dates=True, caa=[CAA_NAME])
 
 
 def start_own(services, change=None):
@@ -86,6 +87,8 @@ def start_own(services, change=None):
     bridge = Bridge(services.web.port)
     atexit.register(bridge.clean)
     own_settings(services, bridge.settings)
+    published = free_port()
+    bridge.settings["server"].update(http_listen=f"127.0.0.1:{published}", http_url=f"http://localhost:{published}")
     if change is not None:
         change(bridge.settings)
     bridge.start()

@@ -35,8 +35,8 @@ class Creation(ConformanceCase):
         client = self.newcomer()
         client.post(client.account, {"contact": CONTACT})
         before = client.fetch(client.account).json
-        for payload in ({"contact": ["mailto:other@example.com"]}, {"contact": ["ftp://wrong"]}, {"status": "deactivated"},
-                        {}, {"onlyReturnExisting": True}):
+        for payload in ({"contact": ["mailto:other@example.com"]}, {"contact": ["ftp://wrong"]},
+                        {"status": "deactivated"}, {}, {"onlyReturnExisting": True}):
             with self.subTest(payload=payload):
                 response = client.ask_account({**AGREED, **payload})
                 self.assertEqual((response.status, response.location, response.json), (200, client.account, before))
@@ -129,7 +129,7 @@ class Update(ConformanceCase):
         client = self.newcomer()
         for contact in (CONTACT, ["mailto:x@example.com", "mailto:y@example.com"]):
             response = client.post(client.account, {"contact": contact})
-            self.assertEqual((response.status, response.json["contact"]), (200, contact))
+            self.assertEqual((response.status, response.json.get("contact")), (200, contact))
             self.assertEqual(client.fetch(client.account).json, response.json)
         for payload in (None, {}, {"contact": contact, "status": "valid"}):
             response = client.post(client.account, payload)

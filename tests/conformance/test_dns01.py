@@ -1,12 +1,18 @@
 #!/usr/bin/python3
 """The challenge dns-01 and CAA: RFC 8555 sections 8.4 and 11.2, RFC 8659, RFC 8657."""
 
+import copy
 import hashlib
+import os
+import tempfile
 import unittest
 
 from case import ConformanceCase, shows
 from harness.acme import URN
+from harness.dns_server import DnsServer
+from harness.dns_signer import Signer
 from harness.keys import b64
+from surroundings import start_own
 
 
 def digest(text):
@@ -76,6 +82,48 @@ class Dns01(ConformanceCase):
         order_url, order = self.need_challenge("dns-01", name, "*." + name)
         self.assertEqual([item["status"] for item in self.acme.prove(order, "dns-01")], ["valid", "valid"])
         self.assertEqual(self.acme.fetch(order_url).json["status"], "ready")
+
+
+    @shows("deviation-dns-tcp")
+    def test_answers_too_large_for_udp(self):
+        url, challenge, name = self.begin()
+        for _ in range(60):
+            self.dns.add(f"_acme-challenge.{name}", "TXT", digest(name) * 3)
+        self.acme.provision(challenge, {"type": "dns", "value": name})
+        self.acme.respond(challenge)
+        self.assertEqual(self.acme.settle(url)["status"], "valid")
+
+
+class Dnssec(ConformanceCase):
+    @shows("8555-11.2-2")
+    def test_forged_answers_are_not_believed(self):
+        """A signed zone whose key the server trusts: right signatures serve, wrong ones do not."""
+        self.need_own("it has to be given a trust anchor")
+        services = copy.copy(self.services)
+        signer = Signer("signed.example")
+        services.domain, services.dns = "signed.example", DnsServer(signer).start()
+        self.addCleanup(services.dns.stop)
+        directory = tempfile.TemporaryDirectory(prefix="acme-anchor-")
+        self.addCleanup(directory.cleanup)
+        anchor = os.path.join(directory.name, "anchor")
+        with open(anchor, "w", encoding="ascii") as stream:
+            stream.write(signer.anchor)
+        site = start_own(services, lambda settings: settings["validation"].update(trust_anchor_file=anchor))
+        self.addCleanup(site.bridge.stop)
+        client = self.newcomer(site)
+        challenges = []
+        for spoil in (False, True):
+            name = services.name("dnssec", address=False)
+            _, order = client.place(name)
+            challenge = client.pick(client.authorizations(order)[0][1], "dns-01")
+            client.provision(challenge, {"type": "dns", "value": name})
+            if spoil:
+                signer.spoil(f"_acme-challenge.{name}")
+            client.respond(challenge)
+            challenges.append(challenge)
+        good, forged = client.failed(*challenges)
+        self.assertEqual(good["status"], "valid")
+        self.assertEqual((forged["status"], forged["error"]["type"]), ("invalid", URN + "dns"))
 
 
 class Caa(ConformanceCase):

@@ -108,7 +108,8 @@ class Finalize(ConformanceCase):
                 ("other order", [short, d := self.name()], make_csr([d, short], key))):
             with self.subTest(what=what):
                 leaf = self.acme.issue(*names, key=key, csr=csr).leaf
-                self.assertEqual(names_of(leaf), sorted(("dns", name) for name in names))
+                self.assertEqual([(kind, value.lower()) for kind, value in names_of(leaf)],
+                                 sorted(("dns", name) for name in names))
         name = self.name()
         rsa_key = certificate_key("RSA")
         self.assertEqual(public_der(self.acme.issue(name, key=rsa_key).leaf), public_der(rsa_key))
@@ -253,11 +254,8 @@ class Certificates(ConformanceCase):
 
     @shows("8555-10.5-1")
     def test_urls_cannot_be_guessed(self):
-        orders = [self.acme.place(self.name())[1] for _ in range(2)]
-        for member in ("finalize",):
-            first, second = (order[member].split("/")[-2] for order in orders)
-            same = sum(a == b for a, b in zip(first, second))
-            self.assertGreater(len(first) - same, 10, (first, second))
+        first, second = (self.acme.place(self.name())[0] for _ in range(2))
+        self.assertGreater(sum(a != b for a, b in zip(first, second)), 10, (first, second))
         for name in self.names:
             self.assertNotIn(name, self.issued.order_url + "".join(self.issued.order["authorizations"]))
 

@@ -109,11 +109,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                     .header_count = 2,
                                     .body = {.data = data + 2, .len = size - 2}};
     struct acme_csr csr;
-    const char *why = NULL;
     const struct acme_identifier name = {.type = ACME_IDENTIFIER_DNS, .value = "www.example.test"};
     cJSON *state = NULL;
-    REQUIRE(!acme_failed(
-        acme_csr_parse(arena, (struct acme_bytes){.data = csr_der, .len = csr_len}, &csr, &why)));
+    /* Without its signature: that would take longer than all the rest. */
+    REQUIRE(!acme_failed(acme_csr_reread(arena, (struct acme_bytes){.data = csr_der, .len = csr_len}, &csr)));
     REQUIRE(!acme_failed(acme_json_parse(arena, phase, strlen(phase), &state)));
     const struct acme_issue_request request = {.tag = "acmebridge/x",
                                                .account_id = "account",

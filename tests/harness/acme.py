@@ -56,7 +56,8 @@ class Response:
     @property
     def problem(self):
         """The problem's type without the common prefix, None when this is no problem."""
-        if self.content_type != "application/problem+json":
+        # The contract is strict about parameters behind the type; other servers send some.
+        if (self.content_type or "").split(";")[0].strip() != "application/problem+json":
             return None
         return self.json["type"].removeprefix(URN)
 

@@ -111,6 +111,20 @@ class Check(Case):
         lines = [line for line in done.stderr.splitlines() if line.startswith(self.path + ":")]
         self.assertGreaterEqual(len(lines), 3, done.stderr)
 
+    def test_list_of_compromised_keys(self):
+        blocked = os.path.join(self.directory.name, "blocked")
+        good = GOOD.replace("data_dir: data", "data_dir: data\nblocked_keys_file: blocked")
+        self.assertIn("blocked", self.check(good).stderr)
+        for text, line in (("# none\n", 0), ("ab" * 32 + "\n" + "cd" * 10 + "\n", 0), ("ab" * 32 + "\nxy\n", 2)):
+            with self.subTest(text=text):
+                with open(blocked, "w", encoding="ascii") as stream:
+                    stream.write(text)
+                done = self.check(good)
+                self.assertEqual(done.returncode, 2 if line else 0, done.stderr)
+                if line:
+                    self.assertIn(f"{self.path}:5:20: expected a list of keys", done.stderr)
+                    self.assertIn(f"line {line}", done.stderr)
+
     def test_no_yaml(self):
         for text in ("server: [", "\t", "a: b: c", "server: {url: 'x}", "- just\n- a list\n", ""):
             with self.subTest(text=text):

@@ -307,6 +307,25 @@ class Scm(RevocationCase, Case):
         self.revoked(revoke(self.acme, der_of(chain)))
         self.assertEqual(self.state()[1], 1)
 
+    def test_issuer_that_is_no_longer_configured(self):
+        """The revocation waits for its issuer, as orders do, and the operator is told."""
+        chain, _ = self.obtain("orphan.scm.localhost")
+        kept = {name: list(self.bridge.settings[name]) for name in ("issuers", "profiles")}
+        self.bridge.stop()
+        for name, items in kept.items():
+            self.bridge.settings[name] = items[:1]
+        self.bridge.restart()
+        client = self.client(self.bridge, key=self.acme.key)
+        client.register()
+        self.revoked(revoke(client, der_of(chain), reason=4))
+        self.assertTrue(self.bridge.log_lines("waits for an issuer", "issuer=sectigo"))
+        self.assertEqual(self.state()[2], "Issued")
+        self.bridge.stop()
+        self.bridge.settings.update(kept)
+        self.bridge.restart()
+        self.wait_for_state("Revoked")
+        self.assertEqual(self.state(), (1, 1, "Revoked", 4))
+
     def test_refused_by_scm(self):
         chain, _ = self.obtain("refused.scm.localhost")
         self.fault("revoke", "error", code=-12345, description="No.")

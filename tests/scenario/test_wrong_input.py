@@ -82,7 +82,7 @@ class Requests(WrongInput):
                 self.refused(response, 400, "badNonce")
                 self.assertEqual(response.detail, "JWS has an invalid anti-replay nonce")
                 self.assertEqual(self.acme.post(self.acme.account, nonce=response.nonce).status, 200)
-        self.refused(self.acme.post(self.acme.account, without=["nonce"]), 400, "malformed", "nonce")
+        self.refused(self.acme.post(self.acme.account, without=["nonce"]), 400, "badNonce", "nonce")
 
     def test_protected_header(self):
         url = self.acme.account
@@ -188,8 +188,8 @@ class Accounts(WrongInput):
         leaving = self.client(self.bridge)
         leaving.register()
         self.assertEqual(leaving.post(leaving.account, {"status": "deactivated"}).json["status"], "deactivated")
-        self.refused(leaving.post(leaving.account), 403, "unauthorized", "deactivated")
-        self.refused(leaving.post(leaving.directory["newOrder"], {}), 403, "unauthorized", "deactivated")
+        self.refused(leaving.post(leaving.account), 401, "unauthorized", "deactivated")
+        self.refused(leaving.post(leaving.directory["newOrder"], {}), 401, "unauthorized", "deactivated")
 
     def test_foreign_account(self):
         self.refused(self.acme.post(self.stranger.account), 403, "unauthorized")

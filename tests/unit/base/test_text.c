@@ -67,6 +67,15 @@ static void b64url_refuses(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(decode(bad[i], &out), ACME_E_FORMAT);
     assert_int_equal(acme_b64url_decode(arena, "AA\0A", 4, &out).code, ACME_E_FORMAT);
+    uint8_t own[3] = {0};
+    size_t len = 77;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_true(acme_failed(acme_b64url_decode_into(bad[i], strlen(bad[i]), own, sizeof own, &len)));
+    assert_int_equal(acme_b64url_decode_into("Zm9vYg", 6, own, sizeof own, &len).code, ACME_E_LIMIT);
+    assert_int_equal(len, 77);
+    assert_int_equal(acme_b64url_decode_into("Zm9v", 4, own, sizeof own, &len).code, ACME_OK);
+    assert_int_equal(len, 3);
+    assert_memory_equal(own, "foo", 3);
     assert_int_equal(out.len, 77);
     ACME_CLEANUP_ARENA struct acme_arena *small = acme_arena_create(16);
     assert_int_equal(acme_b64url_decode(small, "AAAAAAAAAAAAAAAAAAAAAAAAAAAA", 28, &out).code, ACME_E_NOMEM);

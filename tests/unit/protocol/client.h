@@ -16,7 +16,7 @@ enum { MAX_JOBS = 16 };
 
 struct fixture {
     struct acme_arena *arena;
-    char folder[32];
+    char folder[64];
     int64_t now_ms;
     struct acme_clock clock;
     struct acme_profile profiles[2]; /* "default" and "other" */
@@ -79,5 +79,6 @@ const char *ready_order(struct fixture *f, const struct client *client, const ch
 const char *csr_payload(struct fixture *f, EVP_PKEY *key, const char *names);
 /* End the latest issuance job well. */
 void issue(struct fixture *f, const char *certificate_id);
+void issue_with(struct fixture *f, const char *certificate_id, const char *const *alternates, size_t count);
 
 #endif

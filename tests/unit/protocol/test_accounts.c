@@ -113,6 +113,9 @@ static void test_new_terms(void **state)
     assert_null(acme_json_get(reply.json, "termsOfServiceAgreed"));
     assert_int_equal(post(f, &by_update, acme_arena_printf(f->arena, "%s/orders", by_update.kid), "").status,
                      200);
+    assert_int_equal(post(f, &by_update, BASE "/directory", "").status, 200);
+    assert_int_equal(post(f, &by_update, BASE "/profile/other/directory", "").status, 200);
+    assert_int_equal(post(f, &by_update, BASE "/new-nonce", "").status, 204);
     reply = post(f, &by_update, BASE "/key-change", "{}");
     assert_problem(&reply, 400, "malformed", "keyChange");
 
@@ -249,6 +252,9 @@ static void test_deactivation_ends_orders(void **state)
                               csr_payload(f, jose_key_make(f->arena, "ES256").key, "started.test"));
     assert_string_equal(text_of(&reply, "status"), "processing");
     struct reply running = order_names(f, &client, "running.test");
+    struct reply early =
+        post(f, &client, BASE "/new-authz", "{\"identifier\":{\"type\":\"dns\",\"value\":\"early.test\"}}");
+    assert_int_equal(early.status, 201);
     const char *authz_id = id_of(item_of(&running, "authorizations", 0));
     const char *challenge = challenge_url(f, &client, item_of(&running, "authorizations", 0));
     f->job_count = 0;
@@ -267,6 +273,8 @@ static void test_deactivation_ends_orders(void **state)
         assert_int_equal(acme_store_authz_get(f->store, f->arena, order.authz_ids[0], &authz).code, ACME_OK);
         assert_int_equal(authz.status, ACME_AUTHZ_DEACTIVATED);
     }
+    assert_int_equal(acme_store_authz_get(f->store, f->arena, id_of(early.location), &authz).code, ACME_OK);
+    assert_int_equal(authz.status, ACME_AUTHZ_DEACTIVATED);
     /* What may be under way at a CA is followed to its end. */
     assert_int_equal(acme_store_order_get(f->store, f->arena, id_of(started), &order).code, ACME_OK);
     assert_int_equal(order.status, ACME_ORDER_PROCESSING);

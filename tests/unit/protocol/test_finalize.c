@@ -1,6 +1,7 @@
 /* From a ready order to the certificate: CSRs, repetition, shared issuances, holding, failures. */
 #include "client.h"
 
+#include "base/b64url.h"
 #include "base/id.h"
 #include "base/problem.h"
 
@@ -93,10 +94,87 @@ static void test_whole_way(void **state)
     assert_problem(&reply, 400, "malformed", "POST-as-GET");
 }
 
+static int count_links(const struct reply *reply, const char *rel)
+{
+    int count = 0;
+    for (int i = 0; header_of(reply, "Link", i) != NULL; i++)
+        count += strstr(header_of(reply, "Link", i), rel) != NULL;
+    return count;
+}
+
+static void test_alternate_chains(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    struct client other = join(f);
+    const char *order_url = ready_order(f, &client, "a.test");
+    assert_int_equal(finalize(f, &client, order_url, csr_payload(f, new_key(f), "a.test")).status, 200);
+#define CERT(body) "-----BEGIN CERTIFICATE-----\n" body "\n-----END CERTIFICATE-----\n"
+    static const char *const alternates[] = {CERT("AAAA") CERT("CCCC"),
+                                             CERT("AAAA") CERT("DDDD") CERT("EEEE")};
+    issue_with(f, new_id(f), alternates, 2);
+    struct reply order = post(f, &client, order_url, "");
+    const char *url = text_of(&order, "certificate");
+    const char *urls[] = {url, acme_arena_printf(f->arena, "%s/alternate/1", url),
+                          acme_arena_printf(f->arena, "%s/alternate/2", url)};
+    const char *chains[] = {CERT("AAAA") CERT("BBBB"), alternates[0], alternates[1]};
+    for (int i = 0; i < 3; i++) {
+        struct reply reply = post(f, &client, urls[i], "");
+        assert_int_equal(reply.status, 200);
+        assert_string_equal((const char *)reply.response.body.data, chains[i]);
+        assert_int_equal(count_links(&reply, "rel=\"alternate\""), 2);
+        for (int j = 0; j < 3; j++)
+            assert_int_equal(
+                count_links(&reply, acme_arena_printf(f->arena, "<%s>;rel=\"alternate\"", urls[j])), i != j);
+        struct reply foreign = post(f, &other, urls[i], "");
+        assert_problem(&foreign, 404, "malformed", "certificate");
+    }
+    static const char *const wrong[] = {"/alternate/0",
+                                        "/alternate/3",
+                                        "/alternate/01",
+                                        "/alternate/-1",
+                                        "/alternate/x",
+                                        "/alternate/1x",
+                                        "/alternate/99999999999999999999"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct reply reply = post(f, &client, acme_arena_printf(f->arena, "%s%s", url, wrong[i]), "");
+        assert_problem(&reply, 404, "malformed", "certificate");
+    }
+    static const char *const no_routes[] = {"/alternate/", "/alternate", "/alternate/1/", "/other/1"};
+    for (size_t i = 0; i < sizeof no_routes / sizeof *no_routes; i++) {
+        struct reply reply = post(f, &client, acme_arena_printf(f->arena, "%s%s", url, no_routes[i]), "");
+        assert_problem(&reply, 404, "malformed", "nothing at");
+    }
+    struct reply reply = post(f, &client, urls[1], "{\"x\":1}");
+    assert_problem(&reply, 400, "malformed", "POST-as-GET");
+}
+
+/* Whichever chain is fetched, the certificate has been downloaded, and no later order adopts it. */
+static void test_an_alternate_is_a_download(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    const char *payload = csr_payload(f, new_key(f), "a.test");
+    const char *order_url = ready_order(f, &client, "a.test");
+    assert_int_equal(finalize(f, &client, order_url, payload).status, 200);
+    static const char *const alternates[] = {CERT("AAAA") CERT("CCCC")};
+    const char *id = new_id(f);
+    issue_with(f, id, alternates, 1);
+    const char *url = acme_arena_printf(f->arena, BASE "/certificate/%s/alternate/1", id);
+    assert_int_equal(post(f, &client, url, "").status, 200);
+    struct reply second = order_names(f, &client, "a.test");
+    struct reply reply = finalize(f, &client, second.location, payload);
+    assert_string_equal(text_of(&reply, "status"), "processing");
+    assert_int_equal(f->job_count, 2);
+}
+
 static void test_bad_csrs(void **state)
 {
     struct fixture *f = *state;
     struct client client = join(f);
+    struct client other = join(f);
+    struct client left = join(f);
+    assert_int_equal(post(f, &left, left.kid, "{\"status\":\"deactivated\"}").status, 200);
     const char *order_url = ready_order(f, &client, "a.test");
     const struct {
         const char *payload;
@@ -114,6 +192,8 @@ static void test_bad_csrs(void **state)
         {csr_payload(f, new_key(f), "a.test b.test"), "badCSR", "b.test"},
         {csr_payload(f, jose_rsa_make(f->arena, "RS256", 1024).key, "a.test"), "badCSR", "1024"},
         {csr_payload(f, client.key.key, "a.test"), "badCSR", "account"},
+        {csr_payload(f, other.key.key, "a.test"), "badCSR", "an account of this server"},
+        {csr_payload(f, left.key.key, "a.test"), "badCSR", "an account of this server"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct reply reply = finalize(f, &client, order_url, cases[i].payload);
@@ -144,19 +224,59 @@ static void test_not_ready(void **state)
     assert_int_equal(f->job_count, 0);
 }
 
-/* A reused authorization that ends before the order does. */
+static void assert_expires(const struct reply *order, int64_t expires_ms)
+{
+    char text[ACME_RFC3339_SIZE];
+    acme_rfc3339_format(expires_ms, text);
+    assert_string_equal(text_of(order, "expires"), text);
+}
+
+/* A reused authorization that would end before the order does ends the order. */
 static void test_authorization_ended(void **state)
 {
     struct fixture *f = *state;
     struct client client = join(f);
     ready_order(f, &client, "a.test");
-    f->now_ms += f->config.authz_lifetime_ms - 2 * ACME_HOUR_MS;
+    int64_t end_ms = f->now_ms + f->config.authz_lifetime_ms;
+    f->now_ms = end_ms - 2 * ACME_HOUR_MS;
     struct reply order = order_names(f, &client, "a.test");
     assert_string_equal(text_of(&order, "status"), "ready");
-    f->now_ms += 2 * ACME_HOUR_MS;
-    struct reply reply = finalize(f, &client, order.location, csr_payload(f, new_key(f), "a.test"));
-    assert_problem(&reply, 403, "orderNotReady", "a.test");
+    assert_expires(&order, end_ms);
+    struct reply two = order_names(f, &client, "a.test b.test"); /* also while it waits for another name */
+    assert_string_equal(text_of(&two, "status"), "pending");
+    assert_expires(&two, end_ms);
+    f->now_ms = end_ms;
+    const char *urls[] = {order.location, two.location};
+    for (size_t i = 0; i < 2; i++) {
+        struct reply now = post(f, &client, urls[i], "");
+        assert_string_equal(text_of(&now, "status"), "invalid");
+        assert_non_null(strstr(acme_json_str(acme_json_get(now.json, "error"), "detail"), "authorization"));
+        struct reply reply = finalize(f, &client, urls[i], csr_payload(f, new_key(f), "a.test"));
+        assert_problem(&reply, 403, "orderNotReady", "invalid");
+    }
     assert_int_equal(f->job_count, 0);
+}
+
+/* The same when the authorization is proved for this very order, with a life shorter than the order's. */
+static void test_authorization_shorter_than_its_order(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    f->config.authz_lifetime_ms = 3 * ACME_HOUR_MS;
+    struct reply order = order_names(f, &client, "a.test b.test");
+    assert_expires(&order, f->now_ms + f->config.order_lifetime_ms);
+    int64_t end_ms = f->now_ms + 3 * ACME_HOUR_MS;
+    complete(f, &client, item_of(&order, "authorizations", 0), NULL);
+    order = post(f, &client, order.location, "");
+    assert_string_equal(text_of(&order, "status"), "pending");
+    assert_expires(&order, end_ms);
+    f->now_ms += ACME_HOUR_MS;
+    complete(f, &client, item_of(&order, "authorizations", 1), NULL);
+    order = post(f, &client, order.location, "");
+    assert_string_equal(text_of(&order, "status"), "ready");
+    assert_expires(&order, end_ms); /* of the first */
+    f->now_ms = end_ms;
+    assert_status(f, &client, order.location, "invalid");
 }
 
 static void test_repetition(void **state)
@@ -184,6 +304,66 @@ static void test_repetition(void **state)
     reply = finalize(f, &client, order_url, other);
     assert_problem(&reply, 403, "orderNotReady", "valid");
     assert_int_equal(f->job_count, 1);
+}
+
+/* The order of a failed issuance answers its finalize too, with what went wrong. */
+static void test_repetition_after_failure(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    const char *order_url = ready_order(f, &client, "a.test");
+    const char *payload = csr_payload(f, new_key(f), "a.test");
+    assert_int_equal(finalize(f, &client, order_url, payload).status, 200);
+    const struct acme_problem problem = {.type = ACME_PROBLEM_SERVER_INTERNAL,
+                                         .detail = "The CA is on fire."};
+    assert_int_equal(acme_store_issuance_failed(f->store, f->jobs[0].subject_id, f->jobs[0].id,
+                                                f->config.job_owner, NULL,
+                                                acme_problem_json(f->arena, &problem))
+                         .code,
+                     ACME_OK);
+    struct reply reply = finalize(f, &client, order_url, payload);
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(text_of(&reply, "status"), "invalid");
+    assert_string_equal(acme_json_str(acme_json_get(reply.json, "error"), "detail"), "The CA is on fire.");
+    assert_string_equal(reply.location, order_url);
+    reply = finalize(f, &client, order_url, csr_payload(f, new_key(f), "a.test"));
+    assert_problem(&reply, 403, "orderNotReady", "invalid");
+    assert_int_equal(f->job_count, 1);
+}
+
+static void test_compromised_keys(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    EVP_PKEY *key = new_key(f);
+    struct client newcomer = {.key = jose_key_make(f->arena, "ES256")};
+    const EVP_PKEY *const listed[] = {key, newcomer.key.key, client.key.key};
+    const char *path = acme_arena_printf(f->arena, "%s/blocked", f->folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    for (size_t i = 0; i < 3; i++) {
+        uint8_t digest[ACME_SHA256_SIZE];
+        assert_int_equal(acme_spki_sha256(listed[i], digest).code, ACME_OK);
+        assert_true(fprintf(file, "%s\n", acme_hex_encode(f->arena, digest, sizeof digest, false)) > 0);
+    }
+    assert_int_equal(fclose(file), 0);
+    struct acme_blocked_keys *keys = NULL;
+    size_t line = 0;
+    assert_int_equal(acme_blocked_keys_load(path, &keys, &line).code, ACME_OK);
+    assert_int_equal(remove(path), 0);
+    f->config.blocked_keys = keys;
+
+    const char *order_url = ready_order(f, &client, "a.test"); /* who has an account keeps it */
+    struct reply reply = finalize(f, &client, order_url, csr_payload(f, key, "a.test"));
+    assert_problem(&reply, 400, "badCSR", "compromised");
+    assert_int_equal(finalize(f, &client, order_url, csr_payload(f, new_key(f), "a.test")).status, 200);
+    reply = post(f, &newcomer, BASE "/new-account", "{\"termsOfServiceAgreed\":true}");
+    assert_problem(&reply, 400, "badPublicKey", "compromised");
+    reply = post(f, &newcomer, BASE "/new-account", "{\"onlyReturnExisting\":true}");
+    assert_problem(&reply, 400, "accountDoesNotExist", "no account");
+    f->config.blocked_keys = NULL;
+    acme_blocked_keys_destroy(keys);
+    (void)join(f);
 }
 
 static void test_new_orders_share_an_issuance(void **state)
@@ -294,11 +474,9 @@ static void test_failed_issuance(void **state)
     struct reply order = post(f, &client, order_url, "");
     assert_string_equal(text_of(&order, "status"), "invalid");
     assert_string_equal(acme_json_str(acme_json_get(order.json, "error"), "detail"), "not our domain");
-    struct reply reply = finalize(f, &client, order_url, payload);
-    assert_problem(&reply, 403, "orderNotReady", "invalid");
     /* The next order tries anew. */
     struct reply next = order_names(f, &client, "a.test");
-    reply = finalize(f, &client, next.location, payload);
+    struct reply reply = finalize(f, &client, next.location, payload);
     assert_string_equal(text_of(&reply, "status"), "processing");
     assert_int_equal(f->job_count, 2);
 }
@@ -308,10 +486,15 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
     const struct CMUnitTest tests[] = {
         T(test_whole_way),
+        T(test_alternate_chains),
+        T(test_an_alternate_is_a_download),
         T(test_bad_csrs),
         T(test_not_ready),
         T(test_authorization_ended),
+        T(test_authorization_shorter_than_its_order),
         T(test_repetition),
+        T(test_repetition_after_failure),
+        T(test_compromised_keys),
         T(test_new_orders_share_an_issuance),
         T(test_other_profile_other_issuer),
         T(test_withdrawn_profile),

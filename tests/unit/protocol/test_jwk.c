@@ -4,6 +4,7 @@
 #include "protocol/jwk.h"
 
 #include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <string.h>
 
 static int setup(void **state)
@@ -94,7 +95,32 @@ static void test_every_kind_round_trips(void **state)
         assert_int_equal(parse(*state, key.canonical, &again).code, ACME_OK);
         assert_string_equal(again.canonical, key.canonical);
         assert_string_equal(again.thumbprint, key.thumbprint);
+        assert_int_equal(acme_jwk_of_key(*state, made.key, &again).code, ACME_OK);
+        assert_string_equal(again.canonical, key.canonical);
+        assert_string_equal(again.thumbprint, key.thumbprint);
+        assert_int_equal(again.kind, key.kind);
     }
+}
+
+/* Coordinates with leading zeros keep their length. */
+static void test_many_keys_have_the_same_text_both_ways(void **state)
+{
+    for (int i = 0; i < 600; i++) {
+        struct jose_key made = jose_key_make(*state, "ES256");
+        struct acme_jwk key;
+        struct acme_jwk again;
+        assert_int_equal(parse(*state, made.jwk, &key).code, ACME_OK);
+        assert_int_equal(acme_jwk_of_key(*state, made.key, &again).code, ACME_OK);
+        assert_string_equal(again.canonical, key.canonical);
+    }
+    struct acme_jwk none = {.thumbprint = "untouched"};
+    EVP_PKEY *foreign = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
+    assert_int_equal(acme_jwk_of_key(*state, foreign, &none).code, ACME_E_UNSUPPORTED);
+    EVP_PKEY_free(foreign);
+    foreign = EVP_EC_gen("secp256k1");
+    assert_int_equal(acme_jwk_of_key(*state, foreign, &none).code, ACME_E_UNSUPPORTED);
+    EVP_PKEY_free(foreign);
+    assert_string_equal(none.thumbprint, "untouched");
 }
 
 static const char *rsa_text(struct acme_arena *arena, unsigned bits)
@@ -188,6 +214,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_leading_zeros_make_no_other_key, setup, teardown),
         cmocka_unit_test_setup_teardown(test_thumbprint_of_rfc8037, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_kind_round_trips, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_keys_have_the_same_text_both_ways, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rsa_sizes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rsa_upper_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused_keys, setup, teardown),

@@ -166,6 +166,86 @@ static void test_round_trip_with_every_algorithm(void **state)
     }
 }
 
+static const char *mac_jws(struct acme_arena *arena, const char *alg, const uint8_t *key, size_t len)
+{
+    struct jose_key mac = jose_mac_make(arena, alg, key, len);
+    return jose_sign(
+        arena, &mac,
+        acme_arena_printf(arena, "{\"alg\":\"%s\",\"kid\":\"k\",\"url\":\"https://x.test/\"}", alg), "{}");
+}
+
+static struct acme_err parse_inner(struct acme_arena *arena, const char *text, enum acme_jws_form form,
+                                   struct acme_jws *ret, struct acme_problem *ret_problem)
+{
+    cJSON *tree = NULL;
+    assert_int_equal(acme_json_parse(arena, text, strlen(text), &tree).code, ACME_OK);
+    return acme_jws_parse_inner(arena, tree, form, ret, ret_problem);
+}
+
+static void test_macs(void **state)
+{
+    struct acme_arena *arena = *state;
+    static const char *const algs[] = {"HS256", "HS384", "HS512"};
+    uint8_t key[64];
+    memset(key, 7, sizeof key);
+    for (size_t i = 0; i < 3; i++) {
+        struct acme_jws jws;
+        struct acme_problem problem;
+        size_t least = 32 + 16 * i;
+        const char *text = mac_jws(arena, algs[i], key, least);
+        assert_int_equal(parse_inner(arena, text, ACME_JWS_BINDING, &jws, &problem).code, ACME_OK);
+        assert_int_equal(acme_jws_verify_mac(&jws, key, least).code, ACME_OK);
+        key[0] ^= 1;
+        assert_int_equal(acme_jws_verify_mac(&jws, key, least).code, ACME_E_SIGNATURE);
+        key[0] ^= 1;
+        assert_int_equal(acme_jws_verify_mac(&jws, key, least - 1).code, ACME_E_UNSUPPORTED);
+        jws.signature.len--;
+        assert_int_equal(acme_jws_verify_mac(&jws, key, least).code, ACME_E_SIGNATURE);
+        jws.signature.len = 0;
+        assert_int_equal(acme_jws_verify_mac(&jws, key, least).code, ACME_E_SIGNATURE);
+        /* A MAC is good for nothing else, and nothing else for a MAC. */
+        struct acme_jwk other = parse_key(arena, jose_key_make(arena, "ES256").jwk);
+        assert_int_equal(acme_jws_verify(&jws, other.key, other.kind).code, ACME_E_UNSUPPORTED);
+        assert_null(acme_jws_alg_find(algs[i]));
+        assert_int_equal(parse_inner(arena, text, ACME_JWS_NEW_KEY, &jws, &problem).code, ACME_E_PROBLEM);
+    }
+    struct jose_key signer = jose_key_make(arena, "ES256");
+    const char *text =
+        jose_sign(arena, &signer,
+                  acme_arena_printf(arena, "{\"alg\":\"ES256\",\"jwk\":%s,\"url\":\"u\"}", signer.jwk), "{}");
+    struct acme_jws jws;
+    struct acme_problem problem;
+    assert_int_equal(parse_inner(arena, text, ACME_JWS_NEW_KEY, &jws, &problem).code, ACME_OK);
+    assert_null(jws.nonce);
+    assert_int_equal(acme_jws_verify_mac(&jws, key, sizeof key).code, ACME_E_UNSUPPORTED);
+    assert_int_equal(parse_inner(arena, text, ACME_JWS_BINDING, &jws, &problem).code, ACME_E_PROBLEM);
+    assert_int_equal(acme_jws_parse(arena, bytes(text), &jws, &problem).code, ACME_E_PROBLEM);
+    assert_non_null(strstr(problem.detail, "nonce"));
+}
+
+/* RFC 7515 appendix A.1. */
+static void test_vector_hs256(void **state)
+{
+    struct acme_arena *arena = *state;
+    static const char key_text[] =
+        "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+    static const char input[] = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9."
+                                "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9p"
+                                "c19yb290Ijp0cnVlfQ";
+    static const char mac[] = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    static const uint8_t any[32];
+    struct acme_jws jws;
+    struct acme_problem problem;
+    struct acme_bytes key;
+    assert_int_equal(
+        parse_inner(arena, mac_jws(arena, "HS256", any, sizeof any), ACME_JWS_BINDING, &jws, &problem).code,
+        ACME_OK);
+    jws.signing_input = bytes(input);
+    assert_int_equal(acme_b64url_decode(arena, mac, strlen(mac), &jws.signature).code, ACME_OK);
+    assert_int_equal(acme_b64url_decode(arena, key_text, strlen(key_text), &key).code, ACME_OK);
+    assert_int_equal(acme_jws_verify_mac(&jws, key.data, key.len).code, ACME_OK);
+}
+
 static void test_algorithms_fit_their_keys_only(void **state)
 {
     for (size_t i = 0; i < ALG_COUNT; i++) {
@@ -333,6 +413,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_vector_es512, setup, teardown),
         cmocka_unit_test_setup_teardown(test_vector_eddsa, setup, teardown),
         cmocka_unit_test_setup_teardown(test_round_trip_with_every_algorithm, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_macs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_vector_hs256, setup, teardown),
         cmocka_unit_test_setup_teardown(test_algorithms_fit_their_keys_only, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ecdsa_in_asn1_form_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bodies_that_are_no_flattened_jws, setup, teardown),

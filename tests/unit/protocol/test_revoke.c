@@ -316,7 +316,7 @@ static void test_deactivated_accounts(void **state)
     struct issued issued = obtain(f, &client, "a.test");
     assert_int_equal(acme_store_account_deactivate(f->store, id_of(client.kid), "{}").code, ACME_OK);
     struct reply reply = revoke(f, &client, issued.der, "");
-    assert_problem(&reply, 403, "unauthorized", "deactivated");
+    assert_problem(&reply, 401, "unauthorized", "deactivated");
     const struct client owner = {.key = issued.key};
     reply = revoke(f, &owner, issued.der, "");
     assert_accepted(&reply);

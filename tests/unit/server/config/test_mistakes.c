@@ -53,12 +53,12 @@ static const struct {
     {SERVER_IS("io_thread: 2"), "1:54: unknown key 'io_thread', did you mean 'io_threads'?\n"},
     {SERVER REST "xyzzy: 1\n",
      "4:1: unknown key 'xyzzy', expected one of: server, data_dir, store, validation, "
-     "orders, accounts, issuers, profiles, default_profile\n"},
+     "orders, accounts, blocked_keys_file, issuers, profiles, default_profile\n"},
     {SERVER REST "{password:hunter2}: 1\n", "4:1: expected a name as key, found a list or a mapping\n"},
     {SERVER REST "orders: {password:hunter2}\n",
      "4:10: unknown key 'password...', expected one of: order_lifetime_hours, authorization_lifetime_hours, "
      "adopt_window_hours, finalize_hold_ms, retry_after_quiet_seconds, retry_after_processing_seconds, "
-     "max_identifiers, max_contacts, max_pending_authorizations\n"},
+     "max_identifiers, max_contacts, max_pending_authorizations, keep_days\n"},
     {SERVER REST "orders: 3\n", "4:9: expected a mapping, found '3'\n"},
     /* numbers, flags, texts, lists */
     {SERVER_IS("io_threads: many"), "1:66: expected a whole number of threads from 0 to 64, found 'many'\n"},
@@ -214,10 +214,10 @@ static const struct {
      "3:38: expected the name of an issuer (lab), found 'lba'\n"},
     {SERVER ISSUERS "profiles: [ { name: a, issuer: lab }, { name: a, issuer: lab } ]\n",
      "3:47: expected a name of its own for each profile, found 'a' again\n"},
-    {PROFILE_IS("challenges: [http-01, x]"),
-     "3:65: expected challenge types: http-01, dns-01, tls-alpn-01, dns-account-01, found 'x'\n"},
-    {PROFILE_IS("challenges: []"),
-     "3:55: expected challenge types: http-01, dns-01, tls-alpn-01, dns-account-01, found a list\n"},
+    {PROFILE_IS("challenges: [http-01, x]"), "3:65: expected challenge types: http-01, dns-01, tls-alpn-01, "
+                                             "dns-account-01, dns-persist-01, found 'x'\n"},
+    {PROFILE_IS("challenges: []"), "3:55: expected challenge types: http-01, dns-01, tls-alpn-01, "
+                                   "dns-account-01, dns-persist-01, found a list\n"},
     {PROFILE_IS("identifiers: []"), "3:56: expected a list of identifier types: dns, ip, found a list\n"},
     {PROFILE_IS("identifiers: dns"), "3:56: expected a list of identifier types: dns, ip, found 'dns'\n"},
     {PROFILE_IS("identifiers: [dns, email]"), "3:62: expected dns or ip, found 'email'\n"},
@@ -227,6 +227,35 @@ static const struct {
      "3:65: expected a whole number of bits from 2048 to 8192, found '1024'\n"},
     {PROFILE_IS("keys: { rsa: false, p256: false, p384: false, p521: false }"),
      "3:49: expected at least one kind of key to be allowed, found all of them false\n"},
+    /* accounts */
+    {SERVER REST "accounts: { external_account_required: true }\n",
+     "4:13: expected external_accounts with at least one of them when they are required (nobody could "
+     "register "
+     "else), found none\n"},
+    {SERVER REST "accounts: { external_accounts: { kid: a } }\n",
+     "4:32: expected a list of at most 1000 mappings with kid and hmac_key_file, found a mapping\n"},
+    {SERVER REST "accounts: { external_accounts: [ a ] }\n",
+     "4:34: expected a mapping with kid and hmac_key_file, found 'a'\n"},
+    {SERVER REST "accounts:\n  external_accounts:\n  - { kid: a }\n",
+     "6:5: expected the key 'hmac_key_file', 'hmac_key_credential' or 'hmac_key' (${VARIABLE}), found "
+     "none\n"},
+    {SERVER REST
+     "accounts:\n  external_accounts:\n  - { kid: 'a b', hmac_key: '${CONFIG_TEST_MAC}' }\n"
+     "  - { kid: b, hmac_key: '${CONFIG_TEST_MAC}' }\n  - { kid: b, hmac_key: '${CONFIG_TEST_MAC}' }\n"
+     "  - { kid: c, hmac_key: '${CONFIG_TEST_PASSWORD}' }\n  - { kid: d, hmac_key: hunter2 }\n"
+     "  - { hmac_key: '${CONFIG_TEST_MAC}', one_use: true }\n",
+     "6:12: expected 1 to 128 printable ASCII characters without blanks and quotes, found the text 'a b'\n"
+     "8:12: expected a kid of its own for each external account, found 'b' again\n"
+     "9:5: expected an HMAC key of 32 to 768 octets in base64url without padding, found another text (not "
+     "shown); 'openssl rand 32 | basenc --base64url | tr -d =' makes one\n"
+     "10:25: expected hmac_key: ${VARIABLE}, found something else (not shown): an HMAC key does not belong "
+     "into "
+     "this file, use hmac_key_file, hmac_key_credential or an environment variable\n"
+     "11:5: expected the key 'kid', found none\n"
+     "11:39: unknown key 'one_use', expected one of: kid, hmac_key_file, hmac_key_credential, hmac_key, "
+     "single_use\n"},
+    {SERVER_IS("terms_of_service_must_agree: true"),
+     "1:54: expected terms_of_service_must_agree only with terms_of_service, found it alone\n"},
     {SERVER REST "default_profile: nix\n", "4:18: expected the name of a profile (default), found 'nix'\n"},
     {SERVER "issuers:\n- { name: lab, type: local }\n- { name: s, type: scm, url: https://cm.example, "
             "customer_uri: c, login: l, org_id: 1, profile_id: 2, term_days: 3, "
@@ -242,7 +271,8 @@ static const struct {
     {"profiles: [ { name: a, issuer: nix } ]\nissuers: [ { name: lab, type: local, x: 1 } ]\n"
      "server: { url: https://a.example, listen: nowhere }\n",
      "1:32: expected the name of an issuer (lab), found 'nix'\n"
-     "2:38: unknown key 'x', expected one of: name, type, deadline_hours, max_concurrency\n"
+     "2:38: unknown key 'x', expected one of: name, type, deadline_hours, max_concurrency, "
+     "cross_certificates_file\n"
      "3:43: expected address:port such as 0.0.0.0:443 or [::]:443, found 'nowhere'\n"},
 };
 
@@ -268,6 +298,7 @@ static void test_every_mistake_has_its_place(void **state)
 {
     (void)state;
     setenv("CONFIG_TEST_PASSWORD", "from the environment", 1);
+    setenv("CONFIG_TEST_MAC", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", 1);
     size_t wrong = 0;
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         struct acme_config *config = NULL;

@@ -64,7 +64,11 @@ static void test_defaults(void **state)
     assert_int_equal(config->retry_after_processing_s, 60);
     assert_int_equal(config->max_identifiers, 100);
     assert_int_equal(config->max_contacts, 10);
+    assert_false(config->external_account_required);
+    assert_int_equal(config->external_key_count, 0);
+    assert_false(server->terms_must_agree);
     assert_int_equal(config->max_pending_authzs, 100);
+    assert_int_equal(config->keep_ms, INT64_C(30) * 24 * 3600 * 1000);
 
     assert_int_equal(config->issuer_count, 1);
     assert_string_equal(config->issuers[0].name, "lab");
@@ -176,6 +180,41 @@ static void test_values(void **state)
     assert_true(config->profiles[1].keys.ed25519);
     assert_true(config->profiles[1].keys.p256);
     acme_config_destroy(config);
+}
+
+static void test_external_accounts(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/acme-config-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    char file[64];
+    char key[64];
+    snprintf(file, sizeof file, "%s/f.yaml", folder);
+    snprintf(key, sizeof key, "%s/key", folder);
+    static const char text[] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    FILE *stream = fopen(key, "w");
+    assert_non_null(stream);
+    fprintf(stream, "%s\n", text);
+    fclose(stream);
+    chmod(key, 0600);
+    setenv("CONFIG_TEST_MAC", text, 1);
+    struct acme_config *config = parse(file,
+                                       MINIMAL "accounts:\n  external_account_required: true\n"
+                                               "  external_accounts:\n"
+                                               "  - { kid: team-a, hmac_key_file: key, single_use: true }\n"
+                                               "  - { kid: 'b:2/3+4=', hmac_key: '${CONFIG_TEST_MAC}' }\n",
+                                       NULL);
+    assert_true(config->external_account_required);
+    assert_int_equal(config->external_key_count, 2);
+    assert_string_equal(config->external_keys[0].kid, "team-a");
+    assert_string_equal(config->external_keys[0].key, text);
+    assert_true(config->external_keys[0].single_use);
+    assert_string_equal(config->external_keys[1].kid, "b:2/3+4=");
+    assert_string_equal(config->external_keys[1].key, text);
+    assert_false(config->external_keys[1].single_use);
+    acme_config_destroy(config);
+    unlink(key);
+    rmdir(folder);
 }
 
 static void test_upstream_urls(void **state)
@@ -316,13 +355,10 @@ static void test_reference_names_every_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_upstream_urls),
-        cmocka_unit_test(test_data_dir),
-        cmocka_unit_test(test_embedded_defaults),
-        cmocka_unit_test(test_example_file),
-        cmocka_unit_test(test_reference_names_every_key),
+        cmocka_unit_test(test_defaults),          cmocka_unit_test(test_values),
+        cmocka_unit_test(test_external_accounts), cmocka_unit_test(test_upstream_urls),
+        cmocka_unit_test(test_data_dir),          cmocka_unit_test(test_embedded_defaults),
+        cmocka_unit_test(test_example_file),      cmocka_unit_test(test_reference_names_every_key),
     };
     return cmocka_run_group_tests_name("config values", tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@ static void counts_by_name(void **state)
     enum { NAMES = 1000 };
     static struct acme_share *first[NAMES];
     static struct acme_share *second[NAMES];
-    char name[16];
+    char name[32];
     for (int i = 0; i < NAMES; i++) {
         (void)snprintf(name, sizeof name, "account-%d", i);
         assert_int_equal(acme_shares_count(shares, name), 0);
