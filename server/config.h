@@ -14,7 +14,8 @@ struct acme_issuer_config {
     enum acme_issuer_type type;
     int64_t deadline_ms;
     int max_concurrency;
-    struct acme_scm_config scm; /* type scm; its password was read from password_file or ${VAR} */
+    const char *cross_certificates_file; /* type local; NULL: none */
+    struct acme_scm_config scm;          /* type scm; its password was read from password_file or ${VAR} */
 };
 
 struct acme_server_config {
@@ -44,6 +45,7 @@ struct acme_validation_config {
     int tls_port;
     const char *const *resolvers;
     size_t resolver_count;
+    const char *trust_anchor_file; /* DNSSEC; NULL: not verified */
     struct acme_address_policy policy;
     int max_concurrency;
 };

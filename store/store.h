@@ -87,6 +87,12 @@ struct acme_err acme_store_account_rekey(struct acme_store *store, struct acme_a
                                          const struct acme_account *account, const char *thumbprint,
                                          const char *jwk, const char **ret_holder) ACME_MUST_USE;
 
+/** acme_store_account_former_keys(store, arena, account_id, limit, ret, ret_count): the thumbprints of the
+ * keys that an account had before its present one, the latest first. */
+struct acme_err acme_store_account_former_keys(struct acme_store *store, struct acme_arena *arena,
+                                               const char *account_id, size_t limit, const char ***ret,
+                                               size_t *ret_count) ACME_MUST_USE;
+
 /** acme_store_account_deactivate(store, id, error): a valid account ends (section 7.3.6), in one step with
  * what hangs on it: its pending and ready orders become invalid with `error`, and the pending authorizations
  * of its orders and all its valid ones deactivated. Jobs are left alone: who runs them looks at the account.
@@ -199,6 +205,7 @@ struct acme_authz {
     const char *id;
     const char *account_id;
     struct acme_identifier identifier; /* without "*." */
+    const char *profile; /* it was made under, though orders of others may use it; NULL: not known */
     bool wildcard;
     enum acme_authz_status status;
     int64_t expires_ms;
@@ -360,8 +367,10 @@ struct acme_certificate {
     const char *id;
     const char *issuance_id;
     const char *account_id;
-    const char *issuer; /* name of the issuer */
-    const char *chain;  /* PEM, leaf first */
+    const char *issuer;            /* name of the issuer */
+    const char *chain;             /* PEM, leaf first */
+    const char *const *alternates; /* other chains, likewise; only when it is stored, see _alternates */
+    size_t alternate_count;
     const char *serial_hex;
     const char *aki_hex;
     const char *sha256_hex;
@@ -392,6 +401,12 @@ struct acme_err acme_store_issuance_orders(struct acme_store *store, struct acme
 /** acme_store_certificate_get: Errors: NOT_FOUND. Callers compare account_id. */
 struct acme_err acme_store_certificate_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                            struct acme_certificate *ret) ACME_MUST_USE;
+
+/** acme_store_certificate_alternates(store, arena, id, ret, ret_count): the other chains of a certificate, as
+ * they were stored; none for an unknown id. */
+struct acme_err acme_store_certificate_alternates(struct acme_store *store, struct acme_arena *arena,
+                                                  const char *id, const char ***ret,
+                                                  size_t *ret_count) ACME_MUST_USE;
 
 /** acme_store_certificate_find(store, arena, sha256_hex, ret): by the fingerprint of the leaf. Errors:
  * NOT_FOUND. */

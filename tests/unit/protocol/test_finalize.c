@@ -94,6 +94,80 @@ static void test_whole_way(void **state)
     assert_problem(&reply, 400, "malformed", "POST-as-GET");
 }
 
+static int count_links(const struct reply *reply, const char *rel)
+{
+    int count = 0;
+    for (int i = 0; header_of(reply, "Link", i) != NULL; i++)
+        count += strstr(header_of(reply, "Link", i), rel) != NULL;
+    return count;
+}
+
+static void test_alternate_chains(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    struct client other = join(f);
+    const char *order_url = ready_order(f, &client, "a.test");
+    assert_int_equal(finalize(f, &client, order_url, csr_payload(f, new_key(f), "a.test")).status, 200);
+#define CERT(body) "-----BEGIN CERTIFICATE-----\n" body "\n-----END CERTIFICATE-----\n"
+    static const char *const alternates[] = {CERT("AAAA") CERT("CCCC"),
+                                             CERT("AAAA") CERT("DDDD") CERT("EEEE")};
+    issue_with(f, new_id(f), alternates, 2);
+    struct reply order = post(f, &client, order_url, "");
+    const char *url = text_of(&order, "certificate");
+    const char *urls[] = {url, acme_arena_printf(f->arena, "%s/alternate/1", url),
+                          acme_arena_printf(f->arena, "%s/alternate/2", url)};
+    const char *chains[] = {CERT("AAAA") CERT("BBBB"), alternates[0], alternates[1]};
+    for (int i = 0; i < 3; i++) {
+        struct reply reply = post(f, &client, urls[i], "");
+        assert_int_equal(reply.status, 200);
+        assert_string_equal((const char *)reply.response.body.data, chains[i]);
+        assert_int_equal(count_links(&reply, "rel=\"alternate\""), 2);
+        for (int j = 0; j < 3; j++)
+            assert_int_equal(
+                count_links(&reply, acme_arena_printf(f->arena, "<%s>;rel=\"alternate\"", urls[j])), i != j);
+        struct reply foreign = post(f, &other, urls[i], "");
+        assert_problem(&foreign, 404, "malformed", "certificate");
+    }
+    static const char *const wrong[] = {"/alternate/0",
+                                        "/alternate/3",
+                                        "/alternate/01",
+                                        "/alternate/-1",
+                                        "/alternate/x",
+                                        "/alternate/1x",
+                                        "/alternate/99999999999999999999"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct reply reply = post(f, &client, acme_arena_printf(f->arena, "%s%s", url, wrong[i]), "");
+        assert_problem(&reply, 404, "malformed", "certificate");
+    }
+    static const char *const no_routes[] = {"/alternate/", "/alternate", "/alternate/1/", "/other/1"};
+    for (size_t i = 0; i < sizeof no_routes / sizeof *no_routes; i++) {
+        struct reply reply = post(f, &client, acme_arena_printf(f->arena, "%s%s", url, no_routes[i]), "");
+        assert_problem(&reply, 404, "malformed", "nothing at");
+    }
+    struct reply reply = post(f, &client, urls[1], "{\"x\":1}");
+    assert_problem(&reply, 400, "malformed", "POST-as-GET");
+}
+
+/* Whichever chain is fetched, the certificate has been downloaded, and no later order adopts it. */
+static void test_an_alternate_is_a_download(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    const char *payload = csr_payload(f, new_key(f), "a.test");
+    const char *order_url = ready_order(f, &client, "a.test");
+    assert_int_equal(finalize(f, &client, order_url, payload).status, 200);
+    static const char *const alternates[] = {CERT("AAAA") CERT("CCCC")};
+    const char *id = new_id(f);
+    issue_with(f, id, alternates, 1);
+    const char *url = acme_arena_printf(f->arena, BASE "/certificate/%s/alternate/1", id);
+    assert_int_equal(post(f, &client, url, "").status, 200);
+    struct reply second = order_names(f, &client, "a.test");
+    struct reply reply = finalize(f, &client, second.location, payload);
+    assert_string_equal(text_of(&reply, "status"), "processing");
+    assert_int_equal(f->job_count, 2);
+}
+
 static void test_bad_csrs(void **state)
 {
     struct fixture *f = *state;
@@ -372,6 +446,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
     const struct CMUnitTest tests[] = {
         T(test_whole_way),
+        T(test_alternate_chains),
+        T(test_an_alternate_is_a_download),
         T(test_bad_csrs),
         T(test_not_ready),
         T(test_authorization_ended),

@@ -214,10 +214,10 @@ static const struct {
      "3:38: expected the name of an issuer (lab), found 'lba'\n"},
     {SERVER ISSUERS "profiles: [ { name: a, issuer: lab }, { name: a, issuer: lab } ]\n",
      "3:47: expected a name of its own for each profile, found 'a' again\n"},
-    {PROFILE_IS("challenges: [http-01, x]"),
-     "3:65: expected challenge types: http-01, dns-01, tls-alpn-01, dns-account-01, found 'x'\n"},
-    {PROFILE_IS("challenges: []"),
-     "3:55: expected challenge types: http-01, dns-01, tls-alpn-01, dns-account-01, found a list\n"},
+    {PROFILE_IS("challenges: [http-01, x]"), "3:65: expected challenge types: http-01, dns-01, tls-alpn-01, "
+                                             "dns-account-01, dns-persist-01, found 'x'\n"},
+    {PROFILE_IS("challenges: []"), "3:55: expected challenge types: http-01, dns-01, tls-alpn-01, "
+                                   "dns-account-01, dns-persist-01, found a list\n"},
     {PROFILE_IS("identifiers: []"), "3:56: expected a list of identifier types: dns, ip, found a list\n"},
     {PROFILE_IS("identifiers: dns"), "3:56: expected a list of identifier types: dns, ip, found 'dns'\n"},
     {PROFILE_IS("identifiers: [dns, email]"), "3:62: expected dns or ip, found 'email'\n"},
@@ -271,7 +271,8 @@ static const struct {
     {"profiles: [ { name: a, issuer: nix } ]\nissuers: [ { name: lab, type: local, x: 1 } ]\n"
      "server: { url: https://a.example, listen: nowhere }\n",
      "1:32: expected the name of an issuer (lab), found 'nix'\n"
-     "2:38: unknown key 'x', expected one of: name, type, deadline_hours, max_concurrency\n"
+     "2:38: unknown key 'x', expected one of: name, type, deadline_hours, max_concurrency, "
+     "cross_certificates_file\n"
      "3:43: expected address:port such as 0.0.0.0:443 or [::]:443, found 'nowhere'\n"},
 };
 
