@@ -69,11 +69,13 @@ enum acme_step_kind {
 
 struct acme_step {
     enum acme_step_kind kind;
-    struct acme_http_call call;  /* CALL */
-    bool once;                   /* CALL: commit the intent first */
-    int64_t wait_until_ms;       /* WAIT */
-    bool failure;                /* WAIT: after a real failure, so it spends an attempt */
-    struct acme_cert_list certs; /* ISSUED: everything received, in any order */
+    struct acme_http_call call;              /* CALL */
+    bool once;                               /* CALL: commit the intent first */
+    int64_t wait_until_ms;                   /* WAIT */
+    bool failure;                            /* WAIT: after a real failure, so it spends an attempt */
+    struct acme_cert_list certs;             /* ISSUED: everything received, in any order */
+    const struct acme_cert_list *alternates; /* ISSUED: other whole chains of the leaf, leaf first */
+    size_t alternate_count;
     struct acme_problem problem; /* FAILED: what the client is told */
     const char *note;         /* one plain sentence for the operator: what happened, or what is waited for */
     const char *upstream_ref; /* the upstream's number for the request once known, else NULL */

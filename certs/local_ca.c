@@ -232,6 +232,7 @@ void acme_local_ca_close(struct acme_local_ca *ca)
     X509_EXTENSION_free(ca->key_usage_rsa);
     X509_EXTENSION_free(ca->extended_key_usage);
     X509_EXTENSION_free(ca->authority_key_id);
+    acme_arena_destroy(ca->cross_arena);
     X509_EXTENSION_free(ca->crl_points);
     X509_EXTENSION_free(ca->authority_info);
     free(ca->root_path);

@@ -9,6 +9,9 @@
 
 struct acme_local_ca;
 
+/* A leaf with all that is above it, the root excepted: five is what the most careful clients take. */
+enum { ACME_LOCAL_CA_MAX_ALTERNATES = 4, ACME_LOCAL_CA_CHAIN_MAX = 5 };
+
 /** acme_local_ca_open(directory, name, clock, ret): open the CA kept in `directory`, made (mode 0700) with a
  * new root (20 years) and intermediate (10 years), subject "<name> Root CA" / "<name> Intermediate CA", when
  * it is empty or absent. Files: root.pem, intermediate.pem, root.key, intermediate.key (PKCS#8 PEM, mode
@@ -27,6 +30,19 @@ const char *acme_local_ca_root_path(const struct acme_local_ca *ca);
  * certificates. Thread: any. */
 void acme_local_ca_validity(const struct acme_local_ca *ca, int64_t *ret_not_before_ms,
                             int64_t *ret_not_after_ms);
+
+/** acme_local_ca_cross(ca, path): know other chains: `path` is a PEM file of certificates that other CAs gave
+ * to the intermediate's or to the root's key (same subject, other issuer), each the begin of a chain, and of
+ * the CAs above them. Call once, before the CA is used by others. Errors: IO, LIMIT (256 KiB,
+ * ACME_CHAIN_MAX_CERTS certificates), FORMAT (no certificates, one that belongs to no chain, a chain that
+ * does not verify, too long or too many), NOMEM. Logs. */
+struct acme_err acme_local_ca_cross(struct acme_local_ca *ca, const char *path) ACME_MUST_USE;
+
+/** acme_local_ca_alternates(ca, arena, leaf, ret, ret_count): the other chains of a certificate of this CA,
+ * leaf first, without roots; whether they are valid now is not looked at. Owns: *ret in `arena`; it borrows
+ * `leaf` and from the CA. Errors: NOMEM. Thread: any. */
+struct acme_err acme_local_ca_alternates(const struct acme_local_ca *ca, struct acme_arena *arena, X509 *leaf,
+                                         const struct acme_cert_list **ret, size_t *ret_count) ACME_MUST_USE;
 
 /** acme_local_ca_issue(ca, arena, spki, names, count, not_before_ms, not_after_ms, ret): sign an end-entity
  * certificate for the public key `spki` (DER SubjectPublicKeyInfo) with exactly these names (SAN; CN = first

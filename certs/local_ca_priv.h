@@ -36,6 +36,10 @@ struct acme_local_ca {
     /* NULL: nothing is published */
     X509_EXTENSION *crl_points;
     X509_EXTENSION *authority_info;
+    /* What may stand above a leaf instead of the intermediate alone. */
+    struct acme_arena *cross_arena; /* NULL: there are none */
+    struct acme_cert_list alternates[ACME_LOCAL_CA_MAX_ALTERNATES];
+    size_t alternate_count;
 };
 
 /* ---- local_ca_files.c: what lies in the directory */

@@ -33,6 +33,7 @@ struct acme_exchange {
 
     /* from the path */
     const char *id;                     /* of the object; "" when the path names none */
+    const char *part;                   /* of that object; NULL: the whole */
     const struct acme_profile *profile; /* the path's, else the default one */
     bool profile_in_path;
 

@@ -16,7 +16,9 @@ struct acme_err acme_order_as_of_now(struct acme_exchange *x, struct acme_order 
     const struct acme_problem problem = {
         .type = ACME_PROBLEM_ORDER_NOT_READY,
         .detail = acme_arena_printf(x->arena,
-                                    "The order expired at %s before it was finalized; make a new one", when),
+                                    "The order, or an authorization it needs, expired at %s before the order "
+                                    "was finalized; make a new one",
+                                    when),
     };
     ENSURE(problem.detail != NULL, ACME_E_NOMEM);
     order->error = acme_problem_json(x->arena, &problem);

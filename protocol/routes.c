@@ -5,7 +5,8 @@
 enum { GET = 1 << 0, HEAD = 1 << 1, POST = 1 << 2 };
 
 struct route {
-    const char *pattern; /* "*" is one segment: a profile's name after /profile/, else an object's id */
+    const char *pattern; /* "*" is one segment: a profile's name after /profile/, else an object's id; a
+                            second one: a part of it */
     unsigned methods;
     enum acme_signer signer;
     bool directory; /* no index link, no nonce on GET */
@@ -31,6 +32,7 @@ static const struct route routes[] = {
     {"/authz/*", POST, ACME_SIGNER_ACCOUNT, false, false, acme_authz_post},
     {"/challenge/*", POST, ACME_SIGNER_ACCOUNT, false, false, acme_challenge_post},
     {"/certificate/*", POST, ACME_SIGNER_ACCOUNT, false, false, acme_certificate_get},
+    {"/certificate/*/alternate/*", POST, ACME_SIGNER_ACCOUNT, false, false, acme_certificate_get},
     {"/revoke-cert", POST, ACME_SIGNER_ACCOUNT_OR_KEY, false, false, acme_certificate_revoke},
 };
 
@@ -43,27 +45,37 @@ static unsigned method_bit(const char *method)
     return strcmp(method, "POST") == 0 ? POST : 0;
 }
 
-/* *ret_segment is what the star stands for. */
-static bool matches(const char *pattern, const char *path, struct acme_bytes *ret_segment)
+/* What stars stand for; data NULL where there is none. */
+struct segments {
+    struct acme_bytes at[2];
+};
+
+static bool matches(const char *pattern, const char *path, struct segments *ret)
 {
-    const char *star = strchr(pattern, '*');
-    if (star == NULL)
-        return strcmp(pattern, path) == 0;
-    size_t before = (size_t)(star - pattern);
-    if (strncmp(pattern, path, before) != 0)
+    struct segments found = {.at = {{.data = NULL}}};
+    const char *star = NULL;
+    for (size_t i = 0; i < 2 && (star = strchr(pattern, '*')) != NULL; i++) {
+        size_t before = (size_t)(star - pattern);
+        if (strncmp(pattern, path, before) != 0)
+            return false;
+        path += before;
+        size_t len = strcspn(path, "/");
+        if (len == 0)
+            return false;
+        found.at[i] = (struct acme_bytes){.data = (const uint8_t *)path, .len = len};
+        path += len;
+        pattern = star + 1;
+    }
+    if (strcmp(pattern, path) != 0)
         return false;
-    const char *segment = path + before;
-    size_t len = strcspn(segment, "/");
-    if (len == 0 || strcmp(segment + len, star + 1) != 0)
-        return false;
-    *ret_segment = (struct acme_bytes){.data = (const uint8_t *)segment, .len = len};
+    *ret = found;
     return true;
 }
 
-static const struct route *find_route(const char *path, struct acme_bytes *ret_segment)
+static const struct route *find_route(const char *path, struct segments *ret)
 {
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
-        if (matches(routes[i].pattern, path, ret_segment))
+        if (matches(routes[i].pattern, path, ret))
             return &routes[i];
     return NULL;
 }
@@ -91,13 +103,23 @@ static struct acme_err method_not_allowed(struct acme_exchange *x, const struct 
     return err;
 }
 
-static struct acme_err take_segment(struct acme_exchange *x, const struct route *route,
-                                    struct acme_bytes segment)
+static struct acme_err copy_segment(struct acme_exchange *x, struct acme_bytes segment, const char **ret)
 {
-    if (segment.len == 0)
-        return acme_ok();
     const char *text = acme_arena_strndup(x->arena, (const char *)segment.data, segment.len);
     ENSURE(text != NULL, ACME_E_NOMEM);
+    *ret = text;
+    return acme_ok();
+}
+
+static struct acme_err take_segments(struct acme_exchange *x, const struct route *route,
+                                     const struct segments *segments)
+{
+    const char *text = NULL;
+    if (segments->at[0].data == NULL)
+        return acme_ok();
+    TRY(copy_segment(x, segments->at[0], &text));
+    if (segments->at[1].data != NULL)
+        TRY(copy_segment(x, segments->at[1], &x->part));
     if (strncmp(route->pattern, "/profile/", strlen("/profile/")) != 0) {
         x->id = text;
         return acme_ok();
@@ -109,15 +131,15 @@ static struct acme_err take_segment(struct acme_exchange *x, const struct route 
 
 bool acme_service_is_light(const char *method, const char *path)
 {
-    struct acme_bytes segment = {.data = NULL};
-    const struct route *route = find_route(path, &segment);
+    struct segments segments;
+    const struct route *route = find_route(path, &segments);
     return route == NULL || method_bit(method) != POST;
 }
 
 struct acme_err acme_exchange_dispatch(struct acme_exchange *x, size_t *ret_headers_kept)
 {
-    struct acme_bytes segment = {.data = NULL};
-    const struct route *route = find_route(x->request->path, &segment);
+    struct segments segments;
+    const struct route *route = find_route(x->request->path, &segments);
     unsigned method = method_bit(x->request->method);
     TRY(acme_respond_common(x, method == POST || (route != NULL && route->nonce),
                             route == NULL || !route->directory));
@@ -126,7 +148,7 @@ struct acme_err acme_exchange_dispatch(struct acme_exchange *x, size_t *ret_head
         return not_found(x);
     if ((route->methods & method) == 0)
         return method_not_allowed(x, route, ret_headers_kept);
-    TRY(take_segment(x, route, segment));
+    TRY(take_segments(x, route, &segments));
     if (method == POST)
         TRY(acme_request_authenticate(x, route->signer));
     return route->handler(x);

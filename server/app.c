@@ -9,6 +9,7 @@
 #include "server/identity.h"
 #include "server/notify.h"
 #include "server/outbound.h"
+#include "server/sweeper.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -57,6 +58,7 @@ struct app {
     struct acme_pool *workers;
     struct acme_holds *holds;
     struct acme_http_server *http;
+    struct acme_sweeper *sweeper;
     struct acme_publisher *publisher; /* NULL: nothing is published */
     struct acme_http_server *plain_http;
     struct acme_service_config service_config;
@@ -174,6 +176,8 @@ static bool open_issuer(struct app *app, size_t index)
             snprintf(name, sizeof name, "acmebridge %s", config->name) >= (int)sizeof name)
             return false;
         err = acme_local_ca_open(directory, name, &acme_clock_system, &app->cas[index]);
+        if (!acme_failed(err) && config->cross_certificates_file != NULL)
+            err = acme_local_ca_cross(app->cas[index], config->cross_certificates_file);
         if (!acme_failed(err) && app->config->server.http_url != NULL)
             err = publish(app->cas[index], app->config->server.http_url, config->name);
         if (!acme_failed(err))
@@ -415,8 +419,10 @@ static bool start(struct app *app)
     if (config->server.http_listen != NULL &&
         failed_to("lists of revoked certificates", start_publisher(app)))
         return false;
-    return load_blocked_keys(app) && load_nonces(app) && start_service(app) && start_jobs(app) && start_plain_http(app) &&
-           start_http(app);
+    return load_blocked_keys(app) && load_nonces(app) && start_service(app) && start_jobs(app) &&
+           start_plain_http(app) && start_http(app) &&
+           !failed_to("sweeper",
+                      acme_sweeper_start(app->store, &acme_clock_system, config->keep_ms, &app->sweeper));
 }
 
 /* ---- stop ---- */
@@ -442,6 +448,7 @@ static void save_nonces(struct app *app)
  */
 static void stop(struct app *app)
 {
+    acme_sweeper_stop(app->sweeper);
     if (app->runner != NULL)
         acme_runner_quiesce(app->runner);
     if (app->http != NULL)

@@ -14,7 +14,8 @@ struct acme_issuer_config {
     enum acme_issuer_type type;
     int64_t deadline_ms;
     int max_concurrency;
-    struct acme_scm_config scm; /* type scm; its password was read from password_file or ${VAR} */
+    const char *cross_certificates_file; /* type local; NULL: none */
+    struct acme_scm_config scm;          /* type scm; its password was read from password_file or ${VAR} */
 };
 
 struct acme_server_config {
@@ -71,6 +72,7 @@ struct acme_config {
     size_t max_identifiers;
     size_t max_contacts;
     size_t max_pending_authzs;
+    int64_t keep_ms;                         /* how long what has ended stays in the store */
     struct acme_external_key *external_keys; /* their secrets are outside of the arena */
     size_t external_key_count;
     bool external_account_required;

@@ -259,6 +259,14 @@ static const struct acme_config_key orders_keys[] = {
      .max = 100000,
      .standard = 100,
      .unit = "authorizations"},
+    {.name = "keep_days",
+     .type = ACME_CONFIG_INT64,
+     .offset = AT(keep_ms),
+     .min = 7, /* expired certificates stay in the list of the revoked for that long */
+     .max = 3650,
+     .standard = 30,
+     .scale = ACME_DAY_MS,
+     .unit = "days"},
 };
 static const struct acme_config_table orders_table = {orders_keys, COUNT(orders_keys), NULL};
 
@@ -335,6 +343,11 @@ static const struct acme_config_key issuer_keys[] = {
      .max = 256,
      .standard = 4,
      .unit = "calls"},
+    {.name = "cross_certificates_file",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_LOCAL,
+     .offset = AT(cross_certificates_file),
+     .check = acme_config_readable_file},
     {.name = "url",
      .type = ACME_CONFIG_TEXT,
      .required = true,

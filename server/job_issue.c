@@ -87,6 +87,37 @@ static struct acme_err check_dates(struct acme_arena *arena, const struct acme_i
     return acme_err(ACME_E_DENIED);
 }
 
+/* Chains beside the first, as PEM. One that is not good (a cross-certificate that has expired) is left out:
+ * there is another. */
+static struct acme_err write_alternates(const struct active_job *job, const struct acme_step *step,
+                                        X509 *leaf, int64_t at_ms, const char ***ret, size_t *ret_count)
+{
+    const struct issue_run *run = issue_of(job);
+    const char **chains = acme_arena_alloc(job->arena, (step->alternate_count + 1) * sizeof *chains);
+    ENSURE(chains != NULL, ACME_E_NOMEM);
+    size_t count = 0;
+    for (size_t i = 0; i < step->alternate_count; i++) {
+        const struct acme_cert_list *chain = &step->alternates[i];
+        const char *why = "it is not a chain of this certificate";
+        struct acme_err err = acme_err(ACME_E_DENIED);
+        if (chain->count > 1 && X509_cmp(chain->certs[0], leaf) == 0)
+            err = acme_chain_check(job->arena, chain, &run->csr, run->request.identifiers,
+                                   run->request.identifier_count, at_ms, &why);
+        if (err.code == ACME_E_DENIED) {
+            acme_log(WARN, "an alternate chain is left out", LOG_STR("why", why),
+                     LOG_STR("issuer", run->run.issuer->name), LOG_STR("order", run->issuance.order_id));
+            continue;
+        }
+        TRY(err);
+        chains[count] = acme_chain_pem(job->arena, chain);
+        ENSURE(chains[count] != NULL, ACME_E_NOMEM);
+        count++;
+    }
+    *ret = chains;
+    *ret_count = count;
+    return acme_ok();
+}
+
 /* Nothing is begun for an account that has ended: true when it has, and the issuance has failed. What may
  * already be under way upstream is followed to its end all the same. */
 static bool fail_without_account(struct active_job *job)
@@ -117,14 +148,13 @@ static void deliver(struct active_job *job, const struct acme_step *step)
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
     const char *why = "no certificate with the key of the CSR, or its issuer is missing";
     struct acme_cert_list chain = {.count = 0};
+    /* An order may ask for a certificate that becomes valid later. */
+    int64_t at_ms = run->request.not_before_ms > run->run.input.now_ms ? run->request.not_before_ms
+                                                                       : run->run.input.now_ms;
     struct acme_err err = acme_chain_build(&step->certs, run->csr.spki_sha256, &chain);
     if (!acme_failed(err))
         err = acme_chain_check(job->arena, &chain, &run->csr, run->request.identifiers,
-                               run->request.identifier_count,
-                               /* valid when the order wants it to be */
-                               run->request.not_before_ms > run->run.input.now_ms ? run->request.not_before_ms
-                                                                                  : run->run.input.now_ms,
-                               &why);
+                               run->request.identifier_count, at_ms, &why);
     if (!acme_failed(err))
         err = check_dates(job->arena, &run->request, chain.certs[0], &why);
     if (acme_failed(err) && err.code != ACME_E_NOT_FOUND && err.code != ACME_E_FORMAT &&
@@ -154,6 +184,10 @@ static void deliver(struct active_job *job, const struct acme_step *step)
     char id[ACME_ID_SIZE];
     char *pem = acme_chain_pem(job->arena, &chain);
     err = pem == NULL ? acme_err(ACME_E_NOMEM) : acme_cert_info_read(job->arena, chain.certs[0], &info);
+    const char **alternates = NULL;
+    size_t alternate_count = 0;
+    if (!acme_failed(err))
+        err = write_alternates(job, step, chain.certs[0], at_ms, &alternates, &alternate_count);
     if (!acme_failed(err))
         err = acme_id_new(options->clock, id);
     if (!acme_failed(err)) {
@@ -162,6 +196,8 @@ static void deliver(struct active_job *job, const struct acme_step *step)
                                                .account_id = run->issuance.account_id,
                                                .issuer = run->run.issuer->name,
                                                .chain = pem,
+                                               .alternates = alternates,
+                                               .alternate_count = alternate_count,
                                                .serial_hex = info.serial_hex,
                                                .aki_hex = info.aki_hex,
                                                .sha256_hex = info.sha256_hex,

@@ -80,24 +80,44 @@ struct acme_err acme_store_challenge_get(struct acme_store *store, struct acme_a
     return read_authz(store, arena, by_challenge, challenge_id, ret);
 }
 
+static bool offers(const struct acme_authz *authz, const char *type)
+{
+    for (size_t i = 0; i < authz->challenge_count; i++)
+        if (strcmp(authz->challenges[i].type, type) == 0)
+            return true;
+    return authz->challenge_count == 0; /* any will do */
+}
+
 struct acme_err acme_store_authz_find_valid(struct acme_db *db, struct acme_arena *arena,
                                             const struct acme_authz *authz, const char *account_id,
-                                            int64_t live_until_ms, const char **ret_id)
+                                            int64_t live_until_ms, const char **ret_id,
+                                            int64_t *ret_expires_ms)
 {
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
-    bool row = false;
-    const char *id = NULL;
     TRY(acme_db_query(db, &stmt,
-                      "SELECT id FROM authorizations WHERE account_id = $1 AND identifier_type = $2"
-                      " AND identifier_value = $3 AND wildcard = $4 AND expires_ms > $5 AND status = 'valid'"
-                      " ORDER BY expires_ms DESC LIMIT 1",
+                      "SELECT a.id, a.expires_ms, c.type FROM authorizations a"
+                      " JOIN challenges c ON c.authz_id = a.id AND c.status = 'valid'"
+                      " WHERE a.account_id = $1 AND a.identifier_type = $2 AND a.identifier_value = $3"
+                      " AND a.wildcard = $4 AND a.expires_ms > $5 AND a.status = 'valid'"
+                      " ORDER BY a.expires_ms DESC",
                       DB_TEXT(account_id), DB_TEXT(type_words[authz->identifier.type]),
                       DB_TEXT(authz->identifier.value), DB_INT(authz->wildcard), DB_INT(live_until_ms)));
-    TRY(acme_db_next(stmt, &row));
-    if (row)
-        id = acme_db_text(stmt, arena, 0);
-    TRY(acme_db_row_check(stmt));
-    *ret_id = id;
+    for (;;) {
+        bool row = false;
+        TRY(acme_db_next(stmt, &row));
+        if (!row)
+            break;
+        const char *type = acme_db_text(stmt, arena, 2);
+        TRY(acme_db_row_check(stmt));
+        if (!offers(authz, type))
+            continue;
+        const char *id = acme_db_text(stmt, arena, 0);
+        TRY(acme_db_row_check(stmt));
+        *ret_expires_ms = acme_db_int(stmt, 1);
+        *ret_id = id;
+        return acme_ok();
+    }
+    *ret_id = NULL;
     return acme_ok();
 }
 
@@ -112,7 +132,8 @@ static struct acme_err covers(struct acme_db *db, struct acme_arena *arena, cons
         if (wanted.wildcard)
             wanted.identifier.value += strlen("*.");
         const char *id = NULL;
-        TRY(acme_store_authz_find_valid(db, arena, &wanted, account_id, now_ms, &id));
+        int64_t expires_ms = 0;
+        TRY(acme_store_authz_find_valid(db, arena, &wanted, account_id, now_ms, &id, &expires_ms));
         all = id != NULL;
     }
     *ret = all;
@@ -180,8 +201,13 @@ struct acme_err acme_store_authz_create(struct acme_store *store, const struct a
     return acme_writer_run(&store->writer, create_authz, &create);
 }
 
-struct acme_err acme_store_authz_orders_ready(struct acme_db *db, const char *authz_id, int64_t now_ms)
+struct acme_err acme_store_authz_orders_ready(struct acme_db *db, const char *authz_id, int64_t now_ms,
+                                              int64_t authz_expires_ms)
 {
+    TRY(acme_db_run(db, NULL,
+                    "UPDATE orders SET expires_ms = $1 WHERE status = 'pending' AND expires_ms > $1"
+                    " AND id IN (SELECT order_id FROM order_authorizations WHERE authz_id = $2)",
+                    DB_INT(authz_expires_ms), DB_TEXT(authz_id)));
     return acme_db_run(db, NULL,
                        "UPDATE orders SET status = 'ready' WHERE status = 'pending'"
                        " AND id IN (SELECT order_id FROM order_authorizations WHERE authz_id = $1)"

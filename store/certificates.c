@@ -7,7 +7,7 @@
 struct acme_err acme_store_certificate_insert(struct acme_db *db, const struct acme_certificate *certificate,
                                               const char *issuance_id)
 {
-    return acme_db_run(
+    TRY(acme_db_run(
         db, NULL,
         "INSERT INTO certificates (id, issuance_id, account_id, issuer, serial_hex, aki_hex, sha256_hex,"
         " not_before_ms, not_after_ms, created_ms, downloaded_ms, chain)"
@@ -15,7 +15,12 @@ struct acme_err acme_store_certificate_insert(struct acme_db *db, const struct a
         DB_TEXT(certificate->id), DB_TEXT(issuance_id), DB_TEXT(certificate->account_id),
         DB_TEXT(certificate->issuer), DB_TEXT(certificate->serial_hex), DB_TEXT(certificate->aki_hex),
         DB_TEXT(certificate->sha256_hex), DB_INT(certificate->not_before_ms),
-        DB_INT(certificate->not_after_ms), DB_INT(certificate->created_ms), DB_TEXT(certificate->chain));
+        DB_INT(certificate->not_after_ms), DB_INT(certificate->created_ms), DB_TEXT(certificate->chain)));
+    for (size_t i = 0; i < certificate->alternate_count; i++)
+        TRY(acme_db_run(
+            db, NULL, "INSERT INTO certificate_chains (certificate_id, position, chain) VALUES ($1, $2, $3)",
+            DB_TEXT(certificate->id), DB_INT((int64_t)i), DB_TEXT(certificate->alternates[i])));
+    return acme_ok();
 }
 
 static struct acme_err certificate_from_row(struct acme_db_stmt *stmt, struct acme_arena *arena,
@@ -79,6 +84,25 @@ struct acme_err acme_store_certificate_get(struct acme_store *store, struct acme
 {
     struct acme_db *db = acme_readers_acquire(&store->readers);
     struct acme_err err = load(db, arena, id, ret);
+    acme_readers_release(&store->readers, db);
+    return err;
+}
+
+static struct acme_err load_alternates(struct acme_db *db, struct acme_arena *arena, const char *id,
+                                       const char ***ret, size_t *ret_count)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_query(db, &stmt,
+                      "SELECT chain FROM certificate_chains WHERE certificate_id = $1 ORDER BY position",
+                      DB_TEXT(id)));
+    return acme_store_collect_ids(stmt, arena, ret, ret_count);
+}
+
+struct acme_err acme_store_certificate_alternates(struct acme_store *store, struct acme_arena *arena,
+                                                  const char *id, const char ***ret, size_t *ret_count)
+{
+    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_err err = load_alternates(db, arena, id, ret, ret_count);
     acme_readers_release(&store->readers, db);
     return err;
 }

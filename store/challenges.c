@@ -153,7 +153,9 @@ static struct acme_err settle_authz(struct acme_db *db, const struct finish *req
                     "UPDATE authorizations SET status = 'valid', expires_ms = $1"
                     " WHERE id = $2 AND status = 'pending'",
                     DB_INT(request->authz_expires_ms), DB_TEXT(authz_id)));
-    return changed > 0 ? acme_store_authz_orders_ready(db, authz_id, request->now_ms) : acme_ok();
+    return changed > 0
+               ? acme_store_authz_orders_ready(db, authz_id, request->now_ms, request->authz_expires_ms)
+               : acme_ok();
 }
 
 static struct acme_err finish(struct acme_db *db, void *arg)

@@ -107,21 +107,25 @@ struct acme_err acme_store_job_give_back(struct acme_db *db, const char *job_id,
 struct acme_err acme_store_order_load(struct acme_db *db, struct acme_arena *arena, const char *id,
                                       struct acme_order *ret) ACME_MUST_USE;
 
-/** acme_store_authz_orders_ready(db, authz_id, now_ms): pending orders with this authorization that have only
+/** acme_store_authz_orders_ready(db, authz_id, now_ms, authz_expires_ms): this authorization has become
+ * valid, until authz_expires_ms: pending orders with it end then at the latest, and those that have only
  * valid ones become ready. */
-struct acme_err acme_store_authz_orders_ready(struct acme_db *db, const char *authz_id,
-                                              int64_t now_ms) ACME_MUST_USE;
+struct acme_err acme_store_authz_orders_ready(struct acme_db *db, const char *authz_id, int64_t now_ms,
+                                              int64_t authz_expires_ms) ACME_MUST_USE;
 
 /** acme_store_authz_orders_invalid(db, authz_id, error): pending and ready orders that need this
  * authorization become invalid. */
 struct acme_err acme_store_authz_orders_invalid(struct acme_db *db, const char *authz_id,
                                                 const char *error) ACME_MUST_USE;
 
-/** acme_store_authz_find_valid(db, arena, authz, live_until_ms, ret_id): the account's valid authorization
- * for the same identifier that lives longest, if beyond live_until_ms; NULL for none. */
+/** acme_store_authz_find_valid(db, arena, authz, account_id, live_until_ms, ret_id, ret_expires_ms): the
+ * account's valid authorization for the same identifier that lives longest, if beyond live_until_ms, and was
+ * validated by a challenge of a type `authz` has too (by any, when it has none); *ret_id is NULL, and the
+ * time untouched, for none. */
 struct acme_err acme_store_authz_find_valid(struct acme_db *db, struct acme_arena *arena,
                                             const struct acme_authz *authz, const char *account_id,
-                                            int64_t live_until_ms, const char **ret_id) ACME_MUST_USE;
+                                            int64_t live_until_ms, const char **ret_id,
+                                            int64_t *ret_expires_ms) ACME_MUST_USE;
 
 /** acme_store_authz_insert(db, authz, account_id): with its challenges. */
 struct acme_err acme_store_authz_insert(struct acme_db *db, const struct acme_authz *authz,

@@ -134,8 +134,11 @@ static struct acme_err create_order(struct acme_db *db, void *arg)
     for (size_t i = 0; i < order->authz_count; i++) {
         const struct acme_authz *authz = &create->authzs[i];
         const char *id = NULL;
+        int64_t expires_ms = order->expires_ms;
         TRY(acme_store_authz_find_valid(db, create->arena, authz, order->account_id, create->reuse_until_ms,
-                                        &id));
+                                        &id, &expires_ms));
+        if (expires_ms < order->expires_ms) /* an order does not outlive what it is made of */
+            order->expires_ms = expires_ms;
         if (!id) {
             TRY(acme_store_authz_insert(db, authz, order->account_id));
             id = acme_arena_strdup(create->arena, authz->id);

@@ -292,8 +292,9 @@ struct acme_order {
 
 /** acme_store_order_create(store, arena, order, authzs, now_ms, reuse_until_ms, ret): make the order (id,
  * account_id, profile, identifiers, times given) with one authorization per identifier: for each the
- * account's valid one for the same identifier and wildcard flag that lives beyond reuse_until_ms, if any,
- * else authzs[i] is inserted with its challenges. The order is ready when all are valid. */
+ * account's valid one for the same identifier and wildcard flag that lives beyond reuse_until_ms and was
+ * validated by a challenge of a type authzs[i] has, if any, else authzs[i] is inserted with its challenges.
+ * The order is ready when all are valid, and expires with the first of the reused ones at the latest. */
 struct acme_err acme_store_order_create(struct acme_store *store, struct acme_arena *arena,
                                         const struct acme_order *order, const struct acme_authz *authzs,
                                         int64_t now_ms, int64_t reuse_until_ms,
@@ -367,8 +368,10 @@ struct acme_certificate {
     const char *id;
     const char *issuance_id;
     const char *account_id;
-    const char *issuer; /* name of the issuer */
-    const char *chain;  /* PEM, leaf first */
+    const char *issuer;            /* name of the issuer */
+    const char *chain;             /* PEM, leaf first */
+    const char *const *alternates; /* other chains, likewise; only when it is stored, see _alternates */
+    size_t alternate_count;
     const char *serial_hex;
     const char *aki_hex;
     const char *sha256_hex;
@@ -399,6 +402,12 @@ struct acme_err acme_store_issuance_orders(struct acme_store *store, struct acme
 /** acme_store_certificate_get: Errors: NOT_FOUND. Callers compare account_id. */
 struct acme_err acme_store_certificate_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                            struct acme_certificate *ret) ACME_MUST_USE;
+
+/** acme_store_certificate_alternates(store, arena, id, ret, ret_count): the other chains of a certificate, as
+ * they were stored; none for an unknown id. */
+struct acme_err acme_store_certificate_alternates(struct acme_store *store, struct acme_arena *arena,
+                                                  const char *id, const char ***ret,
+                                                  size_t *ret_count) ACME_MUST_USE;
 
 /** acme_store_certificate_find(store, arena, sha256_hex, ret): by the fingerprint of the leaf. Errors:
  * NOT_FOUND. */
@@ -465,5 +474,30 @@ typedef struct acme_err (*acme_revocation_visit)(void *context, const char *seri
 struct acme_err acme_store_revocations_each(struct acme_store *store, const char *issuer,
                                             int64_t not_after_ms, acme_revocation_visit visit,
                                             void *context) ACME_MUST_USE;
+
+/* ---- what has ended ---- */
+
+enum acme_sweep_stage {
+    ACME_SWEEP_CERTIFICATES, /* that have expired, with chains, revocation, issuance and orders */
+    ACME_SWEEP_ISSUANCES,    /* that have failed, with their orders */
+    ACME_SWEEP_ORDERS,       /* that were never finalized */
+    ACME_SWEEP_AUTHZS,       /* that no order refers to, with their challenges */
+    ACME_SWEEP_STAGES
+};
+
+/* One round through the store. */
+struct acme_sweep {
+    int64_t ended_before_ms; /* what ended before goes */
+    size_t batch;            /* rows looked at in one call, 1..1000 */
+    unsigned stage;          /* ACME_SWEEP_STAGES: the round is over */
+    char after[64];          /* the row of this stage where the last call stopped */
+    size_t removed[ACME_SWEEP_STAGES];
+};
+
+/** acme_store_sweep(store, sweep): one bounded step of a round; begin with stage 0 and `after` empty, and
+ * repeat until stage is ACME_SWEEP_STAGES. What is being validated or issued stays, and so does an
+ * authorization while an order that stays refers to it. Deletes in at most one short transaction. Errors
+ * leave *sweep where it was. */
+struct acme_err acme_store_sweep(struct acme_store *store, struct acme_sweep *sweep) ACME_MUST_USE;
 
 #endif

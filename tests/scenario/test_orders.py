@@ -1,19 +1,23 @@
 #!/usr/bin/python3
-"""Orders beyond the usual way: authorizations in advance, requested dates, keys."""
+"""Orders beyond the usual way: authorizations in advance, requested dates, keys, chains, and their end."""
 
+import contextlib
 import datetime
 import hashlib
 import os
 import secrets
+import sqlite3
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 from cryptography import x509  # noqa: E402 (found through the line above)
+from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402 (found through the line above)
 from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: E402 (found through the line above)
+from cryptography.x509.oid import NameOID  # noqa: E402 (found through the line above)
 
-from harness.case import ServerCase  # noqa: E402 (found through the line above)
+from harness.case import Case, ServerCase  # noqa: E402 (found through the line above)
 from harness.keys import AccountKey, b64, certificate_key, csr_der, public_der  # noqa: E402
 
 
@@ -191,6 +195,125 @@ class RequestedDates(ServerCase):
                 if end is not None:
                     payload["notAfter"] = self.seconds_ahead(end).isoformat() + "Z"
                 self.refused(client.post(client.directory["newOrder"], payload), 400, "malformed", word)
+
+
+class Sweep(Case):
+    """What has ended long ago goes by itself, and nothing else."""
+
+    # Of 2020: ids begin with their time.
+    OLD = "016f5e66-e800-7000-8000-00000000000"
+    THEN_MS = 1577836800000
+
+    def test_old_rows_go(self):
+        responder = self.make_responder()
+        bridge = self.make_bridge(responder.port)
+        bridge.settings["orders"] = {"keep_days": 365}
+        bridge.start()
+        client = self.client(bridge)
+        chain, _ = client.obtain(responder, "new.localhost")
+        url, order = client.new_order("open.localhost")
+        client.close()
+        bridge.stop()
+        account = client.account.rpartition("/")[2]
+        with contextlib.closing(sqlite3.connect(os.path.join(bridge.data, "acmebridge.db"))) as db, db:
+            db.execute("PRAGMA foreign_keys = ON")
+            db.execute("INSERT INTO orders (id, account_id, profile, status, identifiers, not_before_ms, not_after_ms,"
+                       " expires_ms, created_ms, finalized_ms) VALUES (?, ?, 'default', 'pending', '[]', 0, 0, ?, ?, 0)",
+                       (self.OLD + "1", account, self.THEN_MS, self.THEN_MS))
+            db.execute("INSERT INTO authorizations (id, account_id, identifier_type, identifier_value, wildcard, status,"
+                       " expires_ms) VALUES (?, ?, 'dns', 'old.localhost', 0, 'pending', ?)",
+                       (self.OLD + "2", account, self.THEN_MS))
+            db.execute("INSERT INTO order_authorizations (order_id, position, authz_id) VALUES (?, 0, ?)",
+                       (self.OLD + "1", self.OLD + "2"))
+            before = self.counts(db)
+        bridge.restart()
+        bridge.wait_for_log("removed what ended long ago", "orders=1", "authorizations=1", "certificates=0")
+        self.assertEqual(client.fetch(url).json, order)
+        self.assertTrue(chain)
+        client.close()
+        bridge.stop()
+        with contextlib.closing(sqlite3.connect(os.path.join(bridge.data, "acmebridge.db"))) as db:
+            self.assertEqual(self.counts(db), [before[0] - 1, before[1] - 1, before[2] - 1, before[3]])
+
+    @staticmethod
+    def counts(db):
+        return [db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
+                for table in ("orders", "authorizations", "order_authorizations", "certificates")]
+
+
+class AlternateChains(Case):
+    """A CA whose intermediate and root have certificates from two other roots as well."""
+
+    @staticmethod
+    def sign(subject, public, issuer, key, own=None):
+        now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
+        builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public)
+                   .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
+                   .not_valid_after(now + datetime.timedelta(days=300))
+                   .add_extension(x509.BasicConstraints(True, None), True)
+                   .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), True)
+                   .add_extension(own or x509.SubjectKeyIdentifier.from_public_key(public), False)
+                   .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), False))
+        return builder.sign(key, hashes.SHA256())
+
+    def make_root(self, name):
+        key = certificate_key()
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        return key, self.sign(subject, key.public_key(), subject, key)
+
+    def cross(self, own, root_key, root):
+        key_id = own.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        return self.sign(own.subject, own.public_key(), root.subject, root_key, key_id)
+
+    @staticmethod
+    def pem(*certificates):
+        return b"".join(item.public_bytes(serialization.Encoding.PEM) for item in certificates)
+
+    def test_real_chains(self):
+        responder = self.make_responder()
+        bridge = self.make_bridge(responder.port)
+        bridge.start()
+        bridge.stop()
+        own = {}
+        for name in ("intermediate", "root"):
+            with open(os.path.join(bridge.data, "ca", "local", name + ".pem"), "rb") as stream:
+                own[name] = x509.load_pem_x509_certificate(stream.read())
+        first_key, first = self.make_root("Partner Root")
+        second_key, second = self.make_root("Old Company Root")
+        path = os.path.join(bridge.directory, "cross.pem")
+        with open(path, "wb") as stream:
+            stream.write(self.pem(self.cross(own["intermediate"], first_key, first),
+                                  self.cross(own["root"], second_key, second)))
+        roots = [bridge.root]
+        for number, root in enumerate((first, second)):
+            roots.append(os.path.join(bridge.directory, f"root{number}.pem"))
+            with open(roots[-1], "wb") as stream:
+                stream.write(self.pem(root))
+        bridge.settings["issuers"][0]["cross_certificates_file"] = path
+        bridge.restart()
+        client = self.client(bridge)
+        url, key, _ = client.begin(responder, "chains.localhost")
+        order = client.poll(url, ("valid", "invalid"))
+        response = client.fetch(order["certificate"])
+        alternates = [link for link in response.all("Link") if 'rel="alternate"' in link]
+        self.assertEqual(alternates, [f'<{order["certificate"]}/alternate/{n}>;rel="alternate"' for n in (1, 2)])
+        chains = [response.body.decode("ascii")]
+        chains += [client.fetch(link[1:link.index(">")]).body.decode("ascii") for link in alternates]
+        leaves = {chain.split("-----END")[0] for chain in chains}
+        self.assertEqual(len(leaves), 1)
+        for chain, root, above in zip(chains, roots, (1, 1, 2)):
+            self.check_certificate(chain, key, ["chains.localhost"], root, above)
+        self.assertTrue(bridge.log_lines("certificate downloaded"))
+
+    def test_a_stranger_in_the_file(self):
+        bridge = self.make_bridge(5002)
+        path = os.path.join(bridge.directory, "cross.pem")
+        with open(path, "wb") as stream:
+            stream.write(self.pem(self.make_root("Stranger")[1]))
+        bridge.settings["issuers"][0]["cross_certificates_file"] = path
+        with self.assertRaises(RuntimeError):
+            bridge.start()
+        self.assertTrue(bridge.log_lines("cross-certificates refused", "belongs neither"))
 
 
 if __name__ == "__main__":

@@ -526,6 +526,172 @@ static void little_memory(void **state)
     acme_local_ca_close(ca);
 }
 
+/* ---- cross-certificates ---- */
+
+struct other_ca {
+    EVP_PKEY *key;
+    X509 *root;
+};
+
+static struct other_ca make_other(const char *name)
+{
+    struct other_ca other = {.key = make_ec_key(arena, "P-256")};
+    const struct make_cert what = {.name = name, .ca = true};
+    other.root = make_cert(arena, other.key, &what, NULL, NULL);
+    return other;
+}
+
+/* A certificate by `other` for the subject, key and key identifier of `own`. */
+static X509 *cross_sign(X509 *own, const struct other_ca *other, int64_t not_after_ms)
+{
+    X509 *cross = X509_dup(own);
+    assert_non_null(cross);
+    assert_int_equal(X509_set_issuer_name(cross, X509_get_subject_name(other->root)), 1);
+    int at = X509_get_ext_by_NID(cross, NID_authority_key_identifier, -1);
+    if (at >= 0)
+        X509_EXTENSION_free(X509_delete_ext(cross, at));
+    if (not_after_ms != 0)
+        assert_non_null(ASN1_TIME_set(X509_getm_notAfter(cross), (time_t)(not_after_ms / 1000)));
+    assert_true(X509_sign(cross, other->key, EVP_sha256()) > 0);
+    return cross;
+}
+
+static const char *cross_file(X509 *const *certs, size_t count)
+{
+    const char *path = file("cross.pem");
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(PEM_write_X509(out, certs[i]), 1);
+    assert_int_equal(fclose(out), 0);
+    return path;
+}
+
+static struct acme_cert_list issue_one(const struct acme_local_ca *ca, struct acme_csr *ret_csr)
+{
+    const struct make_request request = {.san = "DNS:a.example"};
+    *ret_csr = make_csr(arena, make_ec_key(arena, "P-256"), &request);
+    struct acme_cert_list chain;
+    assert_int_equal(acme_local_ca_issue(ca, arena, ret_csr->spki, ret_csr->names, ret_csr->name_count,
+                                         TEST_NOW_MS, TEST_NOW_MS + ACME_DAY_MS, &chain)
+                         .code,
+                     ACME_OK);
+    return chain;
+}
+
+static void cross_certificates_make_chains(void **state)
+{
+    (void)state;
+    struct acme_local_ca *ca = open_good();
+    struct other_ca others[2] = {make_other("Other Root"), make_other("Third Root")};
+    X509 *inter = read_pem_cert("intermediate.pem");
+    X509 *root = read_pem_cert("root.pem");
+    X509 *certs[] = {others[0].root, cross_sign(inter, &others[0], 0), cross_sign(root, &others[1], 0)};
+    assert_int_equal(acme_local_ca_cross(ca, cross_file(certs, 3)).code, ACME_OK);
+
+    struct acme_csr csr;
+    struct acme_cert_list first = issue_one(ca, &csr);
+    const struct acme_cert_list *chains = NULL;
+    size_t count = 0;
+    assert_int_equal(acme_local_ca_alternates(ca, arena, first.certs[0], &chains, &count).code, ACME_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(chains[0].count, 2); /* leaf, cross-certificate of the intermediate; no root */
+    assert_int_equal(chains[1].count, 3); /* leaf, intermediate, cross-certificate of the root */
+    assert_int_equal(X509_cmp(chains[1].certs[1], inter), 0);
+    for (size_t i = 0; i < 2; i++) {
+        const char *why = "";
+        assert_ptr_equal(chains[i].certs[0], first.certs[0]);
+        struct acme_err err =
+            acme_chain_check(arena, &chains[i], &csr, csr.names, csr.name_count, TEST_NOW_MS, &why);
+        if (acme_failed(err))
+            fail_msg("%zu: %s", i, why);
+        X509 *top = chains[i].certs[chains[i].count - 1];
+        assert_int_equal(X509_verify(top, others[i].key), 1);
+    }
+    for (size_t i = 1; i < 3; i++)
+        X509_free(certs[i]);
+    X509_free(inter);
+    X509_free(root);
+    acme_local_ca_close(ca);
+}
+
+static void without_cross_certificates(void **state)
+{
+    (void)state;
+    struct acme_local_ca *ca = open_good();
+    struct acme_csr csr;
+    struct acme_cert_list first = issue_one(ca, &csr);
+    const struct acme_cert_list *chains = NULL;
+    size_t count = 7;
+    assert_int_equal(acme_local_ca_alternates(ca, arena, first.certs[0], &chains, &count).code, ACME_OK);
+    assert_int_equal(count, 0);
+    acme_local_ca_close(ca);
+}
+
+static void expect_cross_refused(X509 *const *certs, size_t count, enum acme_code code)
+{
+    struct acme_local_ca *ca = open_good();
+    const char *path = cross_file(certs, count);
+    assert_int_equal(acme_local_ca_cross(ca, path).code, code);
+    acme_local_ca_close(ca);
+}
+
+static void wrong_cross_certificates(void **state)
+{
+    (void)state;
+    acme_local_ca_close(open_good());
+    struct other_ca other = make_other("Other Root");
+    struct other_ca liar = make_other("Other Root"); /* the same name, another key */
+    X509 *inter = read_pem_cert("intermediate.pem");
+    X509 *root = read_pem_cert("root.pem");
+    X509 *good = cross_sign(inter, &other, 0);
+
+    expect_cross_refused(NULL, 0, ACME_E_FORMAT); /* no certificates at all */
+    X509 *own[] = {inter};
+    expect_cross_refused(own, 1, ACME_E_FORMAT); /* no other chain */
+    X509 *own_root[] = {root};
+    expect_cross_refused(own_root, 1, ACME_E_FORMAT);
+    X509 *stranger[] = {good, make_other("Stranger").root};
+    expect_cross_refused(stranger, 2, ACME_E_FORMAT);
+    X509 *false_issuer[] = {good, liar.root};
+    expect_cross_refused(false_issuer, 2, ACME_E_FORMAT);
+    X509 *no_ca = cross_sign(inter, &other, 0);
+    int at = X509_get_ext_by_NID(no_ca, NID_basic_constraints, -1);
+    X509_EXTENSION_free(X509_delete_ext(no_ca, at));
+    assert_true(X509_sign(no_ca, other.key, EVP_sha256()) > 0);
+    X509 *not_a_ca[] = {no_ca};
+    expect_cross_refused(not_a_ca, 1, ACME_E_FORMAT);
+    X509 *other_id = cross_sign(inter, &other, 0);
+    at = X509_get_ext_by_NID(other_id, NID_subject_key_identifier, -1);
+    X509_EXTENSION_free(X509_delete_ext(other_id, at));
+    X509_EXTENSION *id = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_key_identifier, "0102030405");
+    assert_int_equal(X509_add_ext(other_id, id, -1), 1);
+    X509_EXTENSION_free(id);
+    assert_true(X509_sign(other_id, other.key, EVP_sha256()) > 0);
+    X509 *foreign_id[] = {other_id};
+    expect_cross_refused(foreign_id, 1, ACME_E_FORMAT);
+    X509 *many[ACME_LOCAL_CA_MAX_ALTERNATES + 1];
+    for (size_t i = 0; i <= ACME_LOCAL_CA_MAX_ALTERNATES; i++) {
+        struct other_ca one = make_other(acme_arena_printf(arena, "Root %zu", i));
+        many[i] = cross_sign(inter, &one, 0);
+    }
+    expect_cross_refused(many, ACME_LOCAL_CA_MAX_ALTERNATES + 1, ACME_E_FORMAT);
+    struct acme_local_ca *ca = open_good();
+    assert_int_equal(acme_local_ca_cross(ca, cross_file(many, ACME_LOCAL_CA_MAX_ALTERNATES)).code, ACME_OK);
+    acme_local_ca_close(ca);
+    ca = open_good();
+    assert_int_equal(acme_local_ca_cross(ca, file("nothing.pem")).code, ACME_E_IO);
+    acme_local_ca_close(ca);
+
+    for (size_t i = 0; i <= ACME_LOCAL_CA_MAX_ALTERNATES; i++)
+        X509_free(many[i]);
+    X509_free(other_id);
+    X509_free(no_ca);
+    X509_free(good);
+    X509_free(inter);
+    X509_free(root);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -542,6 +708,9 @@ int main(void)
         TEST(access_of_others_is_refused),
         TEST(what_does_not_match_is_refused),
         TEST(names_and_places),
+        TEST(cross_certificates_make_chains),
+        TEST(without_cross_certificates),
+        TEST(wrong_cross_certificates),
         TEST(many_threads_issue),
         TEST(little_memory),
     };

@@ -471,6 +471,11 @@ const char *csr_payload(struct fixture *f, EVP_PKEY *key, const char *names)
 
 void issue(struct fixture *f, const char *certificate_id)
 {
+    issue_with(f, certificate_id, NULL, 0);
+}
+
+void issue_with(struct fixture *f, const char *certificate_id, const char *const *alternates, size_t count)
+{
     assert_true(f->job_count > 0);
     const struct acme_job *job = &f->jobs[f->job_count - 1];
     assert_int_equal(job->kind, ACME_JOB_ISSUE);
@@ -483,6 +488,8 @@ void issue(struct fixture *f, const char *certificate_id)
         .issuer = issuance.issuer,
         .chain = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
                  "-----BEGIN CERTIFICATE-----\nBBBB\n-----END CERTIFICATE-----\n",
+        .alternates = alternates,
+        .alternate_count = count,
         .serial_hex = certificate_id, /* unique, like the real ones */
         .aki_hex = "AA",
         .sha256_hex = certificate_id,

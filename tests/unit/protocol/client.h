@@ -79,5 +79,6 @@ const char *ready_order(struct fixture *f, const struct client *client, const ch
 const char *csr_payload(struct fixture *f, EVP_PKEY *key, const char *names);
 /* End the latest issuance job well. */
 void issue(struct fixture *f, const char *certificate_id);
+void issue_with(struct fixture *f, const char *certificate_id, const char *const *alternates, size_t count);
 
 #endif

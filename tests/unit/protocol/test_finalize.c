@@ -94,6 +94,80 @@ static void test_whole_way(void **state)
     assert_problem(&reply, 400, "malformed", "POST-as-GET");
 }
 
+static int count_links(const struct reply *reply, const char *rel)
+{
+    int count = 0;
+    for (int i = 0; header_of(reply, "Link", i) != NULL; i++)
+        count += strstr(header_of(reply, "Link", i), rel) != NULL;
+    return count;
+}
+
+static void test_alternate_chains(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    struct client other = join(f);
+    const char *order_url = ready_order(f, &client, "a.test");
+    assert_int_equal(finalize(f, &client, order_url, csr_payload(f, new_key(f), "a.test")).status, 200);
+#define CERT(body) "-----BEGIN CERTIFICATE-----\n" body "\n-----END CERTIFICATE-----\n"
+    static const char *const alternates[] = {CERT("AAAA") CERT("CCCC"),
+                                             CERT("AAAA") CERT("DDDD") CERT("EEEE")};
+    issue_with(f, new_id(f), alternates, 2);
+    struct reply order = post(f, &client, order_url, "");
+    const char *url = text_of(&order, "certificate");
+    const char *urls[] = {url, acme_arena_printf(f->arena, "%s/alternate/1", url),
+                          acme_arena_printf(f->arena, "%s/alternate/2", url)};
+    const char *chains[] = {CERT("AAAA") CERT("BBBB"), alternates[0], alternates[1]};
+    for (int i = 0; i < 3; i++) {
+        struct reply reply = post(f, &client, urls[i], "");
+        assert_int_equal(reply.status, 200);
+        assert_string_equal((const char *)reply.response.body.data, chains[i]);
+        assert_int_equal(count_links(&reply, "rel=\"alternate\""), 2);
+        for (int j = 0; j < 3; j++)
+            assert_int_equal(
+                count_links(&reply, acme_arena_printf(f->arena, "<%s>;rel=\"alternate\"", urls[j])), i != j);
+        struct reply foreign = post(f, &other, urls[i], "");
+        assert_problem(&foreign, 404, "malformed", "certificate");
+    }
+    static const char *const wrong[] = {"/alternate/0",
+                                        "/alternate/3",
+                                        "/alternate/01",
+                                        "/alternate/-1",
+                                        "/alternate/x",
+                                        "/alternate/1x",
+                                        "/alternate/99999999999999999999"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct reply reply = post(f, &client, acme_arena_printf(f->arena, "%s%s", url, wrong[i]), "");
+        assert_problem(&reply, 404, "malformed", "certificate");
+    }
+    static const char *const no_routes[] = {"/alternate/", "/alternate", "/alternate/1/", "/other/1"};
+    for (size_t i = 0; i < sizeof no_routes / sizeof *no_routes; i++) {
+        struct reply reply = post(f, &client, acme_arena_printf(f->arena, "%s%s", url, no_routes[i]), "");
+        assert_problem(&reply, 404, "malformed", "nothing at");
+    }
+    struct reply reply = post(f, &client, urls[1], "{\"x\":1}");
+    assert_problem(&reply, 400, "malformed", "POST-as-GET");
+}
+
+/* Whichever chain is fetched, the certificate has been downloaded, and no later order adopts it. */
+static void test_an_alternate_is_a_download(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    const char *payload = csr_payload(f, new_key(f), "a.test");
+    const char *order_url = ready_order(f, &client, "a.test");
+    assert_int_equal(finalize(f, &client, order_url, payload).status, 200);
+    static const char *const alternates[] = {CERT("AAAA") CERT("CCCC")};
+    const char *id = new_id(f);
+    issue_with(f, id, alternates, 1);
+    const char *url = acme_arena_printf(f->arena, BASE "/certificate/%s/alternate/1", id);
+    assert_int_equal(post(f, &client, url, "").status, 200);
+    struct reply second = order_names(f, &client, "a.test");
+    struct reply reply = finalize(f, &client, second.location, payload);
+    assert_string_equal(text_of(&reply, "status"), "processing");
+    assert_int_equal(f->job_count, 2);
+}
+
 static void test_bad_csrs(void **state)
 {
     struct fixture *f = *state;
@@ -150,19 +224,59 @@ static void test_not_ready(void **state)
     assert_int_equal(f->job_count, 0);
 }
 
-/* A reused authorization that ends before the order does. */
+static void assert_expires(const struct reply *order, int64_t expires_ms)
+{
+    char text[ACME_RFC3339_SIZE];
+    acme_rfc3339_format(expires_ms, text);
+    assert_string_equal(text_of(order, "expires"), text);
+}
+
+/* A reused authorization that would end before the order does ends the order. */
 static void test_authorization_ended(void **state)
 {
     struct fixture *f = *state;
     struct client client = join(f);
     ready_order(f, &client, "a.test");
-    f->now_ms += f->config.authz_lifetime_ms - 2 * ACME_HOUR_MS;
+    int64_t end_ms = f->now_ms + f->config.authz_lifetime_ms;
+    f->now_ms = end_ms - 2 * ACME_HOUR_MS;
     struct reply order = order_names(f, &client, "a.test");
     assert_string_equal(text_of(&order, "status"), "ready");
-    f->now_ms += 2 * ACME_HOUR_MS;
-    struct reply reply = finalize(f, &client, order.location, csr_payload(f, new_key(f), "a.test"));
-    assert_problem(&reply, 403, "orderNotReady", "a.test");
+    assert_expires(&order, end_ms);
+    struct reply two = order_names(f, &client, "a.test b.test"); /* also while it waits for another name */
+    assert_string_equal(text_of(&two, "status"), "pending");
+    assert_expires(&two, end_ms);
+    f->now_ms = end_ms;
+    const char *urls[] = {order.location, two.location};
+    for (size_t i = 0; i < 2; i++) {
+        struct reply now = post(f, &client, urls[i], "");
+        assert_string_equal(text_of(&now, "status"), "invalid");
+        assert_non_null(strstr(acme_json_str(acme_json_get(now.json, "error"), "detail"), "authorization"));
+        struct reply reply = finalize(f, &client, urls[i], csr_payload(f, new_key(f), "a.test"));
+        assert_problem(&reply, 403, "orderNotReady", "invalid");
+    }
     assert_int_equal(f->job_count, 0);
+}
+
+/* The same when the authorization is proved for this very order, with a life shorter than the order's. */
+static void test_authorization_shorter_than_its_order(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    f->config.authz_lifetime_ms = 3 * ACME_HOUR_MS;
+    struct reply order = order_names(f, &client, "a.test b.test");
+    assert_expires(&order, f->now_ms + f->config.order_lifetime_ms);
+    int64_t end_ms = f->now_ms + 3 * ACME_HOUR_MS;
+    complete(f, &client, item_of(&order, "authorizations", 0), NULL);
+    order = post(f, &client, order.location, "");
+    assert_string_equal(text_of(&order, "status"), "pending");
+    assert_expires(&order, end_ms);
+    f->now_ms += ACME_HOUR_MS;
+    complete(f, &client, item_of(&order, "authorizations", 1), NULL);
+    order = post(f, &client, order.location, "");
+    assert_string_equal(text_of(&order, "status"), "ready");
+    assert_expires(&order, end_ms); /* of the first */
+    f->now_ms = end_ms;
+    assert_status(f, &client, order.location, "invalid");
 }
 
 static void test_repetition(void **state)
@@ -372,9 +486,12 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
     const struct CMUnitTest tests[] = {
         T(test_whole_way),
+        T(test_alternate_chains),
+        T(test_an_alternate_is_a_download),
         T(test_bad_csrs),
         T(test_not_ready),
         T(test_authorization_ended),
+        T(test_authorization_shorter_than_its_order),
         T(test_repetition),
         T(test_repetition_after_failure),
         T(test_compromised_keys),

@@ -53,7 +53,7 @@ void fixture_reopen(struct fixture *f)
 const char *fixture_id(struct fixture *f)
 {
     static atomic_int last;
-    const char *id = acme_arena_printf(f->arena, "id-%08d", ++last);
+    const char *id = acme_arena_printf(f->arena, "00000000-%08d", ++last);
     assert_non_null(id);
     return id;
 }

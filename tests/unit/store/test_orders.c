@@ -71,6 +71,29 @@ static void reuses_valid_authorizations(void **state)
     assert_int_equal(mixed.status, ACME_ORDER_READY);
 }
 
+/* What proved the name must be among what the new order would offer. */
+static void reuse_by_type_of_challenge(void **state)
+{
+    struct fixture *f = *state;
+    const char *account = fixture_account(f);
+    struct acme_order first = fixture_ready_order(f, account, "a.example.com"); /* by http-01 */
+    struct acme_identifier name = {.type = ACME_IDENTIFIER_DNS, .value = "a.example.com"};
+    static const char *const types[] = {"dns-01", "http-01"};
+    for (size_t i = 0; i < 2; i++) {
+        struct acme_authz authz = fixture_authz(f, "a.example.com", false, 1);
+        authz.challenges[0].type = types[i];
+        struct acme_order order = {.id = fixture_id(f),
+                                   .account_id = account,
+                                   .profile = "strict",
+                                   .identifiers = &name,
+                                   .identifier_count = 1,
+                                   .expires_ms = NOW + 7 * DAY};
+        assert_ok(acme_store_order_create(f->store, f->arena, &order, &authz, NOW, NOW, &order));
+        assert_int_equal(order.status, i == 1 ? ACME_ORDER_READY : ACME_ORDER_PENDING);
+        assert_int_equal(strcmp(order.authz_ids[0], first.authz_ids[0]) == 0, i == 1);
+    }
+}
+
 static void reuse_keeps_its_bounds(void **state)
 {
     struct fixture *f = *state;
@@ -165,6 +188,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(create_and_get, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(unknown_account_leaves_nothing, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(reuses_valid_authorizations, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(reuse_by_type_of_challenge, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(reuse_keeps_its_bounds, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(lists_by_id_without_invalid, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(persists, fixture_setup, fixture_teardown),

@@ -58,7 +58,7 @@ static const struct {
     {SERVER REST "orders: {password:hunter2}\n",
      "4:10: unknown key 'password...', expected one of: order_lifetime_hours, authorization_lifetime_hours, "
      "adopt_window_hours, finalize_hold_ms, retry_after_quiet_seconds, retry_after_processing_seconds, "
-     "max_identifiers, max_contacts, max_pending_authorizations\n"},
+     "max_identifiers, max_contacts, max_pending_authorizations, keep_days\n"},
     {SERVER REST "orders: 3\n", "4:9: expected a mapping, found '3'\n"},
     /* numbers, flags, texts, lists */
     {SERVER_IS("io_threads: many"), "1:66: expected a whole number of threads from 0 to 64, found 'many'\n"},
@@ -271,7 +271,8 @@ static const struct {
     {"profiles: [ { name: a, issuer: nix } ]\nissuers: [ { name: lab, type: local, x: 1 } ]\n"
      "server: { url: https://a.example, listen: nowhere }\n",
      "1:32: expected the name of an issuer (lab), found 'nix'\n"
-     "2:38: unknown key 'x', expected one of: name, type, deadline_hours, max_concurrency\n"
+     "2:38: unknown key 'x', expected one of: name, type, deadline_hours, max_concurrency, "
+     "cross_certificates_file\n"
      "3:43: expected address:port such as 0.0.0.0:443 or [::]:443, found 'nowhere'\n"},
 };
 

@@ -68,6 +68,7 @@ static void test_defaults(void **state)
     assert_int_equal(config->external_key_count, 0);
     assert_false(server->terms_must_agree);
     assert_int_equal(config->max_pending_authzs, 100);
+    assert_int_equal(config->keep_ms, INT64_C(30) * 24 * 3600 * 1000);
 
     assert_int_equal(config->issuer_count, 1);
     assert_string_equal(config->issuers[0].name, "lab");
