@@ -165,7 +165,7 @@ struct acme_err acme_challenge_post(struct acme_exchange *x)
     }
     ACME_CLEANUP_BUF struct acme_buf out;
     acme_buf_init(&out, MAX_AUTHZ);
-    acme_challenge_write(x, challenge, &out);
+    acme_challenge_write(x, &authz, challenge, &out);
     TRY(acme_respond_link(x, acme_exchange_url(x, "/authz/", authz.id, ""), "up"));
     if (challenge->status == ACME_CHALLENGE_PROCESSING)
         TRY(advise_retry(x, &authz));

@@ -41,7 +41,8 @@ struct acme_err acme_authz_make(struct acme_exchange *x, const struct acme_ident
                                 int64_t expires_ms, struct acme_authz *ret)
 {
     bool wildcard = acme_identifier_is_wildcard(identifier);
-    *ret = (struct acme_authz){.id = acme_exchange_new_id(x), .account_id = x->account.id};
+    *ret = (struct acme_authz){
+        .id = acme_exchange_new_id(x), .account_id = x->account.id, .profile = x->profile->name};
     ENSURE(ret->id != NULL, ACME_E_NOMEM);
     ret->identifier = *identifier;
     if (wildcard)

@@ -13,6 +13,9 @@ enum acme_challenge_bit {
     ACME_CHALLENGE_DNS_PERSIST_01 = 1 << 4,
 };
 
+/* More names of one CA than clients of dns-persist-01 accept. */
+enum { ACME_CAA_ISSUERS_MAX = 10 };
+
 struct acme_challenge_type {
     const char *name;
     enum acme_challenge_bit bit;

@@ -1,5 +1,7 @@
 #include "protocol/exchange.h"
 
+#include "protocol/dns_persist.h"
+
 #include <string.h>
 
 enum { MAX_DIRECTORY = 256 * 1024 };
@@ -20,6 +22,75 @@ static void write_url(struct acme_json_writer *writer, struct acme_arena *arena,
     if (url == NULL)
         writer->out->failed = true; /* a NULL string would only be left out */
     acme_jw_str(writer, name, url);
+}
+
+static bool is_listed_before(const struct acme_service_config *config, size_t profile, size_t at)
+{
+    const char *name = config->profiles[profile].caa_issuers[at];
+    for (size_t i = 0; i <= profile; i++)
+        for (size_t j = 0; j < (i < profile ? config->profiles[i].caa_issuer_count : at); j++)
+            if (strcmp(config->profiles[i].caa_issuers[j], name) == 0)
+                return true;
+    return false;
+}
+
+/* The names that CAA records may allow: those of the profile, or of all, as the default directory makes
+ * orders of all. */
+static void write_caa(struct acme_json_writer *writer, const struct acme_service_config *config,
+                      const struct acme_profile *profile)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < config->profile_count; i++) {
+        const struct acme_profile *one = &config->profiles[i];
+        for (size_t j = 0; j < one->caa_issuer_count; j++) {
+            if (profile == NULL ? is_listed_before(config, i, j) : one != profile)
+                continue;
+            if (count++ == 0)
+                acme_jw_array(writer, "caaIdentities");
+            acme_jw_str(writer, NULL, one->caa_issuers[j]);
+        }
+    }
+    if (count > 0)
+        acme_jw_array_end(writer);
+}
+
+static bool offers_persist(const struct acme_profile *profile)
+{
+    return (profile->challenges & ACME_CHALLENGE_DNS_PERSIST_01) != 0;
+}
+
+static bool has_issuer(const struct acme_profile *profile, const char *name)
+{
+    for (size_t i = 0; i < profile->caa_issuer_count; i++)
+        if (strcmp(profile->caa_issuers[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* What records of dns-persist-01 can be made from before there is a challenge. Each name must do for every
+ * challenge of this directory (draft-ietf-acme-dns-persist-02 section 3.2). */
+static void write_persist(struct acme_json_writer *writer, const struct acme_service *service,
+                          const struct acme_profile *profile)
+{
+    const struct acme_service_config *config = service->config;
+    const struct acme_profile *first = profile;
+    for (size_t i = 0; i < config->profile_count && first == NULL; i++)
+        if (offers_persist(&config->profiles[i]))
+            first = &config->profiles[i];
+    if (first == NULL || !offers_persist(first))
+        return;
+    acme_jw_array(writer, "issuerDomainNames");
+    for (size_t i = 0; i < first->caa_issuer_count; i++) {
+        bool everywhere = true;
+        for (size_t j = 0; j < config->profile_count && profile == NULL; j++)
+            everywhere = everywhere && (!offers_persist(&config->profiles[j]) ||
+                                        has_issuer(&config->profiles[j], first->caa_issuers[i]));
+        if (everywhere)
+            acme_jw_str(writer, NULL, first->caa_issuers[i]);
+    }
+    acme_jw_array_end(writer);
+    write_url(writer, service->arena, "accountHashPrefix", config->base_url, NULL,
+              ACME_DNS_PERSIST_HASH_PATH);
 }
 
 /* `profile` NULL: the default directory, whose newOrder and newAuthz leave the choice to
@@ -45,6 +116,8 @@ static struct acme_err build(struct acme_service *service, const struct acme_pro
     acme_jw_str(&writer, "website", config->website);
     if (config->external_account_required)
         acme_jw_bool(&writer, "externalAccountRequired", true);
+    write_caa(&writer, config, profile);
+    write_persist(&writer, service, profile);
     acme_jw_object(&writer, "profiles");
     for (size_t i = 0; i < config->profile_count; i++) {
         const char *description = config->profiles[i].description;

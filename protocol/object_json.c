@@ -93,14 +93,38 @@ void acme_order_write(const struct acme_exchange *x, const struct acme_order *or
     acme_jw_object_end(&writer);
 }
 
+static void write_issuers(struct acme_json_writer *writer, const char *name,
+                          const struct acme_profile *profile)
+{
+    acme_jw_array(writer, name);
+    for (size_t i = 0; i < profile->caa_issuer_count; i++)
+        acme_jw_str(writer, NULL, profile->caa_issuers[i]);
+    acme_jw_array_end(writer);
+}
+
+/* Under the names that draft-ietf-acme-dns-persist has for them now, and those of its revisions 00 and 01. */
+static void write_persist(const struct acme_exchange *x, struct acme_json_writer *writer,
+                          const struct acme_authz *authz)
+{
+    const struct acme_profile *profile =
+        authz->profile != NULL ? acme_profile_find(x->service, authz->profile) : NULL;
+    if (profile == NULL || profile->caa_issuer_count == 0)
+        return; /* the configuration has changed: it can no longer be met */
+    write_issuers(writer, "issuerDomainNames", profile);
+    write_issuers(writer, "issuer-domain-names", profile);
+    write_url(x, writer, "accounturi", "/account/", authz->account_id, "");
+}
+
 static void write_challenge(const struct acme_exchange *x, struct acme_json_writer *writer,
-                            const struct acme_challenge *challenge)
+                            const struct acme_authz *authz, const struct acme_challenge *challenge)
 {
     acme_jw_object(writer, NULL);
     acme_jw_str(writer, "type", challenge->type);
     write_url(x, writer, "url", "/challenge/", challenge->id, "");
     acme_jw_str(writer, "status", challenge_statuses[challenge->status]);
-    acme_jw_str(writer, "token", challenge->token);
+    acme_jw_str(writer, "token", challenge->token); /* also where it has no use: some parsers insist on it */
+    if (strcmp(challenge->type, "dns-persist-01") == 0)
+        write_persist(x, writer, authz);
     if (challenge->status == ACME_CHALLENGE_VALID)
         acme_jw_time(writer, "validated", challenge->validated_ms);
     else
@@ -108,12 +132,12 @@ static void write_challenge(const struct acme_exchange *x, struct acme_json_writ
     acme_jw_object_end(writer);
 }
 
-void acme_challenge_write(const struct acme_exchange *x, const struct acme_challenge *challenge,
-                          struct acme_buf *out)
+void acme_challenge_write(const struct acme_exchange *x, const struct acme_authz *authz,
+                          const struct acme_challenge *challenge, struct acme_buf *out)
 {
     struct acme_json_writer writer;
     acme_jw_init(&writer, out);
-    write_challenge(x, &writer, challenge);
+    write_challenge(x, &writer, authz, challenge);
 }
 
 /* Decided authorizations list only what decided them (RFC 8555 section 7.1.4); acme.sh takes any "invalid" in
@@ -144,7 +168,7 @@ void acme_authz_write(const struct acme_exchange *x, const struct acme_authz *au
     acme_jw_array(&writer, "challenges");
     for (size_t i = 0; i < authz->challenge_count; i++)
         if (is_listed(authz, &authz->challenges[i]))
-            write_challenge(x, &writer, &authz->challenges[i]);
+            write_challenge(x, &writer, authz, &authz->challenges[i]);
     acme_jw_array_end(&writer);
     acme_jw_object_end(&writer);
 }

@@ -10,8 +10,8 @@ void acme_account_write(const struct acme_exchange *x, const struct acme_account
                         struct acme_buf *out);
 void acme_order_write(const struct acme_exchange *x, const struct acme_order *order, struct acme_buf *out);
 void acme_authz_write(const struct acme_exchange *x, const struct acme_authz *authz, struct acme_buf *out);
-void acme_challenge_write(const struct acme_exchange *x, const struct acme_challenge *challenge,
-                          struct acme_buf *out);
+void acme_challenge_write(const struct acme_exchange *x, const struct acme_authz *authz,
+                          const struct acme_challenge *challenge, struct acme_buf *out);
 
 /** acme_order_status_name(status): "pending", "ready" ... */
 const char *acme_order_status_name(enum acme_order_status status);

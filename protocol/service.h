@@ -17,6 +17,9 @@ struct acme_profile {
     unsigned challenges;  /* of enum acme_challenge_bit */
     unsigned identifiers; /* bits 1 << enum acme_identifier_type; 0: every type */
     struct acme_key_policy keys;
+    const char *const
+        *caa_issuers; /* the names by which CAA records allow this CA; none: CAA is not checked */
+    size_t caa_issuer_count;
     int64_t validity_ms;
     bool allow_requested_dates; /* an order may ask for notBefore and notAfter, within validity_ms */
     int64_t issue_deadline_ms;  /* from finalize; the issuer's */

@@ -65,15 +65,21 @@ struct app {
     struct acme_frontend frontend;
 };
 
-static int64_t profile_validity_ms(void *context, const char *profile)
+static const struct acme_profile *find_profile(void *context, const char *profile)
 {
     const struct app *app = context;
     const struct acme_config *config = app->config;
     for (size_t i = 0; i < config->profile_count; i++) {
         if (strcmp(config->profiles[i].name, profile) == 0)
-            return config->profiles[i].validity_ms;
+            return &config->profiles[i];
     }
-    return 90 * ACME_DAY_MS; /* a profile that the configuration no longer has: the default's */
+    return NULL;
+}
+
+static int64_t profile_validity_ms(void *context, const char *name)
+{
+    const struct acme_profile *profile = find_profile(context, name);
+    return profile != NULL ? profile->validity_ms : 90 * ACME_DAY_MS; /* the default's */
 }
 
 static void order_changed(void *context, const char *order_id)
@@ -288,6 +294,7 @@ static bool start_jobs(struct app *app)
     const struct acme_config *config = app->config;
     struct acme_outbound_options outbound = {.resolvers = config->validation.resolvers,
                                              .resolver_count = config->validation.resolver_count,
+                                             .trust_anchor_file = config->validation.trust_anchor_file,
                                              .policy = &config->validation.policy,
                                              .max_fetches = (size_t)config->validation.max_concurrency};
     if (failed_to("outbound loop", acme_outbound_start(&outbound, &app->outbound)))
@@ -309,6 +316,7 @@ static bool start_jobs(struct app *app)
                                          .order_changed = order_changed,
                                          .revocation_ended = revocation_ended,
                                          .profile_validity_ms = profile_validity_ms,
+                                         .find_profile = find_profile,
                                          .context = app};
     return !failed_to("job runner", acme_runner_start(&runner, &app->runner));
 }

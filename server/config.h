@@ -45,6 +45,7 @@ struct acme_validation_config {
     int tls_port;
     const char *const *resolvers;
     size_t resolver_count;
+    const char *trust_anchor_file; /* DNSSEC; NULL: not verified */
     struct acme_address_policy policy;
     int max_concurrency;
 };

@@ -202,6 +202,12 @@ static void read_profile(struct objects *objects, const struct acme_yaml_node *n
     acme_config_fill(reader, &acme_config_profile_table, node, issuer != NULL ? objects->kinds[at] : 0,
                      profile);
     check_keys(reader, acme_yaml_get(node, "keys"), &profile->keys);
+    const struct acme_yaml_node *challenges = acme_yaml_get(node, "challenges");
+    if (challenges != NULL && (profile->challenges & ACME_CHALLENGE_DNS_PERSIST_01) != 0 &&
+        profile->caa_issuer_count == 0)
+        acme_mistake_add(reader->mistakes, challenges->line, challenges->column,
+                         "expected the key 'caa' with the CA's names, which records of dns-persist-01 name, "
+                         "found none");
     choose_identifiers(reader, acme_yaml_get(node, "identifiers"), issuer, profile);
     if (profile->description == NULL)
         profile->description = profile->name;

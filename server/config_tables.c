@@ -173,6 +173,10 @@ static const struct acme_config_key validation_keys[] = {
      .offset = AT(resolvers),
      .count_offset = AT(resolver_count),
      .check = acme_config_resolver},
+    {.name = "trust_anchor_file",
+     .type = ACME_CONFIG_TEXT,
+     .offset = AT(trust_anchor_file),
+     .check = acme_config_readable_file},
     {.name = "allow", .type = ACME_CONFIG_READ, .read = read_allow},
     {.name = "deny", .type = ACME_CONFIG_READ, .read = read_deny},
     {.name = "max_concurrency",
@@ -466,6 +470,39 @@ static void read_identifiers(struct acme_config_reader *reader, const struct acm
     profile->identifiers = identifiers;
 }
 
+/* "off", or the names of the CA. */
+static void read_caa(struct acme_config_reader *reader, const struct acme_yaml_node *node, void *object)
+{
+    static const char expected[] = "off, or a list of 1 to 10 domain names";
+    struct acme_profile *profile = object;
+    if (node->kind == ACME_YAML_SCALAR && strcmp(node->text, "off") == 0)
+        return;
+    if (node->kind != ACME_YAML_SEQUENCE || node->count == 0 || node->count > ACME_CAA_ISSUERS_MAX) {
+        acme_config_wrong(reader, node, expected);
+        return;
+    }
+    const char **names = acme_arena_alloc(reader->arena, node->count * sizeof *names);
+    if (names == NULL) {
+        reader->mistakes->nomem = true;
+        return;
+    }
+    for (const struct acme_yaml_node *item = node->first; item != NULL; item = item->next) {
+        struct acme_identifier name;
+        const char *why = "";
+        const char *text = acme_config_text(reader, item);
+        if (text == NULL)
+            continue;
+        struct acme_err err = acme_identifier_parse(reader->arena, "dns", text, &name, &why);
+        if (err.code == ACME_E_NOMEM)
+            reader->mistakes->nomem = true;
+        else if (acme_failed(err) || acme_identifier_is_wildcard(&name))
+            acme_config_wrong(reader, item, "a domain name such as ca.example");
+        else
+            names[profile->caa_issuer_count++] = name.value;
+    }
+    profile->caa_issuers = names;
+}
+
 #define AT(field) offsetof(struct acme_key_policy, field)
 
 static const struct acme_config_key policy_keys[] = {
@@ -505,6 +542,7 @@ static const struct acme_config_key profile_keys[] = {
     {.name = "description", .type = ACME_CONFIG_TEXT, .offset = AT(description)},
     {.name = "challenges", .type = ACME_CONFIG_READ, .read = read_challenges},
     {.name = "identifiers", .type = ACME_CONFIG_READ, .read = read_identifiers},
+    {.name = "caa", .type = ACME_CONFIG_READ, .read = read_caa},
     {.name = "validity_days",
      .type = ACME_CONFIG_INT64,
      .applies = ACME_CONFIG_KIND_LOCAL,

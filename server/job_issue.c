@@ -1,15 +1,21 @@
 /* Issuance jobs: an issuer is driven until the certificate is there; it is checked and handed over to the
  * orders. */
+#include "server/caa_check.h"
 #include "server/quarantine.h"
 #include "server/runner_internal.h"
 
-enum { CHAIN_FOR_CLIENTS = 5 };
+#include <string.h>
+
+enum { CHAIN_FOR_CLIENTS = 5, CAA_TRIES = 5, CAA_RETRY_MAX_MS = 60 * 1000 };
 
 struct issue_run {
     struct issuer_run run; /* first */
     struct acme_issuance issuance;
     struct acme_csr csr;
     struct acme_issue_request request;
+    struct acme_caa_request *caa;
+    size_t caa_count;
+    struct acme_caa_result caa_result;
 };
 
 static struct issue_run *issue_of(const struct active_job *job)
@@ -265,6 +271,100 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
     return acme_ok();
 }
 
+/* ---- CAA, before the issuer hears of it ---- */
+
+static const char *method_of(const struct acme_authz *authz)
+{
+    for (size_t i = 0; i < authz->challenge_count; i++)
+        if (authz->challenges[i].status == ACME_CHALLENGE_VALID)
+            return authz->challenges[i].type;
+    return "";
+}
+
+/* What CAA has to allow: the names of the order, with how each was proved. Addresses have no CAA. */
+static struct acme_err prepare_caa(struct active_job *job, const struct acme_profile *profile)
+{
+    struct issue_run *run = issue_of(job);
+    const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    struct acme_order order;
+    TRY(acme_store_order_get(options->store, job->arena, run->issuance.order_id, &order));
+    const char *account_url = acme_job_account_url(job, run->issuance.account_id);
+    run->caa = acme_arena_alloc(job->arena, (order.authz_count + 1) * sizeof *run->caa);
+    ENSURE(account_url != NULL && run->caa != NULL, ACME_E_NOMEM);
+    for (size_t i = 0; i < order.authz_count; i++) {
+        struct acme_authz authz;
+        TRY(acme_store_authz_get(options->store, job->arena, order.authz_ids[i], &authz));
+        if (authz.identifier.type == ACME_IDENTIFIER_DNS)
+            run->caa[run->caa_count++] = (struct acme_caa_request){.issuers = profile->caa_issuers,
+                                                                   .issuer_count = profile->caa_issuer_count,
+                                                                   .name = authz.identifier.value,
+                                                                   .wildcard = authz.wildcard,
+                                                                   .account_url = account_url,
+                                                                   .method = method_of(&authz)};
+    }
+    return acme_ok();
+}
+
+/* It stays without a state, so that CAA is asked again. */
+static void wait_for_caa(struct active_job *job)
+{
+    const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    int64_t run_at_ms = acme_job_now_ms(job) + acme_job_backoff_ms(job->attempts + 1, CAA_RETRY_MAX_MS);
+    struct acme_err err =
+        acme_store_job_wait(options->store, job->id, options->owner, NULL, run_at_ms, job->attempts + 1);
+    if (acme_failed(err)) {
+        acme_job_log_code(job, "job could not be put back", err);
+        acme_job_drop(job);
+        return;
+    }
+    acme_job_done(job, run_at_ms);
+}
+
+static void end_caa(void *argument)
+{
+    struct active_job *job = argument;
+    struct issue_run *run = issue_of(job);
+    if (!acme_failed(run->caa_result.verdict)) {
+        job->attempts = 0; /* those of the issuer are counted from here */
+        acme_job_issuer_run(job);
+        return;
+    }
+    bool again = run->caa_result.transient && job->attempts + 1 < CAA_TRIES;
+    acme_log(INFO, again ? "CAA will be checked again" : "CAA forbids the issuance",
+             LOG_STR("order", run->issuance.order_id), LOG_STR("detail", run->caa_result.problem.detail));
+    if (again)
+        wait_for_caa(job);
+    else
+        fail(job, &run->caa_result.problem);
+}
+
+/* On the outbound thread: no store here. */
+static void caa_done(void *context, const struct acme_caa_result *result)
+{
+    struct active_job *job = context;
+    if (result->cancelled) {
+        acme_job_drop(job);
+        return;
+    }
+    issue_of(job)->caa_result = *result;
+    acme_job_submit(job, end_caa);
+}
+
+/* Validations have asked already, perhaps weeks ago and under another profile, for other methods or none. */
+static void ask_caa(struct active_job *job, const struct acme_profile *profile)
+{
+    struct issue_run *run = issue_of(job);
+    struct acme_err err = prepare_caa(job, profile);
+    if (!acme_failed(err))
+        err = acme_caa_check(acme_runner_options_of(job->runner)->outbound, job->arena, run->caa,
+                             run->caa_count, caa_done, job);
+    if (acme_failed(err)) {
+        acme_job_log_code(job, "CAA could not be checked", err);
+        if (!fail_after_deadline(job))
+            acme_job_drop(job);
+    }
+}
+
 void acme_job_issue_run(void *argument)
 {
     struct active_job *job = argument;
@@ -282,5 +382,11 @@ void acme_job_issue_run(void *argument)
             acme_job_drop(job);
         return;
     }
-    acme_job_issuer_run(job);
+    const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    const struct acme_profile *profile = options->find_profile(options->context, issue->issuance.profile);
+    bool first = job->state == NULL && !job->intent && issue->run.issuer != NULL;
+    if (first && profile != NULL && profile->caa_issuer_count > 0)
+        ask_caa(job, profile);
+    else
+        acme_job_issuer_run(job);
 }

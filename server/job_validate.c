@@ -35,8 +35,11 @@ static void store_verdict(void *argument)
         err = acme_store_challenge_progress(options->store, job->subject_id, job->id, options->owner, error,
                                             next, job->attempts + 1);
     } else if (!acme_failed(err)) {
+        int64_t expires = now + options->authz_lifetime_ms;
+        if (run->valid_until_ms != 0 && run->valid_until_ms < expires)
+            expires = run->valid_until_ms;
         err = acme_store_challenge_finish(options->store, job->subject_id, job->id, options->owner, error,
-                                          now, now + options->authz_lifetime_ms);
+                                          now, expires);
     }
     if (acme_failed(err)) {
         log_code(job, "validation result could not be stored", err);
@@ -54,9 +57,47 @@ static void store_verdict(void *argument)
     acme_job_done(job, next);
 }
 
+/* On the outbound thread: no store here. */
+static void caa_done(void *context, const struct acme_caa_result *result)
+{
+    struct active_job *job = context;
+    struct validate_run *run = job->validate;
+    if (result->cancelled) {
+        acme_job_drop(job);
+        return;
+    }
+    run->verdict = result->verdict;
+    run->problem = result->problem;
+    run->transient = result->transient;
+    acme_job_submit(job, store_verdict);
+}
+
+/* The proof is good. A client should see here, at its challenge, what CAA would forbid later: issuance asks
+ * again, under the order's profile (job_issue.c). */
+static struct acme_err ask_caa(struct active_job *job, struct validate_run *run)
+{
+    const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    run->caa.name = run->authz.identifier.value;
+    run->caa.wildcard = run->authz.wildcard;
+    run->caa.method = run->challenge->type;
+    run->caa.account_url = acme_job_account_url(job, run->authz.account_id);
+    ENSURE(run->caa.account_url != NULL, ACME_E_NOMEM);
+    return acme_caa_check(options->outbound, job->arena, &run->caa, 1, caa_done, job);
+}
+
 void acme_validate_end(struct active_job *job)
 {
-    acme_job_submit(job, store_verdict);
+    struct validate_run *run = job->validate;
+    if (acme_failed(run->verdict) || run->caa.issuer_count == 0 ||
+        run->authz.identifier.type != ACME_IDENTIFIER_DNS) {
+        acme_job_submit(job, store_verdict);
+        return;
+    }
+    struct acme_err err = ask_caa(job, run);
+    if (acme_failed(err)) {
+        log_code(job, "CAA could not be checked", err);
+        acme_job_drop(job);
+    }
 }
 
 void acme_validate_failed(struct active_job *job, enum acme_problem_type type, bool transient,
@@ -72,7 +113,8 @@ void acme_validate_failed(struct active_job *job, enum acme_problem_type type, b
 static const struct acme_validate_method *find_method(const char *type)
 {
     static const struct acme_validate_method *const methods[] = {
-        &acme_validate_http01, &acme_validate_dns01, &acme_validate_tls_alpn01, &acme_validate_dns_account01};
+        &acme_validate_http01, &acme_validate_dns01, &acme_validate_tls_alpn01, &acme_validate_dns_account01,
+        &acme_validate_dns_persist01};
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         if (strcmp(methods[i]->type, type) == 0)
             return methods[i];
@@ -90,6 +132,13 @@ static struct acme_err load(struct active_job *job, struct validate_run *run)
     }
     ENSURE(run->challenge != NULL, ACME_E_INTERNAL);
     TRY(acme_store_account_get(options->store, job->arena, run->authz.account_id, &account));
+    const struct acme_profile *profile =
+        run->authz.profile != NULL ? options->find_profile(options->context, run->authz.profile) : NULL;
+    if (profile != NULL) {
+        run->caa.issuers = profile->caa_issuers;
+        run->caa.issuer_count = profile->caa_issuer_count;
+    }
+    run->thumbprint = account.thumbprint;
     run->account_is_valid = account.status == ACME_ACCOUNT_VALID;
     run->key_authorization = acme_key_authorization(job->arena, run->challenge->token, account.thumbprint);
     ENSURE(run->key_authorization != NULL, ACME_E_NOMEM);

@@ -1,6 +1,5 @@
 #include "server/runner_internal.h"
 
-#include "protocol/service.h"
 #include "server/pool.h"
 
 #include <openssl/rand.h>

@@ -5,6 +5,7 @@
 #define ACME_SERVER_RUNNER_H
 
 #include "backends/issuer.h"
+#include "protocol/service.h"
 #include "server/outbound.h"
 #include "store/store.h"
 
@@ -32,6 +33,8 @@ struct acme_runner_options {
     void (*revocation_ended)(void *context, const char *certificate_id, const char *issuer);
     /** profile_validity_ms(context, profile): the profile's validity. Thread: a job thread. */
     int64_t (*profile_validity_ms)(void *context, const char *profile);
+    /** find_profile(context, profile): NULL when the configuration has it no longer. Thread: a job thread. */
+    const struct acme_profile *(*find_profile)(void *context, const char *profile);
     void *context;
 };
 

@@ -163,6 +163,44 @@ static struct acme_err rekey_account(struct acme_db *db, void *arg)
                     DB_TEXT(rekey->thumbprint), DB_TEXT(rekey->jwk), DB_TEXT(rekey->account->id),
                     DB_TEXT(rekey->account->thumbprint)));
     ENSURE(changed > 0, ACME_E_STATE);
+    return acme_db_run(db, NULL,
+                       "INSERT INTO former_keys (account_id, thumbprint, position)"
+                       " SELECT $1, $2, COALESCE(MAX(position), 0) + 1 FROM former_keys WHERE account_id = $1"
+                       " ON CONFLICT (account_id, thumbprint) DO UPDATE SET position = excluded.position",
+                       DB_TEXT(rekey->account->id), DB_TEXT(rekey->account->thumbprint));
+}
+
+static struct acme_err read_former_keys(struct acme_db *db, struct acme_arena *arena, const char *account_id,
+                                        size_t limit, const char **ret, size_t *ret_count)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    bool row = false;
+    *ret_count = 0;
+    TRY(acme_db_query(db, &stmt,
+                      "SELECT thumbprint FROM former_keys WHERE account_id = $1"
+                      " ORDER BY position DESC LIMIT $2",
+                      DB_TEXT(account_id), DB_INT((int64_t)limit)));
+    TRY(acme_db_next(stmt, &row));
+    while (row && *ret_count < limit) {
+        ret[(*ret_count)++] = acme_db_text(stmt, arena, 0);
+        TRY(acme_db_next(stmt, &row));
+    }
+    return acme_db_row_check(stmt);
+}
+
+struct acme_err acme_store_account_former_keys(struct acme_store *store, struct acme_arena *arena,
+                                               const char *account_id, size_t limit, const char ***ret,
+                                               size_t *ret_count)
+{
+    const char **list = acme_arena_alloc(arena, (limit + 1) * sizeof *list);
+    size_t count = 0;
+    ENSURE(list != NULL, ACME_E_NOMEM);
+    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_err err = read_former_keys(db, arena, account_id, limit, list, &count);
+    acme_readers_release(&store->readers, db);
+    TRY(err);
+    *ret = list;
+    *ret_count = count;
     return acme_ok();
 }
 

@@ -13,12 +13,12 @@ enum { STATUS_COUNT = sizeof status_words / sizeof status_words[0] };
 static const char *const type_words[] = {[ACME_IDENTIFIER_DNS] = "dns", [ACME_IDENTIFIER_IP] = "ip"};
 _Static_assert(sizeof type_words / sizeof type_words[0] == ACME_IDENTIFIER_TYPE_COUNT, "a word per type");
 
-enum { CHALLENGE_COLUMN = 7 }; /* where the challenge begins in a joined row */
+enum { CHALLENGE_COLUMN = 8 }; /* where the challenge begins in a joined row */
 
 /* One statement for the authorization and its challenges: they change together and must be seen together. */
 #define JOINED_COLUMNS                                                                                       \
     "SELECT a.id, a.account_id, a.identifier_type, a.identifier_value, a.wildcard, a.status, a.expires_ms,"  \
-    " c.id, c.type, c.token, c.status, c.validated_ms, c.started_ms, c.error"                                \
+    " a.profile, c.id, c.type, c.token, c.status, c.validated_ms, c.started_ms, c.error"                     \
     " FROM authorizations a LEFT JOIN challenges c ON c.authz_id = a.id "
 
 static const char by_id[] = JOINED_COLUMNS "WHERE a.id = $1 ORDER BY c.position";
@@ -36,6 +36,7 @@ static void authz_from_row(struct acme_db_stmt *stmt, struct acme_arena *arena, 
         .wildcard = acme_db_int(stmt, 4) != 0,
         .status = (enum acme_authz_status)acme_db_word(stmt, 5, status_words, STATUS_COUNT),
         .expires_ms = acme_db_int(stmt, 6),
+        .profile = acme_db_text(stmt, arena, 7),
     };
 }
 
@@ -155,10 +156,11 @@ struct acme_err acme_store_authz_insert(struct acme_db *db, const struct acme_au
     ENSURE(authz->challenge_count <= ACME_MAX_CHALLENGES, ACME_E_INTERNAL);
     TRY(acme_db_run(db, NULL,
                     "INSERT INTO authorizations (id, account_id, identifier_type, identifier_value, wildcard,"
-                    " status, expires_ms) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                    " status, expires_ms, profile) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
                     DB_TEXT(authz->id), DB_TEXT(account_id), DB_TEXT(type_words[authz->identifier.type]),
                     DB_TEXT(authz->identifier.value), DB_INT(authz->wildcard),
-                    DB_TEXT(status_words[authz->status]), DB_INT(authz->expires_ms)));
+                    DB_TEXT(status_words[authz->status]), DB_INT(authz->expires_ms),
+                    DB_TEXT(authz->profile)));
     for (size_t i = 0; i < authz->challenge_count; i++)
         TRY(acme_store_challenge_insert(db, &authz->challenges[i], authz->id, i));
     return acme_ok();

@@ -160,7 +160,16 @@ static const char schema_6[] = "CREATE TABLE certificate_chains ("
                                " chain TEXT NOT NULL,"
                                " PRIMARY KEY (certificate_id, position));";
 
-static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6};
+/* Under which profile an authorization was made: whose CAA names count. And the keys that accounts have had:
+ * records of dns-persist-01 name them. */
+static const char schema_7[] = "ALTER TABLE authorizations ADD COLUMN profile TEXT;"
+                               "CREATE TABLE former_keys ("
+                               " account_id TEXT NOT NULL REFERENCES accounts (id),"
+                               " thumbprint TEXT NOT NULL,"
+                               " position BIGINT NOT NULL,"
+                               " PRIMARY KEY (account_id, thumbprint))" ACME_DB_CLUSTERED ";";
+
+static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static struct acme_err read_version(struct acme_db *db, int64_t *ret)

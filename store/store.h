@@ -87,6 +87,12 @@ struct acme_err acme_store_account_rekey(struct acme_store *store, struct acme_a
                                          const struct acme_account *account, const char *thumbprint,
                                          const char *jwk, const char **ret_holder) ACME_MUST_USE;
 
+/** acme_store_account_former_keys(store, arena, account_id, limit, ret, ret_count): the thumbprints of the
+ * keys that an account had before its present one, the latest first. */
+struct acme_err acme_store_account_former_keys(struct acme_store *store, struct acme_arena *arena,
+                                               const char *account_id, size_t limit, const char ***ret,
+                                               size_t *ret_count) ACME_MUST_USE;
+
 /** acme_store_account_deactivate(store, id, error): a valid account ends (section 7.3.6), in one step with
  * what hangs on it: its pending and ready orders become invalid with `error`, and the pending authorizations
  * of its orders and all its valid ones deactivated. Jobs are left alone: who runs them looks at the account.
@@ -199,6 +205,7 @@ struct acme_authz {
     const char *id;
     const char *account_id;
     struct acme_identifier identifier; /* without "*." */
+    const char *profile; /* it was made under, though orders of others may use it; NULL: not known */
     bool wildcard;
     enum acme_authz_status status;
     int64_t expires_ms;

@@ -33,6 +33,12 @@ class ConformanceCase(unittest.TestCase):
         cls.acme.register(contact=["mailto:admin@example.com"])
 
     @classmethod
+    def tearDownClass(cls):
+        """Sanitizer reports and credentials in our own server's log are failures."""
+        if cls.site.bridge is not None:
+            cls.site.bridge.check_log()
+
+    @classmethod
     def close_clients(cls):
         for client in cls.clients:
             client.close()
@@ -70,11 +76,14 @@ class ConformanceCase(unittest.TestCase):
 
     def need(self, there, feature):
         """Without the feature a foreign server's test is skipped; our own server has to have it."""
-        if there:
-            return
+        if not there:
+            self.skipTest(f"the server does not offer {feature}")
+
+    def skipTest(self, reason):
+        """At our own server nothing is skipped: what is missing there is a failure."""
         if self.site.own:
-            self.fail(f"the server does not offer {feature}")
-        self.skipTest(f"the server does not offer {feature}")
+            self.fail(reason)
+        super().skipTest(reason)
 
     def need_route(self, name):
         self.need(name in self.acme.directory, name)

@@ -108,11 +108,9 @@ class Acme(Client):
             check_rfc(response)
         return response
 
-    def quiet(self, url, payload=None, **options):
-        """A signed request whose success may have an empty body."""
-        response = self.raw_post(url, self.jws(url, payload, **options), check=False)
-        check_rfc(response)
-        return response
+    def once(self, url, payload=None, **options):
+        """A signed request that is not repeated when its nonce is refused."""
+        return self.raw_post(url, self.jws(url, payload, **options))
 
     # ---- accounts ----
 
@@ -233,4 +231,4 @@ class Acme(Client):
             payload["reason"] = reason
         if key is not None:
             options.update(key=key, jwk=key.jwk())
-        return self.quiet(self.directory["revokeCert"], payload, **options)
+        return self.once(self.directory["revokeCert"], payload, **options)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Makes docs/conformance.md of clauses.txt and of what @shows says in the tests; --check only compares.
+"""Makes docs/conformance.md of clauses.txt and what @shows says in the tests; --check only compares.
 
 Wrong is: a clause nobody shows, a test that shows an unknown clause, a named test that does not exist, a stale document.
 Nothing is imported or run: the tests are read as source.
@@ -107,34 +107,9 @@ def check(clauses, mistakes):
                 mistakes.append(f"{clause.name}: there is no test {test} in {path}")
 
 
-INTRODUCTION = """# Conformance
-
-What RFC 8555 (ACME), RFC 8737 (tls-alpn-01) and RFC 8738 (addresses) demand of a server, in our own words, and the tests that show
-that acmebridge does it. Written by `tests/conformance/document.py` from `tests/conformance/clauses.txt` and the marks in the tests;
-`scripts/test` fails when a clause has no test, a test is gone, or this page is stale.
-
-## The suite
-
-`tests/conformance` is a black-box suite: it knows a server by its directory only, signs its own requests, and answers challenges with its own
-web server, TLS responder and DNS server.
-
-    cd tests/conformance && /usr/bin/python3 -m unittest
-
-starts acmebridge (the dev build, or `ACMEBRIDGE_BIN`) with all its features. Any other ACME server is tested with
-
-| Variable | Meaning |
-|---|---|
-| `ACME_DIRECTORY_URL` | the server's directory |
-| `ACME_CA_FILE` | PEM file with the root of the server's own certificate; without it the system's |
-| `ACME_HTTP01_PORT` | where the server looks for http-01 answers (we listen there) |
-| `ACME_TLSALPN_PORT` | the same for tls-alpn-01 |
-| `ACME_DNS_PORT` | where the server's resolver sends its questions (we answer there) |
-| `ACME_DOMAIN` | names are made below this one; default `conformance.example` |
-| `ACME_ADDRESS`, `ACME_ADDRESS6` | where our services can be reached; default `127.0.0.1` and `::1` |
-| `ACME_EAB_KID`, `ACME_EAB_KEY` | an external account to bind to, if the server wants one; the key in base64url |
-
-What a foreign server does not advertise is skipped there, with the reason; a feature that acmebridge lacks is a failure.
-"""
+def introduction():
+    with open(os.path.join(FOLDER, "introduction.md"), encoding="utf-8") as stream:
+        return stream.read()
 
 
 def cell(text):
@@ -145,7 +120,8 @@ def table(clauses, section):
     lines = [f"## {section}", "", "| Clause | Level | What it says | Shown by |", "|---|---|---|---|"]
     for clause in clauses.values():
         if clause.section == section:
-            tests = ", ".join(f"`{os.path.splitext(os.path.basename(path))[0]}` {test}" for path, test in clause.tests)
+            tests = ", ".join(f"`{os.path.splitext(os.path.basename(path))[0]}` {test}"
+                              for path, test in clause.tests)
             number = clause.name.split("-", 1)[1] if clause.name[0].isdigit() else clause.name
             lines.append(f"| {number} | {clause.level.replace('-', ' ')} | {cell(clause.text)} | {tests} |")
     return lines + [""]
@@ -155,8 +131,9 @@ def listing(clauses, section, title, words):
     lines = [f"## {title}", "", words, ""]
     for clause in clauses.values():
         if clause.section == section:
-            number = f"RFC {clause.name.replace('-', ' section ', 1)}" if clause.name[0].isdigit() else clause.name
-            number = re.sub(r"-(c?\d+)$", "", number)
+            number = clause.name
+            if number[0].isdigit():
+                number = "RFC " + re.sub(r"-c?\d+$", "", number).replace("-", " section ", 1)
             shown = "; shown by " + ", ".join(test for _, test in clause.tests) if clause.tests else ""
             lines.append(f"- {number} ({clause.level.replace('-', ' ')}): {clause.text}{shown}")
     return lines + [""]
@@ -164,14 +141,15 @@ def listing(clauses, section, title, words):
 
 def render(clauses):
     binding = [clause for clause in clauses.values() if clause.section.startswith("RFC")]
-    lines = [INTRODUCTION,
-             f"{len(binding)} clauses of the RFCs, {len({test for clause in binding for test in clause.tests})} tests. The first number "
-             "is the RFC's section, the last counts within it.", ""]
+    tests = {test for clause in binding for test in clause.tests}
+    lines = [introduction(), f"{len(binding)} clauses of the RFCs, {len(tests)} tests. "
+             "The first number is the RFC's section, the last counts within it.", ""]
     for section in dict.fromkeys(clause.section for clause in clauses.values()):
         if section not in ("Elsewhere", "Deviations"):
             lines += table(clauses, section)
     lines += listing(clauses, "Deviations", "Deviations", "Where acmebridge leaves the text on purpose:")
-    lines += listing(clauses, "Elsewhere", "Not applicable", "What binds clients, operators or authors, or a case that does not arise:")
+    lines += listing(clauses, "Elsewhere", "Not applicable",
+                     "What binds clients, operators or authors, or a case that does not arise:")
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

@@ -23,6 +23,7 @@ from web import WebServer  # noqa: E402
 sys.path.insert(0, FOLDER)  # the harness brings a folder with modules of the same names
 
 DOMAIN = "conformance.example"
+CAA_NAME = "ca.example"
 TERMS = "https://terms.example/2026-01"
 
 
@@ -78,7 +79,7 @@ def own_settings(services, settings):
     settings["validation"].update(resolvers=[services.dns.address], tls_port=services.alpn.port)
     settings["orders"] = {"finalize_hold_ms": 0}
     settings["profiles"][0].update(challenges=["http-01", "dns-01", "tls-alpn-01"], identifiers=["dns", "ip"],
-                                   allow_requested_dates=True)
+                                   allow_requested_dates=True, caa=[CAA_NAME])
 
 
 def start_own(services, change=None):

@@ -35,8 +35,8 @@ class Creation(ConformanceCase):
         client = self.newcomer()
         client.post(client.account, {"contact": CONTACT})
         before = client.fetch(client.account).json
-        for payload in ({"contact": ["mailto:other@example.com"]}, {"contact": ["ftp://wrong"]}, {"status": "deactivated"},
-                        {}, {"onlyReturnExisting": True}):
+        for payload in ({"contact": ["mailto:other@example.com"]}, {"contact": ["ftp://wrong"]},
+                        {"status": "deactivated"}, {}, {"onlyReturnExisting": True}):
             with self.subTest(payload=payload):
                 response = client.ask_account({**AGREED, **payload})
                 self.assertEqual((response.status, response.location, response.json), (200, client.account, before))

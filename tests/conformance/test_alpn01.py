@@ -120,9 +120,9 @@ class Addresses(ConformanceCase):
     @shows("8738-3-2", "checklist-86")
     def test_texts_that_are_refused(self):
         self.ask("192.0.2.7")
-        for value in ("2001:DB8::7", "2001:db8:0::7", "2001:0db8::7", "2001:db8:0:0:0:0:0:7", "::ffff:c000:207", "[::1]",
-                      "192.0.2.07", "192.0.2", "192.0.2.7/32", "192.0.2.256", "3221225991", "0xc0000207", "a.example",
-                      "", "fe80::1%eth0", "192.0.2.7 "):
+        for value in ("2001:DB8::7", "2001:db8:0::7", "2001:0db8::7", "2001:db8:0:0:0:0:0:7", "::ffff:c000:207",
+                      "[::1]", "192.0.2.07", "192.0.2", "192.0.2.7/32", "192.0.2.256", "3221225991", "0xc0000207",
+                      "a.example", "", "fe80::1%eth0", "192.0.2.7 "):
             with self.subTest(value=value):
                 self.refused(self.acme.ask_order(("ip", value)), (400, 403), "malformed", "rejectedIdentifier")
 

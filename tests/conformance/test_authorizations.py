@@ -196,7 +196,8 @@ class Deactivation(ConformanceCase):
         response = self.acme.post(url, {"status": "deactivated"})
         self.assertEqual((response.status, response.json["status"]), (200, "deactivated"))
         self.assertEqual(self.acme.fetch(order_url).json["status"], "invalid")
-        self.refused(self.acme.post(order["finalize"], {"csr": "AA"}), (400, 403), "orderNotReady", "badCSR", "malformed")
+        self.refused(self.acme.post(order["finalize"], {"csr": "AA"}), (400, 403), "orderNotReady", "badCSR",
+                     "malformed")
         self.assertEqual(self.acme.place(name)[1]["status"], "pending", "it does not count for new orders")
 
 

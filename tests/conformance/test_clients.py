@@ -96,7 +96,8 @@ class Wire(ConformanceCase):
 
     @shows("checklist-2")
     def test_content_type_with_a_parameter(self):
-        response = self.acme.raw_post(self.acme.account, self.acme.jws(self.acme.account, None), JOSE + "; charset=utf-8")
+        jws = self.acme.jws(self.acme.account, None)
+        response = self.acme.raw_post(self.acme.account, jws, JOSE + "; charset=utf-8")
         self.assertIn(response.status, (200, 415))
 
 

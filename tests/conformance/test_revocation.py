@@ -93,7 +93,7 @@ class Revocation(ConformanceCase):
                 self.refused(self.acme.revoke(der), (400, 403, 404), "malformed", "unauthorized")
         for payload in ({}, {"certificate": 7}, {"certificate": b64(issued.der) + "="}, {"certificate": issued.pem}):
             with self.subTest(payload=str(payload)[:50]):
-                self.refused(self.acme.quiet(self.acme.directory["revokeCert"], payload), 400, "malformed")
+                self.refused(self.acme.once(self.acme.directory["revokeCert"], payload), 400, "malformed")
         self.revoked(self.acme.revoke(issued.der))
 
     @shows("8555-7.6-1", "checklist-98")

@@ -18,6 +18,7 @@ class Caddy(MatrixCase):
     challenges = ("http-01", "tls-alpn-01")
     own_http = True
     own_tls = True
+    several = False
     revokes = False
 
     @classmethod

@@ -24,7 +24,7 @@ class LegoDebian(MatrixCase):
                "tls-alpn-01": ("--tls", "--tls.port", f"127.0.0.1:{self.tls_port}")}
         self.call("/usr/bin/lego", "--path", self.state, "--server", self.directory_url, "--email", "admin@corp.example",
                   "--accept-tos", *how[challenge], *[part for name in names for part in ("-d", name)], *command,
-                  LEGO_CA_CERTIFICATES=self.bridge.root, EXEC_PATH=HOOK, EXEC_POLLING_INTERVAL="1")
+                  LEGO_CA_CERTIFICATES=self.bridge.root, EXEC_PATH=HOOK, EXEC_SEQUENCE_INTERVAL="1")
         path = os.path.join(self.state, "certificates", names[0])
         return path + ".crt", path + ".key"
 
@@ -55,7 +55,7 @@ class LegoNewest(MatrixCase):
 
     def lego(self, action, challenge, names):
         self.call(self.program, action, challenge, *names, **self.program_environment(),
-                  LEGO_CA_CERTIFICATES=self.bridge.root, EXEC_PATH=HOOK, EXEC_POLLING_INTERVAL="1")
+                  LEGO_CA_CERTIFICATES=self.bridge.root, EXEC_PATH=HOOK, EXEC_SEQUENCE_INTERVAL="1")
         return os.path.join(self.state, names[0] + ".crt"), os.path.join(self.state, names[0] + ".key")
 
     def issue(self, challenge, names):

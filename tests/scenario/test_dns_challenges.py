@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """dns-01 and its relatives, and wildcards, against a DNS server that can misbehave."""
 
+import calendar
+import hashlib
 import os
 import sys
 import time
@@ -9,7 +11,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 from harness.dns_case import DnsCase, account_label  # noqa: E402 (found through the line above)
-from harness.keys import b64, certificate_key, csr_der  # noqa: E402
+from harness.keys import AccountKey, b64, certificate_key, csr_der  # noqa: E402
 
 
 class Dns01(DnsCase):
@@ -211,6 +213,113 @@ class DnsAccount01(DnsCase):
         self.trigger(challenge)
         self.invalid(self.settle(authorization, challenge), "unauthorized",
                      f"{account_label(self.acme.account)}._acme-challenge.plain.test")
+
+
+def hashed_account(prefix, domain, thumbprint, account_url):
+    """The accounturi of draft-ietf-acme-dns-persist-02, section 4.1."""
+    text = bytes([len(domain)]) + f"{domain}{thumbprint}{account_url}".encode("ascii")
+    return f"{prefix}sha-256/{b64(hashlib.sha256(text).digest())}"
+
+
+class DnsPersist01(DnsCase):
+    @classmethod
+    def configure(cls, bridge):
+        super().configure(bridge)
+        bridge.settings["profiles"].append({"name": "persist", "issuer": "local", "caa": ["ca.test", "authority.test"],
+                                            "challenges": ["dns-persist-01"]})
+
+    def setUp(self):
+        super().setUp()
+        self.meta = self.client(self.bridge, profile="persist").directory["meta"]
+
+    def attempt(self, name, *records):
+        """The settled challenge for a name with these standing records; {uri} is the account's URL."""
+        domain = name.removeprefix("*.")
+        for record in records:
+            if isinstance(record, str):
+                record = record.replace("{uri}", self.acme.account).replace("{hash}", self.hashed(domain))
+            self.dns.add(f"_validation-persist.{domain}", "TXT", record)
+        authorization, challenge = self.start(name, "dns-persist-01", profile="persist")
+        self.trigger(challenge)
+        return self.settle(authorization, challenge)
+
+    def hashed(self, domain, thumbprint=None, account=None):
+        return hashed_account(self.meta["accountHashPrefix"], domain, thumbprint or self.acme.key.thumbprint(),
+                              account or self.acme.account)
+
+    def test_test_vectors(self):
+        arguments = ("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", "https://ca.example/acct/123")
+        prefix = "https://ca.example/account-hash/"
+        self.assertEqual(hashed_account(prefix, "example.com", *arguments),
+                         prefix + "sha-256/5SQm7n6tPh2-PlLbCKGnViTXX5z19SCN4cPGQHSk-kw")
+        self.assertEqual(hashed_account(prefix, "*", *arguments),
+                         prefix + "sha-256/NpDnSwUthQK8zCgFdefYxAdAVPnygMLbs9US6oO-5ug")
+
+    def test_directory_and_challenge(self):
+        self.assertEqual(self.meta["issuerDomainNames"], ["ca.test", "authority.test"])
+        self.assertEqual(self.acme.directory["meta"]["issuerDomainNames"], ["ca.test", "authority.test"])
+        other = self.client(self.bridge, profile="default").directory["meta"]
+        self.assertNotIn("issuerDomainNames", other)
+        self.assertNotIn("accountHashPrefix", other)
+        _, challenge = self.start("object.persist.test", "dns-persist-01", profile="persist")
+        self.assertEqual(challenge["issuerDomainNames"], ["ca.test", "authority.test"])
+        self.assertEqual(challenge["issuer-domain-names"], ["ca.test", "authority.test"])
+        self.assertEqual(challenge["accounturi"], self.acme.account)
+
+    def test_valid_records(self):
+        later = int(time.time()) + 86400
+        for number, records in enumerate((
+                ["ca.test; accounturi={uri}"], ["ca.test;accounturi={hash}"], ["Authority.test; accounturi={hash} ;"],
+                ["other.test; accounturi={uri}", "nonsense", "ca.test; accounturi=x", "ca.test; accounturi={uri}"],
+                [f"ca.test; accounturi={{uri}}; persistUntil={later}; unknown=x"],
+                ["ca.test; accounturi={uri}; policy=something"],
+                ["ca.test; accounturi=" + self.hashed("*")])):
+            with self.subTest(records=records):
+                self.valid(self.attempt(f"yes{number}.persist.test", *records))
+
+    def test_invalid_records(self):
+        stranger = self.client(self.bridge)
+        stranger.register()
+        for number, (record, problem, word) in enumerate((
+                ("other.test; accounturi={uri}", "unauthorized", "names this CA"),
+                ("ca.test", "malformed", "no accounturi"),
+                ("ca.test; accounturi={uri}; accounturi={uri}", "malformed", "more than one accounturi"),
+                ("ca.test; accounturi=" + stranger.account, "unauthorized", "not this account"),
+                ("ca.test; accounturi=" + self.hashed("other.persist.test"), "unauthorized", "not this account"),
+                ("ca.test; accounturi=" + self.hashed("*", stranger.key.thumbprint()), "unauthorized", "not this"),
+                ("ca.test; accounturi={uri}; persistUntil=1", "unauthorized", "persistUntil is over"),
+                ("ca.test; accounturi={uri}; persistUntil=soon", "malformed", "persistUntil"),
+                ("ca.test; accounturi={uri}; persistUntil=", "malformed", "persistUntil"),
+                ("ca.test accounturi={uri}", "unauthorized", "names this CA"), (b"\x09x", "unauthorized", "(malformed)"),
+                (None, "unauthorized", "no TXT record"))):
+            with self.subTest(record=record):
+                records = [] if record is None else [record]
+                self.invalid(self.attempt(f"no{number}.persist.test", *records), problem, word,
+                             f"_validation-persist.no{number}.persist.test")
+
+    def test_wildcards_need_the_policy(self):
+        self.invalid(self.attempt("*.w1.persist.test", "ca.test; accounturi={uri}"), "unauthorized", "policy=wildcard")
+        self.valid(self.attempt("*.w2.persist.test", "ca.test; accounturi={hash}; policy=WildCard"))
+
+    def test_the_authorization_ends_with_the_record(self):
+        until = int(time.time()) + 2 * 3600
+        self.valid(self.attempt("until.persist.test", f"ca.test; accounturi={{uri}}; persistUntil={until}"))
+        _, order = self.acme.new_order("until.persist.test", profile="persist")
+        authorization = self.acme.fetch(order["authorizations"][0]).json
+        self.assertEqual(authorization["status"], "valid")
+        ends = calendar.timegm(time.strptime(authorization["expires"][:19], "%Y-%m-%dT%H:%M:%S"))
+        self.assertEqual(ends, until)
+
+    def test_records_outlive_a_change_of_keys(self):
+        domain = "rollover.persist.test"
+        self.dns.add(f"_validation-persist.{domain}", "TXT", f"ca.test; accounturi={self.hashed(domain)}")
+        for _ in range(2):
+            key = AccountKey()
+            self.acme.expect(self.acme.key_change(key), 200)
+            self.acme.key = key
+        authorization, challenge = self.start(domain, "dns-persist-01", profile="persist")
+        self.trigger(challenge)
+        self.valid(self.settle(authorization, challenge))
 
 
 if __name__ == "__main__":

@@ -61,6 +61,48 @@ static void test_cnames(void **state)
     assert_int_equal(READ(loop, ACME_DNS_TYPE_A, &list).code, ACME_E_FORMAT);
 }
 
+static void test_records(void **state)
+{
+    (void)state;
+    static const uint8_t packet[] = {
+        HEADER(4), QUESTION,  POINT(12), TYPE_CNAME, 0, 4, 1,  'd', POINT(14), 1,  'd', POINT(14), 0,
+        16,        0,         1,         0,          0, 0, 60, 0,   3,         2,  'o', 'k',       POINT(12),
+        0,         16,        0,         1,          0, 0, 0,  60,  0,         2,  1,   'x',       1,
+        'D',       POINT(14), 0,         16,         0, 1, 0,  0,   0,         60, 0,   0};
+    struct acme_dns_records records = {.count = 7};
+    assert_false(acme_failed(acme_dns_read_records(packet, sizeof packet, ACME_DNS_TYPE_TXT, &records)));
+    assert_int_equal(records.count, 2); /* not that of a.bc, which has a CNAME */
+    assert_int_equal(records.data[0].len, 3);
+    assert_memory_equal(records.data[0].data, "\2ok", 3);
+    assert_int_equal(records.data[1].len, 0);
+    assert_false(acme_failed(acme_dns_read_records(packet, sizeof packet, ACME_DNS_TYPE_CAA, &records)));
+    assert_int_equal(records.count, 0);
+    for (size_t len = 0; len < sizeof packet; len++) {
+        uint8_t *exact = malloc(len > 0 ? len : 1);
+        memcpy(exact, packet, len);
+        assert_int_equal(acme_dns_read_records(exact, len, ACME_DNS_TYPE_TXT, &records).code, ACME_E_FORMAT);
+        free(exact);
+    }
+}
+
+static void test_too_many_records(void **state)
+{
+    (void)state;
+    static const uint8_t start[] = {HEADER(0), QUESTION};
+    static const uint8_t record[] = {POINT(12), 0, 16, 0, 1, 0, 0, 0, 60, 0, 2, 1, 'x'};
+    uint8_t packet[sizeof start + (ACME_DNS_MAX_RECORDS + 1) * sizeof record];
+    struct acme_dns_records records = {.count = 0};
+    memcpy(packet, start, sizeof start);
+    for (size_t i = 0; i <= ACME_DNS_MAX_RECORDS; i++)
+        memcpy(packet + sizeof start + i * sizeof record, record, sizeof record);
+    packet[7] = ACME_DNS_MAX_RECORDS;
+    assert_false(acme_failed(acme_dns_read_records(packet, sizeof packet, ACME_DNS_TYPE_TXT, &records)));
+    assert_int_equal(records.count, ACME_DNS_MAX_RECORDS);
+    packet[7] = ACME_DNS_MAX_RECORDS + 1;
+    assert_int_equal(acme_dns_read_records(packet, sizeof packet, ACME_DNS_TYPE_TXT, &records).code,
+                     ACME_E_LIMIT);
+}
+
 static void test_limits(void **state)
 {
     (void)state;
@@ -112,10 +154,9 @@ static void test_malformed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_cnames),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_addresses), cmocka_unit_test(test_cnames),
+        cmocka_unit_test(test_records),   cmocka_unit_test(test_too_many_records),
+        cmocka_unit_test(test_limits),    cmocka_unit_test(test_malformed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
