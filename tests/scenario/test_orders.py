@@ -216,11 +216,12 @@ class Sweep(Case):
         account = client.account.rpartition("/")[2]
         with contextlib.closing(sqlite3.connect(os.path.join(bridge.data, "acmebridge.db"))) as db, db:
             db.execute("PRAGMA foreign_keys = ON")
-            db.execute("INSERT INTO orders (id, account_id, profile, status, identifiers, not_before_ms, not_after_ms,"
-                       " expires_ms, created_ms, finalized_ms) VALUES (?, ?, 'default', 'pending', '[]', 0, 0, ?, ?, 0)",
+            db.execute("INSERT INTO orders (id, account_id, profile, status, identifiers, not_before_ms,"
+                       " not_after_ms, expires_ms, created_ms, finalized_ms)"
+                       " VALUES (?, ?, 'default', 'pending', '[]', 0, 0, ?, ?, 0)",
                        (self.OLD + "1", account, self.THEN_MS, self.THEN_MS))
-            db.execute("INSERT INTO authorizations (id, account_id, identifier_type, identifier_value, wildcard, status,"
-                       " expires_ms) VALUES (?, ?, 'dns', 'old.localhost', 0, 'pending', ?)",
+            db.execute("INSERT INTO authorizations (id, account_id, identifier_type, identifier_value, wildcard,"
+                       " status, expires_ms) VALUES (?, ?, 'dns', 'old.localhost', 0, 'pending', ?)",
                        (self.OLD + "2", account, self.THEN_MS))
             db.execute("INSERT INTO order_authorizations (order_id, position, authz_id) VALUES (?, 0, ?)",
                        (self.OLD + "1", self.OLD + "2"))
