@@ -151,6 +151,7 @@ static struct acme_err start(struct acme_exchange *x, const struct acme_certific
         .kind = ACME_JOB_REVOKE,
         .subject_id = certificate->id,
         .queue = certificate->issuer,
+        .share = certificate->account_id,
         .run_at_ms = x->now_ms,
         .created_ms = x->now_ms,
     };

@@ -94,6 +94,13 @@ static struct acme_err copy_options(struct acme_resolver *resolver,
     return acme_ok();
 }
 
+static void release_query(struct acme_query *query)
+{
+    event_free(query->finish);
+    free(query->packet);
+    free(query);
+}
+
 static void destroy_query(struct acme_query *query)
 {
     if (query->prev != NULL)
@@ -102,9 +109,7 @@ static void destroy_query(struct acme_query *query)
         query->resolver->queries = query->next;
     if (query->next != NULL)
         query->next->prev = query->prev;
-    event_free(query->finish);
-    free(query->packet);
-    free(query);
+    release_query(query);
 }
 
 void acme_resolver_destroy(struct acme_resolver *resolver)
@@ -113,8 +118,11 @@ void acme_resolver_destroy(struct acme_resolver *resolver)
         return;
     if (resolver->unbound != NULL)
         ub_ctx_delete(resolver->unbound);
-    while (resolver->queries != NULL)
-        destroy_query(resolver->queries);
+    for (struct acme_query *query = resolver->queries; query != NULL;) {
+        struct acme_query *next = query->next;
+        release_query(query);
+        query = next;
+    }
     free(resolver->trust_anchor_file);
     free(resolver->servers);
     free(resolver);

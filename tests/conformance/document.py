@@ -131,8 +131,9 @@ def listing(clauses, section, title, words):
     lines = [f"## {title}", "", words, ""]
     for clause in clauses.values():
         if clause.section == section:
-            number = f"RFC {clause.name.replace('-', ' section ', 1)}" if clause.name[0].isdigit() else clause.name
-            number = re.sub(r"-(c?\d+)$", "", number)
+            number = clause.name
+            if number[0].isdigit():
+                number = "RFC " + re.sub(r"-c?\d+$", "", number).replace("-", " section ", 1)
             shown = "; shown by " + ", ".join(test for _, test in clause.tests) if clause.tests else ""
             lines.append(f"- {number} ({clause.level.replace('-', ' ')}): {clause.text}{shown}")
     return lines + [""]

@@ -1,4 +1,4 @@
-"""Web servers that validations ask, thousands of connections in one thread: living ones, and hosts that never answer.
+"""Hosts that never answer, by the thousand, beside living ones: web servers, and names whose DNS keeps silent.
 
 Who is dead is told by the Host field: names below dead.localhost. They take a connection and the request, and then
 keep silent until release().
@@ -6,6 +6,8 @@ keep silent until release().
 
 import asyncio
 import resource
+import socket
+import struct
 import threading
 
 DEAD = ".dead.localhost"
@@ -91,3 +93,51 @@ class DeadHosts:
     def stop(self):
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
+
+
+class SilentDns:
+    """A resolver without answers for names below dead.example, until release(); everything else is 127.0.0.1."""
+
+    DEAD = ".dead.example"
+    TYPE_A = 1
+    NXDOMAIN = 3
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.socket.bind(("127.0.0.1", 0))
+        self.address = "127.0.0.1@%d" % self.socket.getsockname()[1]
+        self.released = False
+        self.unanswered = set()
+        self.stopping = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while True:
+            query, peer = self.socket.recvfrom(4096)
+            if self.stopping:
+                return
+            labels, at = [], 12
+            while query[at]:
+                labels.append(query[at + 1:at + 1 + query[at]].decode("ascii").lower())
+                at += 1 + query[at]
+            dead = ("." + ".".join(labels)).endswith(self.DEAD)
+            if dead and not self.released:
+                self.unanswered.add(labels[0])
+                continue
+            is_a = struct.unpack(">H", query[at + 1:at + 3])[0] == self.TYPE_A and not dead
+            answer = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x05\x00\x04\x7f\x00\x00\x01" if is_a else b""
+            flags = 0x8180 | (self.NXDOMAIN if dead else 0)
+            self.socket.sendto(query[:2] + struct.pack(">HHHHH", flags, 1, int(is_a), 0, 0)
+                               + query[12:at + 5] + answer, peer)
+
+    def release(self):
+        """From now on the dead names do not exist."""
+        self.released = True
+
+    def stop(self):
+        self.stopping = True
+        self.socket.sendto(b"", self.socket.getsockname())
+        self.thread.join(10)
+        self.socket.close()

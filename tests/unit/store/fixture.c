@@ -75,6 +75,7 @@ struct acme_authz fixture_authz(struct fixture *f, const char *name, bool wildca
         .id = fixture_id(f),
         .identifier = {.type = ACME_IDENTIFIER_DNS, .value = name},
         .wildcard = wildcard,
+        .profile = "default",
         .expires_ms = NOW + DAY,
         .challenge_count = challenges,
     };

@@ -105,6 +105,14 @@ static void keys_change_once(void **state)
     assert_string_equal(got.jwk, "{}");
     assert_code(acme_store_account_find(f->store, f->arena, "t1", &got), ACME_E_NOT_FOUND);
 
+    const char **former = NULL;
+    size_t count = 7;
+    assert_ok(acme_store_account_former_keys(f->store, f->arena, "a2", 9, &former, &count));
+    assert_int_equal(count, 0);
+    assert_ok(acme_store_account_former_keys(f->store, f->arena, "a1", 9, &former, &count));
+    assert_int_equal(count, 1);
+    assert_string_equal(former[0], "t1");
+
     /* `first` says t1, as another request did that was read before. */
     assert_code(acme_store_account_rekey(f->store, f->arena, &first, "t4", "{}", &holder), ACME_E_STATE);
     assert_string_equal(holder, "untouched");
@@ -114,6 +122,31 @@ static void keys_change_once(void **state)
     assert_code(acme_store_account_rekey(f->store, f->arena, &second, "t5", "{}", &holder), ACME_E_STATE);
     assert_ok(acme_store_account_get(f->store, f->arena, "a2", &got));
     assert_string_equal(got.thumbprint, "t2");
+}
+
+/* There and back: each key once, the latest first. */
+static void former_keys(void **state)
+{
+    struct fixture *f = *state;
+    struct acme_account account = sample("a1", "t1");
+    struct acme_account got;
+    const char **former = NULL;
+    const char *holder = NULL;
+    size_t count = 0;
+    bool created = false;
+    assert_ok(acme_store_account_create(f->store, f->arena, &account, &got, &created));
+    static const char *const keys[] = {"t2", "t1", "t3", "t4"};
+    for (size_t i = 0; i < 4; i++) {
+        assert_ok(acme_store_account_rekey(f->store, f->arena, &account, keys[i], "{}", &holder));
+        account.thumbprint = keys[i];
+    }
+    assert_ok(acme_store_account_former_keys(f->store, f->arena, "a1", 9, &former, &count));
+    assert_int_equal(count, 3);
+    assert_string_equal(former[0], "t3");
+    assert_string_equal(former[1], "t1");
+    assert_string_equal(former[2], "t2");
+    assert_ok(acme_store_account_former_keys(f->store, f->arena, "a1", 2, &former, &count));
+    assert_int_equal(count, 2);
 }
 
 static void external_accounts(void **state)
@@ -253,6 +286,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(unknown_is_not_found, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(update_keeps_or_replaces_contacts, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(keys_change_once, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(former_keys, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(external_accounts, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(deactivation_takes_all_along, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(small_arena_is_nomem, fixture_setup, fixture_teardown),

@@ -27,6 +27,7 @@ static void get_by_both_ids(void **state)
     assert_string_equal(authz.identifier.value, "a.example.com");
     assert_int_equal(authz.identifier.type, ACME_IDENTIFIER_DNS);
     assert_false(authz.wildcard);
+    assert_string_equal(authz.profile, "default");
     assert_int_equal(authz.status, ACME_AUTHZ_PENDING);
     assert_int_equal(authz.expires_ms, NOW + DAY);
     assert_int_equal(authz.challenge_count, 2);

@@ -218,6 +218,17 @@ static const struct {
                                              "dns-account-01, dns-persist-01, found 'x'\n"},
     {PROFILE_IS("challenges: []"), "3:55: expected challenge types: http-01, dns-01, tls-alpn-01, "
                                    "dns-account-01, dns-persist-01, found a list\n"},
+    {PROFILE_IS("challenges: [dns-persist-01]"),
+     "3:55: expected the key 'caa' with the CA's names, which records "
+     "of dns-persist-01 name, found none\n"},
+    {PROFILE_IS("caa: on"), "3:48: expected off, or a list of 1 to 10 domain names, found 'on'\n"},
+    {PROFILE_IS("caa: []"), "3:48: expected off, or a list of 1 to 10 domain names, found a list\n"},
+    {PROFILE_IS("caa: [a, b, c, d, e, f, g, h, i, j, k]"),
+     "3:48: expected off, or a list of 1 to 10 domain names, found a list\n"},
+    {PROFILE_IS("caa: [ca.example, '*.ca.example', 'ca..example', 192.0.2.1]"),
+     "3:61: expected a domain name such as ca.example, found the text '*.ca.example'\n"
+     "3:77: expected a domain name such as ca.example, found the text 'ca..example'\n"
+     "3:92: expected a domain name such as ca.example, found '192.0.2.1'\n"},
     {PROFILE_IS("identifiers: []"), "3:56: expected a list of identifier types: dns, ip, found a list\n"},
     {PROFILE_IS("identifiers: dns"), "3:56: expected a list of identifier types: dns, ip, found 'dns'\n"},
     {PROFILE_IS("identifiers: [dns, email]"), "3:62: expected dns or ip, found 'email'\n"},

@@ -83,6 +83,8 @@ static void test_defaults(void **state)
     assert_string_equal(profile->description, "one");
     assert_int_equal(profile->challenges,
                      ACME_CHALLENGE_HTTP_01 | ACME_CHALLENGE_DNS_01 | ACME_CHALLENGE_TLS_ALPN_01);
+    assert_int_equal(profile->caa_issuer_count, 0);
+    assert_null(config->validation.trust_anchor_file);
     assert_int_equal(profile->identifiers, 1U << ACME_IDENTIFIER_DNS | 1U << ACME_IDENTIFIER_IP);
     assert_int_equal(profile->validity_ms, INT64_C(90) * 24 * 3600 * 1000);
     assert_int_equal(profile->issue_deadline_ms, 3600 * 1000);
@@ -120,9 +122,9 @@ static void test_values(void **state)
         "    profile_id: 8, term_days: 199, password: '${CONFIG_TEST_PASSWORD}', poll_max_seconds: 20,\n"
         "    external_requester: a@b.example, proxy: 'http://u:p@proxy.example:3128' }\n"
         "profiles:\n"
-        "- { name: first, issuer: scm-1, description: 'Text: $5 $${with \xc3\xa4' }\n"
+        "- { name: first, issuer: scm-1, caa: off, description: 'Text: $5 $${with \xc3\xa4' }\n"
         "- { name: default, issuer: lab, validity_days: 7, allow_requested_dates: true, challenges: "
-        "[http-01], "
+        "[http-01, dns-persist-01], caa: [CA.example, ca2.example], "
         "keys: { rsa: false, "
         "ed25519: true } }\n",
         NULL);
@@ -173,6 +175,11 @@ static void test_values(void **state)
     assert_string_equal(config->profiles[0].description, "Text: $5 ${with \xc3\xa4");
     assert_int_equal(config->profiles[0].validity_ms, INT64_C(199) * 24 * 3600 * 1000);
     assert_int_equal(config->profiles[0].issue_deadline_ms, INT64_C(168) * 3600 * 1000);
+    assert_int_equal(config->profiles[0].caa_issuer_count, 0);
+    assert_int_equal(config->profiles[1].challenges, ACME_CHALLENGE_HTTP_01 | ACME_CHALLENGE_DNS_PERSIST_01);
+    assert_int_equal(config->profiles[1].caa_issuer_count, 2);
+    assert_string_equal(config->profiles[1].caa_issuers[0], "ca.example");
+    assert_string_equal(config->profiles[1].caa_issuers[1], "ca2.example");
     assert_int_equal(config->profiles[1].validity_ms, INT64_C(7) * 24 * 3600 * 1000);
     assert_false(config->profiles[0].allow_requested_dates);
     assert_true(config->profiles[1].allow_requested_dates);
