@@ -27,6 +27,7 @@ struct connection {
     int64_t deadline_ms;
     char question[ACME_ADMIN_MAX_QUESTION];
     size_t question_len;
+    bool allowed;
     bool answering;
     struct acme_buf answer;
     size_t sent;
@@ -85,11 +86,8 @@ static void accept_one(struct acme_admin *admin)
     connection->question_len = 0;
     connection->answering = false;
     connection->sent = 0;
+    connection->allowed = peer_allowed(fd);
     admin->open_count++;
-    if (!peer_allowed(fd)) {
-        acme_log(WARN, "admin socket: a process of another user was refused");
-        refuse(connection, "denied", "only root and the user this server runs as may ask");
-    }
 }
 
 static void take_question(struct acme_admin *admin, struct connection *connection)
@@ -99,6 +97,11 @@ static void take_question(struct acme_admin *admin, struct connection *connectio
         size_t len = (size_t)(end - connection->question);
         if (len + 1 < connection->question_len) {
             refuse(connection, "malformed", "one question, in one line, is answered per connection");
+            return;
+        }
+        if (!connection->allowed) {
+            acme_log(WARN, "admin socket: a process of another user was refused");
+            refuse(connection, "denied", "only root and the user this server runs as may ask");
             return;
         }
         connection->answering = true;

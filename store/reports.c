@@ -180,8 +180,8 @@ static struct acme_err count_jobs(struct acme_db *db, const char *queue, int64_t
                       " SUM(CASE WHEN owner IS NULL AND due_ms > $1 THEN 1 ELSE 0 END), SUM(intent),"
                       " SUM(CASE WHEN attempts > 0 THEN 1 ELSE 0 END),"
                       " MIN(CASE WHEN owner IS NULL AND due_ms > $1 THEN due_ms END), MIN(created_ms)"
-                      " FROM jobs WHERE queue = $1 GROUP BY kind",
-                      DB_TEXT(queue), DB_INT(now_ms)));
+                      " FROM jobs WHERE queue = $2 GROUP BY kind",
+                      DB_INT(now_ms), DB_TEXT(queue)));
     for (;;) {
         bool row = false;
         TRY(acme_db_next(stmt, &row));
