@@ -26,8 +26,8 @@ struct acme_err acme_scm_follow_begin(struct scm_context *ctx)
     ENSURE(ssl_id > 0, ACME_E_INTERNAL);
     ctx->state->phase = SCM_PHASE_FOLLOW;
     return acme_scm_call(
-        ctx, SCM_CALL_DETAILS, "GET", acme_arena_printf(ctx->arena, "/api/ssl/v1/%lld", (long long)ssl_id),
-        NULL, acme_arena_printf(ctx->arena, "Asking SCM for the status of request %lld.", (long long)ssl_id));
+        ctx, SCM_CALL_DETAILS, "GET", acme_arena_printf(ctx->arena, "/%lld", (long long)ssl_id), NULL,
+        acme_arena_printf(ctx->arena, "Asking SCM for the status of request %lld.", (long long)ssl_id));
 }
 
 struct acme_err acme_scm_follow_wait(struct scm_context *ctx, const char *note)
