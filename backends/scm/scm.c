@@ -58,6 +58,8 @@ static struct acme_err on_reply(struct scm_context *ctx)
         return acme_scm_collect_reply(ctx);
     case SCM_CALL_ISSUERS:
         return acme_scm_collect_issuers_reply(ctx);
+    case SCM_CALL_DCV:
+        return acme_scm_dcv_reply(ctx);
     case SCM_CALL_NONE:
     case SCM_CALL_REVOKE:
     case SCM_CALL_COUNT:
@@ -73,6 +75,8 @@ static struct acme_err on_call_failed(struct scm_context *ctx)
         return acme_scm_enroll_failed(ctx);
     case SCM_CALL_DECLINE:
         return acme_scm_recover_declined(ctx);
+    case SCM_CALL_DCV:
+        return acme_scm_dcv_reply(ctx);
     case SCM_CALL_NONE:
         return resume(ctx);
     default:

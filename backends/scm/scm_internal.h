@@ -55,6 +55,7 @@ enum scm_call {
     SCM_CALL_COLLECT,
     SCM_CALL_ISSUERS,
     SCM_CALL_REVOKE,
+    SCM_CALL_DCV,
     SCM_CALL_COUNT
 };
 
@@ -99,6 +100,8 @@ struct scm_state {
     struct scm_ids duplicates; /* to be declined */
     struct scm_match matches[SCM_MAX_MATCHES];
     size_t match_count;
+    int64_t dcv_asked_ms;     /* when the instructions of this request were asked for last */
+    const cJSON *dcv;         /* what has to be published, for the operator; NULL: nothing */
     const char *certificates; /* PEM collected while the issuers are still being fetched, NULL: none */
 };
 
@@ -297,6 +300,13 @@ struct acme_err acme_scm_follow_begin(struct scm_context *ctx) ACME_MUST_USE;
 struct acme_err acme_scm_follow_reply(struct scm_context *ctx) ACME_MUST_USE;
 /** acme_scm_follow_wait(ctx, note): wait at the polling pace, then ask for the status (again). */
 struct acme_err acme_scm_follow_wait(struct scm_context *ctx, const char *note) ACME_MUST_USE;
+
+/** acme_scm_dcv_due(ctx): it is time to ask for the domain validation of the waiting request. */
+bool acme_scm_dcv_due(const struct scm_context *ctx);
+struct acme_err acme_scm_dcv_begin(struct scm_context *ctx) ACME_MUST_USE;
+/** acme_scm_dcv_reply(ctx): answered or failed, then the status is waited for. The state's member `dcv` is a
+ * list of {domain, mode, host, point, url, file, email, status}, each text only when SCM gave it. */
+struct acme_err acme_scm_dcv_reply(struct scm_context *ctx) ACME_MUST_USE;
 
 struct acme_err acme_scm_collect_begin(struct scm_context *ctx, bool replaced) ACME_MUST_USE;
 struct acme_err acme_scm_collect_reply(struct scm_context *ctx) ACME_MUST_USE;
