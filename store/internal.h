@@ -97,6 +97,14 @@ struct acme_err acme_store_job_insert(struct acme_db *db, const struct acme_job 
                                       const char *subject_id, const struct acme_lease *lease,
                                       int64_t now_ms) ACME_MUST_USE;
 
+/* What stands in the column of the kind, and in that of the share when it is nobody's (as in schema_3). */
+extern const char *const acme_store_job_words[ACME_JOB_KIND_COUNT];
+#define ACME_STORE_NO_SHARE "-"
+
+/** acme_store_job_from_row(stmt, arena, ret): id, kind, subject_id, queue, state, intent, attempts,
+ * run_at_ms, created_ms, share. */
+void acme_store_job_from_row(struct acme_db_stmt *stmt, struct acme_arena *arena, struct acme_job *ret);
+
 /** acme_store_job_delete(db, job_id, owner, subject_id): a job is done. Errors: STATE when it is not the
  * owner's. */
 struct acme_err acme_store_job_delete(struct acme_db *db, const char *job_id, const char *owner,
