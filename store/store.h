@@ -275,7 +275,7 @@ struct acme_err acme_store_challenge_progress(struct acme_store *store, const ch
 /** acme_store_challenge_finish(store, challenge_id, job_id, owner, error, now_ms, authz_expires_ms): the
  * validation's end; error NULL means success. Challenge, authorization and every order that waits for it move
  * together (all valid -> ready, one invalid -> invalid with the error), and the job is gone. An authorization
- * that is no longer pending keeps its state. Errors: STATE (lost lease). */
+ * that is no longer pending, or has expired, keeps its state. Errors: STATE (lost lease). */
 struct acme_err acme_store_challenge_finish(struct acme_store *store, const char *challenge_id,
                                             const char *job_id, const char *owner, const char *error,
                                             int64_t now_ms, int64_t authz_expires_ms) ACME_MUST_USE;
