@@ -36,6 +36,7 @@ struct acme_publisher {
     char *base_path;
     struct published *issuers;
     size_t issuer_count;
+    size_t next; /* whose turn it is; of the thread */
     pthread_t thread;
     bool started;
     pthread_mutex_t lock;
@@ -110,9 +111,13 @@ static struct published *next_due(struct acme_publisher *publisher, int64_t *ret
     int64_t now_ms = acme_clock_now_ms(publisher->clock);
     int64_t delay_ms = ACME_MINUTE_MS;
     for (size_t i = 0; i < publisher->issuer_count; i++) {
-        struct published *issuer = &publisher->issuers[i];
-        if (issuer->wanted || now_ms >= issuer->due_ms)
+        /* In turn: an issuer that always has revocations must not keep the others from a new list. */
+        size_t at = (publisher->next + i) % publisher->issuer_count;
+        struct published *issuer = &publisher->issuers[at];
+        if (issuer->wanted || now_ms >= issuer->due_ms) {
+            publisher->next = at + 1;
             return issuer;
+        }
         if (issuer->due_ms - now_ms < delay_ms)
             delay_ms = issuer->due_ms - now_ms;
     }

@@ -258,6 +258,27 @@ class LocalRestart(RevocationCase, Case):
         client.nonces = []
         self.refused(revoke(client, der_of(chain)), 400, "alreadyRevoked")
 
+    def test_a_busy_issuer_does_not_keep_others_waiting(self):
+        responder = self.make_responder()
+        bridge = self.make_bridge(responder.port)
+        bridge.settings["issuers"].append({"name": "second", "type": "local"})
+        bridge.settings["profiles"].append({"name": "second", "issuer": "second"})
+        publish(bridge)
+        bridge.start()
+        client = self.client(bridge)
+        chains = [client.obtain(responder, "busy.revoke.localhost")[0] for _ in range(16)]
+        other = self.client(bridge, profile="second")
+        chain, _ = other.obtain(responder, "second.revoke.localhost")
+        serial = leaf_of(chain).serial_number
+        for number, each in enumerate(chains):
+            self.revoked(revoke(client, der_of(each)))
+            if number == 1:
+                self.revoked(revoke(other, der_of(chain)))
+            if self.crl(bridge, "/crl/second.crl")[0].get_revoked_certificate_by_serial_number(serial):
+                return
+            time.sleep(0.5)
+        self.fail("the list of the second issuer was not renewed while the first one's was")
+
     def test_nothing_is_advertised_that_is_not_served(self):
         responder = self.make_responder()
         bridge = self.make_bridge(responder.port)
