@@ -98,6 +98,8 @@ static int parse_options(int argc, char **argv, bool serving, FILE *err, struct 
         case DOMAIN:
             if (options.check.domain_count == DOMAINS_MAX)
                 return usage(err, "expected at most 100 domains, found another one:", optarg);
+            if (optarg[0] == '\0')
+                return usage(err, "expected a name after --domain, found", "");
             options.domains[options.check.domain_count++] = optarg;
             break;
         case JSON:
