@@ -145,3 +145,10 @@ void acme_frontend_on_problem(void *context, struct acme_arena *arena, int probl
     struct acme_frontend *frontend = context;
     acme_service_problem_response(frontend->service, arena, problem_type, status, detail, response);
 }
+
+bool acme_frontend_name_allowed(void *context, struct acme_arena *arena, const struct acme_profile *profile,
+                                const struct acme_identifier *identifier, const char **ret_why)
+{
+    const struct acme_frontend *frontend = context;
+    return acme_upstream_watch_allows(frontend->watch, arena, profile->issuer, identifier, ret_why);
+}

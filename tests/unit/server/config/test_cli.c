@@ -79,6 +79,10 @@ static void test_options(void **state)
     expect(RUN("serve", "--log-level", "loud"), 2, "",
            "expected the log level debug, info, warn or error, found 'loud'");
     expect(RUN("check", "--log-level", "info"), 2, "", "unknown option '--log-level'");
+    expect(RUN("check", "--json"), 2, "", "--json and --domain are for --upstream");
+    expect(RUN("check", "--domain", "a.test"), 2, "", "--json and --domain are for --upstream");
+    expect(RUN("check", "--domain", ""), 2, "", "expected a name after --domain");
+    expect(RUN("serve", "--upstream"), 2, "", "unknown option '--upstream'");
     expect(RUN("check", "extra"), 2, "", "unexpected argument 'extra'");
     expect(RUN("check", "-c", ""), 2, "", "expected a file after -c");
     expect(RUN("check", "--data-dir="), 2, "", "expected a folder after --data-dir");
@@ -122,6 +126,10 @@ static void test_check(void **state)
     close(fd);
     unlink(path);
     expect(RUN("check"), 0, "embedded defaults: configuration is right\n", "");
+    /* There is no upstream. */
+    expect(RUN("check", "--upstream"), 0, "", "");
+    expect(RUN("check", "--upstream", "--json", "--domain", "a.test"), 0, "{\"findings\":[],\"errors\":0}\n",
+           "");
     assert_int_equal(served, 0);
 }
 
