@@ -19,11 +19,12 @@ struct explain {
     struct acme_account account;
     struct acme_authz *authzs;
     size_t authz_count;
-    const struct acme_issuance *issuance;       /* NULL: not finalized */
-    const struct acme_job_report *job;          /* of the issuance; NULL: none any more */
-    const struct acme_certificate *certificate; /* NULL: none yet */
-    const struct acme_revocation *revocation;   /* NULL: nobody asked */
-    const cJSON *dcv;                           /* the list in the job's state; NULL: none */
+    const struct acme_issuance *issuance;         /* NULL: not finalized */
+    const struct acme_job_report *job;            /* of the issuance; NULL: none any more */
+    const struct acme_certificate *certificate;   /* NULL: none yet */
+    const struct acme_revocation *revocation;     /* NULL: nobody asked */
+    const struct acme_job_report *revocation_job; /* NULL: none under way */
+    const cJSON *dcv;                             /* the list in the job's state; NULL: none */
     struct explain_event *events;
     size_t event_count;
     size_t event_room;

@@ -91,24 +91,24 @@ static void explain_dcv(struct explain *explain)
     }
 }
 
-static void explain_job(struct explain *explain)
+/* How it stands at this moment. */
+static void explain_job(struct explain *explain, const struct acme_job_report *report)
 {
-    const struct acme_job_report *report = explain->job;
     const struct acme_job_remark *remark = &report->remark;
-    if (remark->note != NULL)
-        acme_explain_add(explain, remark->noted_ms, "last word of the issuer: %s", remark->note);
+    int64_t now_ms = explain->call->now_ms;
     if (remark->upstream_ref != NULL)
-        acme_explain_add(explain, explain->call->now_ms, "the upstream's number of the request is %s",
-                         remark->upstream_ref);
+        acme_explain_add(explain, now_ms, "the upstream's number of the request is %s", remark->upstream_ref);
     if (report->job.attempts > 0)
-        acme_explain_add(explain, explain->call->now_ms, "%d attempts failed so far; waiting is not counted",
+        acme_explain_add(explain, now_ms, "attempts failed so far: %d (waiting is not counted)",
                          report->job.attempts);
     if (report->job.intent)
         acme_explain_add(
-            explain, explain->call->now_ms,
+            explain, now_ms,
             "a call that must not happen twice was announced and its outcome is not known: before "
             "anything else the earlier request is looked for upstream");
-    explain_dcv(explain);
+    if (remark->note != NULL)
+        acme_explain_add(explain, now_ms, "last word of the issuer, of %s: %s",
+                         acme_explain_time(explain, remark->noted_ms), remark->note);
 }
 
 void acme_explain_issuance(struct explain *explain)
@@ -123,7 +123,8 @@ void acme_explain_issuance(struct explain *explain)
     explain_finalize(explain);
     explain_way(explain);
     if (explain->job != NULL)
-        explain_job(explain);
+        explain_job(explain, explain->job);
+    explain_dcv(explain);
     if (explain->order.status != ACME_ORDER_INVALID)
         return;
     if (issuance->upstream_ref != NULL)
@@ -137,6 +138,8 @@ static void explain_revocation(struct explain *explain)
     const struct acme_revocation *revocation = explain->revocation;
     acme_explain_add(explain, revocation->requested_ms, "revocation was requested (reason %d)",
                      revocation->reason);
+    if (explain->revocation_job != NULL)
+        explain_job(explain, explain->revocation_job);
     if (revocation->status == ACME_REVOCATION_DONE)
         acme_explain_add(explain, revocation->revoked_ms, "the certificate was revoked");
     if (revocation->status == ACME_REVOCATION_FAILED)

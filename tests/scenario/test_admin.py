@@ -290,7 +290,7 @@ class Waiting(Asking, ServerCase):
         url, key = self.waiting(client, "approval.scm.localhost")
         order = self.json("order", "show", url)["order"]
         self.assertEqual((order["status"], order["issuer"]), ("processing", "sectigo"))
-        self.explain(url, "is processing", "at the issuer sectigo (SCM)", "it has to end by", "last word of the issuer: ",
+        self.explain(url, "is processing", "at the issuer sectigo (SCM)", "it has to end by", "last word of the issuer, of ",
                      f"the upstream's number of the request is {order['upstream']}",
                      "acmebridge asks sectigo again" if not order["under_way"] else "sectigo",
                      order["upstream"])
@@ -308,7 +308,7 @@ class Waiting(Asking, ServerCase):
         self.bridge.stop()
         self.assertFalse(os.path.exists(os.path.join(self.bridge.data, "admin.sock")))
         self.bridge.restart()
-        self.explain(url, "last word of the issuer: ", f"number of the request is {order['upstream']}")
+        self.explain(url, "last word of the issuer, of ", f"number of the request is {order['upstream']}")
 
         self.bridge.kill() # leaves its socket behind
         self.assertTrue(os.path.exists(os.path.join(self.bridge.data, "admin.sock")))
