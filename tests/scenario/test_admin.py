@@ -310,7 +310,7 @@ class Waiting(Asking, ServerCase):
         self.bridge.restart()
         self.explain(url, "last word of the issuer, of ", f"number of the request is {order['upstream']}")
 
-        self.bridge.kill() # leaves its socket behind
+        self.bridge.kill()  # leaves its socket behind
         self.assertTrue(os.path.exists(os.path.join(self.bridge.data, "admin.sock")))
         self.assertIn("no server is running", self.ask("order", "list", code=NOT_RUNNING))
         self.bridge.restart()
