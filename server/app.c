@@ -34,7 +34,7 @@ enum {
     URLS_ARENA_BYTES = 64 * 1024,
     PLAIN_ARENA_BYTES = 128 * 1024,
     PLAIN_BODY_BYTES = 4096,
-    FILES_BESIDE_CLIENTS = 1536 /* libunbound's sockets, the database, kept upstream connections */
+    FILES_BESIDE_CLIENTS = 3072 + 512 /* libunbound's sockets at most, the database, kept connections */
 };
 
 #define LEASE_MS                                                                                             \
@@ -122,8 +122,8 @@ static void raise_file_limit(const struct acme_config *config)
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
-    rlim_t needed = config->server.max_connections + 2 * (rlim_t)config->validation.max_concurrency +
-                    FILES_BESIDE_CLIENTS;
+    rlim_t needed =
+        config->server.max_connections + (rlim_t)config->validation.max_concurrency + FILES_BESIDE_CLIENTS;
     if (config->server.http_listen != NULL)
         needed += config->server.max_connections;
     if (limit.rlim_cur < needed) {
@@ -291,6 +291,16 @@ static bool start_service(struct app *app)
                                                      &acme_clock_system, &hooks, &app->service));
 }
 
+/* Each job asks for one thing at a time. Issuances ask for CAA records, and must not stand in line behind
+ * validations that hang. */
+static size_t outbound_at_once(const struct acme_config *config)
+{
+    size_t count = (size_t)config->validation.max_concurrency;
+    for (size_t i = 0; i < config->issuer_count; i++)
+        count += (size_t)config->issuers[i].max_concurrency;
+    return count;
+}
+
 static bool start_jobs(struct app *app)
 {
     const struct acme_config *config = app->config;
@@ -298,7 +308,7 @@ static bool start_jobs(struct app *app)
                                              .resolver_count = config->validation.resolver_count,
                                              .trust_anchor_file = config->validation.trust_anchor_file,
                                              .policy = &config->validation.policy,
-                                             .max_fetches = (size_t)config->validation.max_concurrency};
+                                             .max_fetches = outbound_at_once(config)};
     if (failed_to("outbound loop", acme_outbound_start(&outbound, &app->outbound)))
         return false;
     struct acme_runner_options runner = {.store = app->store,

@@ -251,6 +251,11 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
     TRY(acme_store_issuance_get(options->store, job->arena, job->subject_id, &run->issuance));
     TRY(acme_csr_reread(job->arena, run->issuance.csr, &run->csr));
     TRY(acme_job_issuer_load(job, &run->run));
+    struct acme_account account = {0};
+    struct acme_err err =
+        acme_store_account_get(options->store, job->arena, run->issuance.account_id, &account);
+    if (err.code != ACME_E_NOT_FOUND)
+        TRY(err);
     const char *tag = acme_arena_printf(job->arena, "acmebridge/%s", run->issuance.id);
     ENSURE(tag != NULL, ACME_E_NOMEM);
     run->run.upstream_ref = run->issuance.upstream_ref;
@@ -258,6 +263,7 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
     run->request = (struct acme_issue_request){
         .tag = tag,
         .account_id = run->issuance.account_id,
+        .external_kid = account.external_kid,
         .order_id = run->issuance.order_id,
         .csr = &run->csr,
         .identifiers = run->issuance.identifiers,

@@ -70,8 +70,11 @@ void acme_readers_release(struct acme_readers *readers, struct acme_db *db);
 
 /* ---- store.c ---- */
 
+struct acme_account_cache;
+
 struct acme_store {
     int lock_fd;
+    struct acme_account_cache *accounts;
     struct acme_writer writer;
     struct acme_readers readers;
 };
@@ -128,8 +131,8 @@ struct acme_err acme_store_authz_orders_invalid(struct acme_db *db, const char *
 
 /** acme_store_authz_find_valid(db, arena, authz, account_id, live_until_ms, ret_id, ret_expires_ms): the
  * account's valid authorization for the same identifier that lives longest, if beyond live_until_ms, and was
- * validated by a challenge of a type `authz` has too (by any, when it has none); *ret_id is NULL, and the
- * time untouched, for none. */
+ * validated by a challenge of a type `authz` has too, under the same profile when that is of_profile (by any,
+ * when it has none); *ret_id is NULL, and the time untouched, for none. */
 struct acme_err acme_store_authz_find_valid(struct acme_db *db, struct acme_arena *arena,
                                             const struct acme_authz *authz, const char *account_id,
                                             int64_t live_until_ms, const char **ret_id,

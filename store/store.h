@@ -216,6 +216,9 @@ struct acme_challenge {
     int64_t validated_ms;
     int64_t started_ms; /* when the client triggered it */
     const char *error;  /* problem document, JSON text */
+    /* Of a candidate, not kept: what a challenge of this type has proved counts under the same profile alone.
+     */
+    bool of_profile;
 };
 
 struct acme_authz {
@@ -310,7 +313,8 @@ struct acme_order {
 /** acme_store_order_create(store, arena, order, authzs, now_ms, reuse_until_ms, ret): make the order (id,
  * account_id, profile, identifiers, times given) with one authorization per identifier: for each the
  * account's valid one for the same identifier and wildcard flag that lives beyond reuse_until_ms and was
- * validated by a challenge of a type authzs[i] has, if any, else authzs[i] is inserted with its challenges.
+ * validated by a challenge of a type authzs[i] has (of_profile: made under authzs[i]'s profile), if any, else
+ * authzs[i] is inserted with its challenges.
  * The order is ready when all are valid, and expires with the first of the reused ones at the latest. */
 struct acme_err acme_store_order_create(struct acme_store *store, struct acme_arena *arena,
                                         const struct acme_order *order, const struct acme_authz *authzs,
