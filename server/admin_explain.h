@@ -43,6 +43,9 @@ void acme_explain_order(struct explain *explain);
 void acme_explain_issuance(struct explain *explain);
 void acme_explain_certificate(struct explain *explain);
 
+/** acme_explain_dcv_open(item): does an entry of explain->dcv still want something to be published? */
+bool acme_explain_dcv_open(const cJSON *item);
+
 /** acme_explain_next(explain): set next, until_ms and advice. */
 void acme_explain_next(struct explain *explain);
 

@@ -7,6 +7,7 @@
 #include <openssl/core_names.h>
 #include <openssl/x509.h>
 #include <string.h>
+#include <strings.h>
 
 enum { GROUP_SIZE = 64 };
 
@@ -72,6 +73,12 @@ static void explain_way(struct explain *explain)
             issuance->order_id, acme_explain_time(explain, issuance->deadline_ms));
 }
 
+bool acme_explain_dcv_open(const cJSON *item)
+{
+    const char *status = acme_json_str(item, "status");
+    return acme_json_str(item, "domain") != NULL && (status == NULL || strcasecmp(status, "validated") != 0);
+}
+
 static void explain_dcv(struct explain *explain)
 {
     const cJSON *item;
@@ -79,9 +86,12 @@ static void explain_dcv(struct explain *explain)
     {
         const char *domain = acme_json_str(item, "domain");
         const char *mode = acme_json_str(item, "mode");
-        const char *text =
-            acme_explain_text(explain, "the CA wants proof of %s by %s", domain == NULL ? "a domain" : domain,
-                              mode == NULL ? "a way it did not name" : mode);
+        if (domain == NULL)
+            continue;
+        const char *text = acme_explain_text(explain,
+                                             acme_explain_dcv_open(item) ? "the CA wants proof of %s by %s"
+                                                                         : "the CA has proof of %s by %s",
+                                             domain, mode == NULL ? "a way it did not name" : mode);
         for (const cJSON *member = item->child; member != NULL; member = member->next) {
             if (cJSON_IsString(member) && strcmp(member->string, "domain") != 0 &&
                 strcmp(member->string, "mode") != 0)

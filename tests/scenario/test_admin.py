@@ -4,6 +4,7 @@
 import concurrent.futures
 import json
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -18,6 +19,7 @@ from harness.case import Case, ServerCase  # noqa: E402
 
 NOT_RUNNING = 3
 NOBODY = 65534
+SPAN = re.compile(r" \((in )?\d+ [^()]*\)")
 
 
 def ident(url):
@@ -40,9 +42,8 @@ class Asking:
         """The explanation, for people and as JSON, which have the same words."""
         text = self.ask("order", "explain", ident(url))
         told = self.json("order", "explain", ident(url))
-        for event in told["events"]:
-            self.assertIn(event["text"], text)
-        self.assertIn(told["next"], text)
+        for part in [event["text"] for event in told["events"]] + [told["next"]]:
+            self.assertIn(SPAN.sub("", part), SPAN.sub("", text))
         self.assertIn(told["advice"], text)
         for word in words:
             self.assertIn(word, text)
@@ -316,11 +317,29 @@ class Waiting(Asking, ServerCase):
         self.bridge.restart()
         self.assertIn("is processing", self.ask("order", "explain", url))
 
+    def test_domain_validation(self):
+        """What SCM wants to be published stands in the explanation, word by word."""
+        bridge = self.make_bridge(self.responder.port, self.simulator)
+        bridge.settings["orders"] = {"finalize_hold_ms": 100}
+        bridge.scm["dcv_mode"] = "CNAME"
+        bridge.start()
+        client = self.client(bridge, profile="scm")
+        url, _, _ = client.begin(self.responder, "www.dcv.localhost")
+        deadline = time.monotonic() + 20
+        while "the CA wants proof of www.dcv.localhost by CNAME" not in self.ask("order", "explain", url,
+                                                                                 bridge=bridge):
+            self.assertLess(time.monotonic(), deadline, self.ask("order", "explain", url, bridge=bridge))
+            time.sleep(0.2)
+        text = self.ask("order", "explain", url, bridge=bridge)
+        for word in ("; host: _", "; point: ", "publish what the CA wants"):
+            self.assertIn(word, text)
+
     def test_declined(self):
         client = self.client(self.bridge, profile="scm")
         url, _, _ = client.begin(self.responder, "nodcv.scm.localhost")
         client.poll(url, ("invalid",), 30)
-        told = self.explain(url, "is invalid", "the issuance failed and the order is invalid", "[rejectedIdentifier]")
+        told = self.explain(url, "is invalid", "the issuance failed and the order is invalid", "[rejectedIdentifier]",
+                            "validate its domain there")
         self.assertEqual(told["next"], "nothing: the order has failed")
 
     def test_failing_upstream(self):

@@ -177,6 +177,15 @@ static void waiting_at_the_issuer(void **state)
     assert_int_equal(cJSON_GetArraySize(acme_json_get(told, "dcv")), 3);
     expect_next(told, "processing", "asks lab again", "1970-01-08T00:16:40Z", "publish what the CA wants");
 
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "lab", r->now_ms + 1000, &lease, 1,
+                                    &(struct acme_turns){.last = ""}, &claimed, &count));
+    assert_ok(acme_store_job_wait(f->store, job, "me",
+                                  "{\"dcv\":[{\"domain\":\"a.example\",\"status\":\"Validated\"}]}",
+                                  r->now_ms, 0));
+    told = explain(r, order.id);
+    (void)event_at(told, "the CA has proof of a.example by a way it did not name; status: Validated");
+    expect_next(told, "processing", "asks lab again", "1970-01-08T00:16:40Z", "if the request 4242 waits");
+
     r->config.issuer_count = 0;
     told = explain(r, order.id);
     expect_next(told, "processing", "no issuer lab any more", "1970-01-08T00:16:40Z",
