@@ -4,6 +4,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "certs/key_check.h"
+#include "server/admin.h"
 #include "server/ca_publisher.h"
 #include "server/frontend.h"
 #include "server/identity.h"
@@ -59,6 +60,7 @@ struct app {
     struct acme_holds *holds;
     struct acme_http_server *http;
     struct acme_sweeper *sweeper;
+    struct acme_admin *admin;
     struct acme_publisher *publisher; /* NULL: nothing is published */
     struct acme_http_server *plain_http;
     struct acme_service_config service_config;
@@ -406,6 +408,13 @@ static bool start_plain_http(struct app *app)
     return !failed_to("plain HTTP front", acme_http_start(&options, &callbacks, NULL, &app->plain_http));
 }
 
+static bool start_admin(struct app *app)
+{
+    struct acme_admin_options options = {
+        .store = app->store, .clock = &acme_clock_system, .config = app->config};
+    return !failed_to("admin socket", acme_admin_start(&options, &app->admin));
+}
+
 static bool start(struct app *app)
 {
     const struct acme_config *config = app->config;
@@ -430,7 +439,7 @@ static bool start(struct app *app)
         failed_to("lists of revoked certificates", start_publisher(app)))
         return false;
     return load_blocked_keys(app) && load_nonces(app) && start_service(app) && start_jobs(app) &&
-           start_plain_http(app) && start_http(app) &&
+           start_plain_http(app) && start_http(app) && start_admin(app) &&
            !failed_to("sweeper",
                       acme_sweeper_start(app->store, &acme_clock_system, config->keep_ms, &app->sweeper));
 }
@@ -458,6 +467,7 @@ static void save_nonces(struct app *app)
  */
 static void stop(struct app *app)
 {
+    acme_admin_stop(app->admin);
     acme_sweeper_stop(app->sweeper);
     if (app->runner != NULL)
         acme_runner_quiesce(app->runner);

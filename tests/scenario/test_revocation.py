@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 """revokeCert in its three ways, the list of revoked certificates over plain HTTP, and revocation at SCM."""
 
+import contextlib
 import datetime
 import http.client
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -346,6 +348,21 @@ class Scm(RevocationCase, Case):
         self.bridge.restart()
         self.wait_for_state("Revoked")
         self.assertEqual(self.state(), (1, 1, "Revoked", 4))
+
+    def test_certificate_that_is_gone(self):
+        """Its issuer was away until the expired certificate was removed: nothing waits for ever."""
+        chain, _ = self.obtain("gone.scm.localhost")
+        self.fault("details", "status-503-html", times=1000)
+        self.revoked(revoke(self.acme, der_of(chain)))
+        self.bridge.stop()
+        with contextlib.closing(sqlite3.connect(os.path.join(self.bridge.data, "acmebridge.db"))) as db, db:
+            for table in ("revocations", "certificate_chains", "certificates"):
+                db.execute("DELETE FROM " + table)
+            self.assertEqual(db.execute("SELECT COUNT(*) FROM jobs WHERE kind = 'revoke'").fetchone(), (1,))
+        self.bridge.restart()
+        self.bridge.wait_for_log("expired long ago")
+        with contextlib.closing(sqlite3.connect(os.path.join(self.bridge.data, "acmebridge.db"))) as db:
+            self.assertEqual(db.execute("SELECT COUNT(*) FROM jobs").fetchone(), (0,))
 
     def test_refused_by_scm(self):
         chain, _ = self.obtain("refused.scm.localhost")
