@@ -611,6 +611,21 @@ static void test_stop_in_the_middle(void **state)
     local_dns_stop(dns);
 }
 
+/* A label in front of a name of 253 characters. */
+static void test_lookup_of_too_long_a_name(void **state)
+{
+    (void)state;
+    char name[256];
+    for (size_t i = 0; i < sizeof name - 1; i++)
+        name[i] = i % 2 == 0 ? 'a' : '.';
+    name[sizeof name - 1] = '\0';
+    struct outcome *outcome = outcome_new();
+    assert_false(
+        acme_failed(acme_outbound_lookup(outbound, name, ACME_DNS_TYPE_TXT, 5000, outcome_done, outcome)));
+    outcome_wait(outcome);
+    expect(outcome, ACME_OUTBOUND_DNS, "longer than 253 characters");
+}
+
 static void test_bad_resolver(void **state)
 {
     (void)state;
@@ -655,6 +670,7 @@ int main(void)
         RUNNING(test_call_keeps_connections),
         RUNNING(test_call_tls),
         RUNNING(test_call_proxy),
+        RUNNING(test_lookup_of_too_long_a_name),
         cmocka_unit_test(test_stop_in_the_middle),
         cmocka_unit_test(test_bad_resolver),
     };
