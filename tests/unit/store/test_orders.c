@@ -94,6 +94,30 @@ static void reuse_by_type_of_challenge(void **state)
     }
 }
 
+/* What names the CA of one profile says nothing about another's. */
+static void reuse_within_the_profile(void **state)
+{
+    struct fixture *f = *state;
+    const char *account = fixture_account(f);
+    struct acme_order first = fixture_ready_order(f, account, "a.example.com"); /* under "default" */
+    struct acme_identifier name = {.type = ACME_IDENTIFIER_DNS, .value = "a.example.com"};
+    static const char *const profiles[] = {"strict", "default"};
+    for (size_t i = 0; i < 2; i++) {
+        struct acme_authz authz = fixture_authz(f, "a.example.com", false, 1);
+        authz.challenges[0].of_profile = true;
+        authz.profile = profiles[i];
+        struct acme_order order = {.id = fixture_id(f),
+                                   .account_id = account,
+                                   .profile = profiles[i],
+                                   .identifiers = &name,
+                                   .identifier_count = 1,
+                                   .expires_ms = NOW + 7 * DAY};
+        assert_ok(acme_store_order_create(f->store, f->arena, &order, &authz, NOW, NOW, &order));
+        assert_int_equal(order.status, i == 1 ? ACME_ORDER_READY : ACME_ORDER_PENDING);
+        assert_int_equal(strcmp(order.authz_ids[0], first.authz_ids[0]) == 0, i == 1);
+    }
+}
+
 static void reuse_keeps_its_bounds(void **state)
 {
     struct fixture *f = *state;
@@ -152,21 +176,32 @@ static void lists_by_id_without_invalid(void **state)
     fixture_validate(f, bad.authz_ids[0], "{}");
     (void)fixture_order(f, fixture_account(f), (const char *const[]){"a.example.com", NULL});
 
-    const char **ids = NULL;
-    size_t count = 0;
-    assert_ok(acme_store_orders_list(f->store, f->arena, account, NULL, NOW, 100, &ids, &count));
-    assert_int_equal(count, 12);
+    struct acme_order_page page;
+    assert_ok(acme_store_orders_list(f->store, f->arena, account, NULL, NOW, 100, &page));
+    assert_int_equal(page.count, 12);
     for (size_t i = 0; i < 12; i++)
-        assert_string_equal(ids[i], made[i]);
-    assert_ok(acme_store_orders_list(f->store, f->arena, account, made[3], NOW, 5, &ids, &count));
-    assert_int_equal(count, 5);
-    assert_string_equal(ids[0], made[4]);
-    assert_ok(acme_store_orders_list(f->store, f->arena, account, made[11], NOW, 5, &ids, &count));
-    assert_int_equal(count, 0);
-    assert_ok(acme_store_orders_list(f->store, f->arena, account, NULL, bad.expires_ms, 5, &ids, &count));
-    assert_int_equal(count, 0); /* expired, all of them */
-    assert_ok(acme_store_orders_list(f->store, f->arena, "nobody", NULL, NOW, 5, &ids, &count));
-    assert_int_equal(count, 0);
+        assert_string_equal(page.ids[i], made[i]);
+    assert_null(page.next);
+    assert_ok(acme_store_orders_list(f->store, f->arena, account, NULL, NOW, 12, &page));
+    assert_int_equal(page.count, 12);
+    assert_null(page.next); /* behind it is only what is not shown */
+    assert_ok(acme_store_orders_list(f->store, f->arena, account, made[3], NOW, 5, &page));
+    assert_int_equal(page.count, 5);
+    assert_string_equal(page.ids[0], made[4]);
+    assert_string_equal(page.next, made[8]);
+    assert_ok(acme_store_orders_list(f->store, f->arena, account, made[11], NOW, 5, &page));
+    assert_int_equal(page.count, 0);
+    assert_ok(acme_store_orders_list(f->store, f->arena, "nobody", NULL, NOW, 5, &page));
+    assert_int_equal(page.count, 0);
+    assert_null(page.next);
+
+    /* Expired, all of them: a page does not walk through any number of such. */
+    assert_ok(acme_store_orders_list(f->store, f->arena, account, NULL, bad.expires_ms, 1, &page));
+    assert_int_equal(page.count, 0);
+    assert_string_equal(page.next, made[9]);
+    assert_ok(acme_store_orders_list(f->store, f->arena, account, page.next, bad.expires_ms, 1, &page));
+    assert_int_equal(page.count, 0);
+    assert_null(page.next);
 }
 
 static void persists(void **state)
@@ -189,6 +224,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(unknown_account_leaves_nothing, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(reuses_valid_authorizations, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(reuse_by_type_of_challenge, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(reuse_within_the_profile, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(reuse_keeps_its_bounds, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(lists_by_id_without_invalid, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(persists, fixture_setup, fixture_teardown),
