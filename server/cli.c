@@ -38,9 +38,8 @@ static const char help[] =
     "                      https://localhost:14000/directory on loopback\n"
     "  --data-dir DIR      where keys and the store live, instead of data_dir of the file\n"
     "\n"
-    "Exit codes: 0 all is well, 1 it could not be done (not found, refused, not started) or the check found "
-    "an\n"
-    "error, 2 wrong command line or configuration, 3 the server is not running.\n";
+    "Exit codes: 0 all is well, 1 it could not be done (not found, refused, not started) or the check found\n"
+    "an error, 2 wrong command line or configuration, 3 the server is not running.\n";
 
 enum { DOMAINS_MAX = 100 };
 
