@@ -164,6 +164,21 @@ static struct acme_err publish(struct acme_local_ca *ca, const char *http_url, c
     return acme_local_ca_publish(ca, list, cert);
 }
 
+/* The first issuer that logs in as this one does. */
+static const struct acme_issuer *same_upstream(const struct app *app, size_t index)
+{
+    const struct acme_issuer_config *issuer = &app->config->issuers[index];
+    if (issuer->type != ACME_ISSUER_SCM || issuer->scm.login == NULL)
+        return NULL;
+    for (size_t i = 0; i < index; i++) {
+        const struct acme_issuer_config *other = &app->config->issuers[i];
+        if (other->type == ACME_ISSUER_SCM && other->scm.login != NULL &&
+            strcmp(other->scm.url, issuer->scm.url) == 0 && strcmp(other->scm.login, issuer->scm.login) == 0)
+            return app->issuers[i];
+    }
+    return NULL;
+}
+
 static bool open_issuer(struct app *app, size_t index)
 {
     const struct acme_issuer_config *config = &app->config->issuers[index];
@@ -192,6 +207,9 @@ static bool open_issuer(struct app *app, size_t index)
     }
     app->issuers[index]->deadline_ms = config->deadline_ms;
     app->issuers[index]->max_concurrency = config->max_concurrency;
+    app->issuers[index]->requests_per_minute = config->requests_per_minute;
+    app->issuers[index]->burst = config->burst;
+    app->issuers[index]->same_upstream = same_upstream(app, index);
     return true;
 }
 

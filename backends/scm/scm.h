@@ -21,7 +21,7 @@ struct acme_scm_config {
 };
 
 /** acme_scm_issuer_create(name, config, ret): copies what it needs. Zero deadline_ms, max_concurrency and
- * poll_max_ms mean 7 days, 4 and 5 minutes. Errors: NOMEM; FORMAT (url, customer_uri, login or password
+ * poll_max_ms mean 7 days, 4 and 15 minutes. Errors: NOMEM; FORMAT (url, customer_uri, login or password
  * absent, empty or with a control character such as a file's last newline; a number that must be positive is
  * not). Release: acme_issuer_destroy (wipes the password). Thread: any; the issuer is read-only afterwards.
  */
