@@ -60,5 +60,6 @@ struct acme_err acme_order_get(struct acme_exchange *x)
     struct acme_order order;
     TRY(acme_order_load(x, &order));
     TRY(acme_exchange_read_only(x));
+    TRY(acme_order_explain(x, &order));
     return acme_order_respond(x, 200, &order);
 }

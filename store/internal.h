@@ -70,8 +70,11 @@ void acme_readers_release(struct acme_readers *readers, struct acme_db *db);
 
 /* ---- store.c ---- */
 
+struct acme_account_cache;
+
 struct acme_store {
     int lock_fd;
+    struct acme_account_cache *accounts;
     struct acme_writer writer;
     struct acme_readers readers;
 };

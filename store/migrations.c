@@ -169,7 +169,13 @@ static const char schema_7[] = "ALTER TABLE authorizations ADD COLUMN profile TE
                                " position BIGINT NOT NULL,"
                                " PRIMARY KEY (account_id, thumbprint))" ACME_DB_CLUSTERED ";";
 
-static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7};
+/* Deleting a row has the database look for rows that refer to it; without these that is a walk through the
+ * table. */
+static const char schema_8[] = "CREATE INDEX issuances_order ON issuances (order_id);"
+                               "CREATE INDEX certificates_issuance ON certificates (issuance_id);";
+
+static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4,
+                                    schema_5, schema_6, schema_7, schema_8};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static struct acme_err read_version(struct acme_db *db, int64_t *ret)

@@ -252,6 +252,41 @@ static void test_challenge_success(void **state)
     assert_string_equal(text_of(&next, "status"), "pending");
 }
 
+/* An invalid order says what is wrong with each of its names. */
+static void test_every_failure_is_in_the_order(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    struct reply order = order_names(f, &client, "a.test b.test c.test");
+    complete(f, &client, item_of(&order, "authorizations", 1), "b is away");
+    struct reply now = post(f, &client, order.location, "");
+    const cJSON *error = acme_json_get(now.json, "error");
+    assert_string_equal(text_of(&now, "status"), "invalid");
+    assert_string_equal(acme_json_str(error, "detail"), "b is away");
+    const cJSON *list = acme_json_get(error, "subproblems");
+    assert_int_equal(cJSON_GetArraySize(list), 1);
+    assert_string_equal(acme_json_str(acme_json_get(list->child, "identifier"), "value"), "b.test");
+    complete(f, &client, item_of(&order, "authorizations", 0), "a \"too\"");
+    complete(f, &client, item_of(&order, "authorizations", 2), NULL);
+    now = post(f, &client, order.location, "");
+    error = acme_json_get(now.json, "error");
+    assert_string_equal(acme_json_str(error, "detail"), "b is away"); /* the first */
+    list = acme_json_get(error, "subproblems");
+    assert_int_equal(cJSON_GetArraySize(list), 2);
+    const cJSON *first = list->child;
+    assert_string_equal(acme_json_str(acme_json_get(first, "identifier"), "value"), "a.test");
+    assert_string_equal(acme_json_str(acme_json_get(first, "identifier"), "type"), "dns");
+    assert_string_equal(acme_json_str(first, "detail"), "a \"too\"");
+    assert_string_equal(acme_json_str(first, "type"), "urn:ietf:params:acme:error:connection");
+
+    /* Not where no challenge failed. */
+    order = order_names(f, &client, "d.test");
+    (void)post(f, &client, item_of(&order, "authorizations", 0), "{\"status\":\"deactivated\"}");
+    now = post(f, &client, order.location, "");
+    assert_string_equal(text_of(&now, "status"), "invalid");
+    assert_null(acme_json_get(acme_json_get(now.json, "error"), "subproblems"));
+}
+
 static void test_challenge_requests(void **state)
 {
     struct fixture *f = *state;
@@ -416,6 +451,7 @@ int main(void)
         T(test_addresses),
         T(test_profiles),
         T(test_challenge_success),
+        T(test_every_failure_is_in_the_order),
         T(test_challenge_requests),
         T(test_challenge_failure),
         T(test_authz_deactivation),
