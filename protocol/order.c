@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { MAX_ORDER = 512 * 1024 };
+enum { MAX_ORDER = 1024 * 1024 }; /* a thousand names, each with a subproblem */
 
 struct acme_err acme_order_as_of_now(struct acme_exchange *x, struct acme_order *order)
 {

@@ -174,8 +174,14 @@ static const char schema_7[] = "ALTER TABLE authorizations ADD COLUMN profile TE
 static const char schema_8[] = "CREATE INDEX issuances_order ON issuances (order_id);"
                                "CREATE INDEX certificates_issuance ON certificates (issuance_id);";
 
-static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4,
-                                    schema_5, schema_6, schema_7, schema_8};
+/* For the operator: what a job did last, in words, and which certificates end soon. */
+static const char schema_9[] = "ALTER TABLE jobs ADD COLUMN note TEXT;"
+                               "ALTER TABLE jobs ADD COLUMN noted_ms BIGINT NOT NULL DEFAULT 0;"
+                               "ALTER TABLE jobs ADD COLUMN upstream_ref TEXT;"
+                               "CREATE INDEX certificates_end ON certificates (not_after_ms);";
+
+static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4, schema_5,
+                                    schema_6, schema_7, schema_8, schema_9};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static struct acme_err read_version(struct acme_db *db, int64_t *ret)

@@ -28,8 +28,8 @@ struct acme_err acme_scm_follow_begin(struct scm_context *ctx)
     ENSURE(ssl_id > 0, ACME_E_INTERNAL);
     ctx->state->phase = SCM_PHASE_FOLLOW;
     return acme_scm_call(
-        ctx, SCM_CALL_DETAILS, "GET", acme_arena_printf(ctx->arena, "/api/ssl/v1/%lld", (long long)ssl_id),
-        NULL, acme_arena_printf(ctx->arena, "Asking SCM for the status of request %lld.", (long long)ssl_id));
+        ctx, SCM_CALL_DETAILS, "GET", acme_arena_printf(ctx->arena, "/%lld", (long long)ssl_id), NULL,
+        acme_arena_printf(ctx->arena, "Asking SCM for the status of request %lld.", (long long)ssl_id));
 }
 
 /* Requests that were made together shall not be asked about together for ever: up to a tenth more or less,
@@ -103,6 +103,8 @@ struct acme_err acme_scm_follow_reply(struct scm_context *ctx)
 
     const char *note = acme_arena_printf(ctx->arena, "SCM request %lld %s (status \"%s\").",
                                          (long long)state->ssl_id, details.status->gist, details.status_text);
+    if (details.status->class != SCM_STATUS_IN_FLIGHT)
+        state->dcv = NULL;
     switch (details.status->class) {
     case SCM_STATUS_ISSUED:
         return acme_scm_collect_begin(ctx, false);
@@ -114,5 +116,7 @@ struct acme_err acme_scm_follow_reply(struct scm_context *ctx)
         break;
     }
     state->collect_since_ms = 0;
+    if (acme_scm_dcv_due(ctx))
+        return acme_scm_dcv_begin(ctx);
     return acme_scm_follow_wait(ctx, note);
 }

@@ -3,6 +3,7 @@
 
 import os
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
@@ -194,6 +195,36 @@ class CaaAtIssuance(CaaCase):
         before = self.dns.asked("wide.test", "CAA")
         self.assertEqual(self.issue(order_url, order, names)["status"], "valid")
         self.assertEqual(self.dns.asked("wide.test", "CAA"), before + 1)
+
+
+class CaaWhileOthersHang(CaaCase):
+    """Validations that use up their places leave the questions of issuances alone."""
+
+    @classmethod
+    def configure(cls, bridge):
+        super().configure(bridge)
+        bridge.settings["validation"]["max_concurrency"] = 2
+
+    def test_all_places_taken(self):
+        order_url, order = self.acme.new_order("ready.busy.test")
+        self.valid(self.publish(order)[0])
+        for number in range(2):
+            other = self.client(self.bridge)
+            other.register()
+            name = f"mute{number}.busy.test"
+            self.dns.fail(f"_acme-challenge.{name}", "timeout")
+            _, challenge = self.start(name, client=other)
+            self.trigger(challenge, other)
+            self.wait_until(lambda name=name: self.dns.asked(f"_acme-challenge.{name}", "TXT") > 0)
+        begin = time.monotonic()
+        self.assertEqual(self.issue(order_url, order, ["ready.busy.test"])["status"], "valid")
+        self.assertLess(time.monotonic() - begin, 4)  # a validation keeps its place for ten seconds
+
+    def wait_until(self, condition):
+        deadline = time.monotonic() + 5
+        while not condition():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
 
 
 class Dnssec(CaaCase):

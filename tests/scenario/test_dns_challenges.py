@@ -229,8 +229,9 @@ class DnsPersist01(DnsCase):
     @classmethod
     def configure(cls, bridge):
         super().configure(bridge)
-        bridge.settings["profiles"].append({"name": "persist", "issuer": "local", "caa": ["ca.test", "authority.test"],
-                                            "challenges": ["dns-persist-01"]})
+        for profile, names in (("persist", ["ca.test", "authority.test"]), ("rival", ["rival.test", "authority.test"])):
+            bridge.settings["profiles"].append({"name": profile, "issuer": "local", "caa": names,
+                                                "challenges": ["dns-persist-01"]})
 
     def setUp(self):
         super().setUp()
@@ -267,7 +268,7 @@ class DnsPersist01(DnsCase):
 
     def test_directory_and_challenge(self):
         self.assertEqual(self.meta["issuerDomainNames"], ["ca.test", "authority.test"])
-        self.assertEqual(self.acme.directory["meta"]["issuerDomainNames"], ["ca.test", "authority.test"])
+        self.assertEqual(self.acme.directory["meta"]["issuerDomainNames"], ["authority.test"])  # good for both profiles
         other = self.client(self.bridge, profile="default").directory["meta"]
         self.assertNotIn("issuerDomainNames", other)
         self.assertNotIn("accountHashPrefix", other)
@@ -320,6 +321,17 @@ class DnsPersist01(DnsCase):
         self.assertEqual(authorization["status"], "valid")
         ends = calendar.timegm(time.strptime(authorization["expires"][:19], "%Y-%m-%dT%H:%M:%S"))
         self.assertEqual(ends, until)
+
+    def test_a_record_for_one_ca_does_not_serve_another(self):
+        name = "one.persist.test"
+        self.valid(self.attempt(name, "ca.test; accounturi={uri}"))
+        _, order = self.acme.new_order(name, profile="persist")
+        self.assertEqual(order["status"], "ready")
+        _, order = self.acme.new_order(name, profile="rival")
+        self.assertEqual(order["status"], "pending")
+        authorization, challenge = self.start(name, "dns-persist-01", profile="rival")
+        self.trigger(challenge)
+        self.invalid(self.settle(authorization, challenge), "unauthorized", "names this CA", "rival.test")
 
     def test_records_outlive_a_change_of_keys(self):
         domain = "rollover.persist.test"
