@@ -72,7 +72,7 @@ class Certbot(ClientCase):
 
     def test_a_renewal_that_outlasts_its_patience(self):
         """With --reuse-key the next run has the same key, and finds what the first one ordered."""
-        name = "slow.scm.certbot.localhost"
+        name = "patience.scm.certbot.localhost"
         first = self.succeed("scm", name, options=("--reuse-key",))
         self.assertEqual(len(self.enrollments(name)), 1)
         self.slow(12.0)

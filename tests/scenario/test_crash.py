@@ -81,6 +81,7 @@ class Persistent(threading.Thread):
                 self.disturbances += 1
                 if time.monotonic() > self.siege.deadline:
                     raise AssertionError(f"no answer in time, the last error: {error!r}") from error
+                self.client.close()
                 self.client.nonces = []
                 time.sleep(0.2)
 
