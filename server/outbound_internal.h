@@ -151,6 +151,11 @@ struct acme_http_reply acme_transfer_reply(struct acme_transfer *transfer);
 struct acme_err acme_outbound_multi_init(struct acme_outbound *outbound) ACME_MUST_USE;
 void acme_outbound_multi_finish(struct acme_outbound *outbound);
 
+/** acme_outbound_tls_limit(tls): for peers that clients of ours chose: no key exchange over finite fields,
+ * whose size is the peer's to choose. One over 8192 bits takes more than 100 ms of the time of the loop,
+ * which is everybody's. False when OpenSSL refuses. */
+bool acme_outbound_tls_limit(SSL_CTX *tls);
+
 /** acme_outbound_tls_init(outbound) / _finish: the TLS settings of probes. Errors: NOMEM, CRYPTO. */
 struct acme_err acme_outbound_tls_init(struct acme_outbound *outbound) ACME_MUST_USE;
 void acme_outbound_tls_finish(struct acme_outbound *outbound);

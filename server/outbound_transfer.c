@@ -68,8 +68,10 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct 
 static CURLcode on_tls_begins(CURL *easy, void *tls, void *context)
 {
     (void)easy;
-    (void)tls;
-    ((struct acme_transfer *)context)->tls_began = true;
+    struct acme_transfer *transfer = context;
+    transfer->tls_began = true;
+    if (transfer->policy != NULL && !acme_outbound_tls_limit(tls))
+        return CURLE_SSL_CONNECT_ERROR;
     return CURLE_OK;
 }
 

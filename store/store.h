@@ -286,7 +286,7 @@ struct acme_err acme_store_challenge_progress(struct acme_store *store, const ch
 /** acme_store_challenge_finish(store, challenge_id, job_id, owner, error, now_ms, authz_expires_ms): the
  * validation's end; error NULL means success. Challenge, authorization and every order that waits for it move
  * together (all valid -> ready, one invalid -> invalid with the error), and the job is gone. An authorization
- * that is no longer pending keeps its state. Errors: STATE (lost lease). */
+ * that is no longer pending, or has expired, keeps its state. Errors: STATE (lost lease). */
 struct acme_err acme_store_challenge_finish(struct acme_store *store, const char *challenge_id,
                                             const char *job_id, const char *owner, const char *error,
                                             int64_t now_ms, int64_t authz_expires_ms) ACME_MUST_USE;
@@ -336,12 +336,19 @@ struct acme_err acme_store_order_create(struct acme_store *store, struct acme_ar
 struct acme_err acme_store_order_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                      struct acme_order *ret) ACME_MUST_USE;
 
-/** acme_store_orders_list(store, arena, account_id, after_id, now_ms, limit, ret_ids, ret_count): ids of the
- * account's orders that are neither invalid nor expired before they were finalized, by id, those behind
- * after_id (NULL: from the start; any text will do). */
+struct acme_order_page {
+    const char **ids;
+    size_t count;
+    const char *next; /* what the next page comes behind; NULL: this is the last one */
+};
+
+/** acme_store_orders_list(store, arena, account_id, after_id, now_ms, limit, ret): ids of the account's
+ * orders that are neither invalid nor expired before they were finalized, by id, those behind after_id (NULL:
+ * from the start; any text will do). Limits: `limit` ids, and ten times as many orders looked at: a page of
+ * an account that let many orders fail may be short, or empty, and not the last. */
 struct acme_err acme_store_orders_list(struct acme_store *store, struct acme_arena *arena,
                                        const char *account_id, const char *after_id, int64_t now_ms,
-                                       size_t limit, const char ***ret_ids, size_t *ret_count) ACME_MUST_USE;
+                                       size_t limit, struct acme_order_page *ret) ACME_MUST_USE;
 
 /* ---- issuances: one certificate wanted from one issuer. Orders of one account for the same names, profile,
  * dates and key share one (clients that gave up come back with a new order), so that nothing is bought twice.
