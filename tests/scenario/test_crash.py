@@ -208,7 +208,8 @@ class KillTheServer(Case):
         print(f"test_crash: ACME_TEST_SEED={seed}: {KILLS} kills in {besieged - begin:.0f} s, all over after "
               f"{time.monotonic() - begin:.0f} s; {len(wanted)} orders of {SCM_CLIENTS} clients at SCM: 0 lost, "
               f"0 enrolled twice, every certificate issued was downloaded; {len(late)} more were still being searched "
-              f"for; {searches} times the outcome of an enroll was unknown, {stats['enroll_attempts']} enrolls arrived",
+              f"for; {searches} times a job began without knowing what became of its enroll, "
+              f"{stats['enroll_attempts']} enrolls arrived",
               file=sys.stderr)
         bridge.stop()
 
