@@ -212,9 +212,13 @@ struct acme_issuer {
     const struct acme_issuer_class *class;
     const char *name;
     struct acme_transport transport;
-    int64_t deadline_ms; /* how long an issuance may take, from finalize */
-    int max_concurrency; /* calls under way at once */
-    bool needs_domains;  /* names are refused unless the upstream has validated a domain of theirs */
+    int64_t deadline_ms;     /* how long an issuance may take, from finalize */
+    int max_concurrency;     /* calls under way at once */
+    int requests_per_minute; /* calls to the upstream; 0: no limit, and no pauses when it has trouble */
+    int burst;               /* calls at once after a pause */
+    const struct acme_issuer *same_upstream; /* an earlier issuer of the runner's that uses the same upstream
+                                                account: its limits are for both; NULL: none */
+    bool needs_domains; /* names are refused unless the upstream has validated a domain of theirs */
 };
 
 void acme_issuer_destroy(struct acme_issuer *issuer);

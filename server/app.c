@@ -168,6 +168,27 @@ static struct acme_err publish(struct acme_local_ca *ca, const char *http_url, c
     return acme_local_ca_publish(ca, list, cert);
 }
 
+static const char *login_of(const struct acme_issuer_config *issuer)
+{
+    if (issuer->type != ACME_ISSUER_SCM)
+        return NULL;
+    return issuer->scm.login != NULL ? issuer->scm.login : issuer->scm.oauth.client_id;
+}
+
+/* The first issuer that logs in as this one does. */
+static const struct acme_issuer *same_upstream(const struct app *app, size_t index)
+{
+    const struct acme_issuer_config *issuer = &app->config->issuers[index];
+    const char *login = login_of(issuer);
+    for (size_t i = 0; login != NULL && i < index; i++) {
+        const struct acme_issuer_config *other = &app->config->issuers[i];
+        if (login_of(other) != NULL && strcmp(other->scm.url, issuer->scm.url) == 0 &&
+            strcmp(login_of(other), login) == 0)
+            return app->issuers[i];
+    }
+    return NULL;
+}
+
 static bool open_issuer(struct app *app, size_t index)
 {
     const struct acme_issuer_config *config = &app->config->issuers[index];
@@ -196,6 +217,9 @@ static bool open_issuer(struct app *app, size_t index)
     }
     app->issuers[index]->deadline_ms = config->deadline_ms;
     app->issuers[index]->max_concurrency = config->max_concurrency;
+    app->issuers[index]->requests_per_minute = config->requests_per_minute;
+    app->issuers[index]->burst = config->burst;
+    app->issuers[index]->same_upstream = same_upstream(app, index);
     return true;
 }
 

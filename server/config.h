@@ -14,6 +14,8 @@ struct acme_issuer_config {
     enum acme_issuer_type type;
     int64_t deadline_ms;
     int max_concurrency;
+    int requests_per_minute;             /* type scm, else 0 */
+    int burst;                           /* likewise */
     const char *cross_certificates_file; /* type local; NULL: none */
     struct acme_scm_config scm;          /* type scm; its password was read from password_file or ${VAR} */
 };

@@ -97,6 +97,7 @@ static struct acme_err load(struct active_job *job, struct revoke_run *revoke)
     TRY(acme_cert_der(job->arena, chain.certs[0], &revoke->request.certificate));
     revoke->run.upstream_ref = issuance.upstream_ref;
     revoke->run.about = job->subject_id;
+    revoke->run.deadline_ms = revoke->certificate.not_after_ms;
     return acme_job_issuer_load(job, &revoke->run);
 }
 

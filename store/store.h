@@ -140,12 +140,13 @@ struct acme_turns {
     bool (*may_take)(void *context, const char *share, size_t taken, size_t taken_in_all);
     void *context;
     char last[ACME_ID_SIZE]; /* in and out: whose turn was last; "" at first */
+    bool latest_first;       /* instead of turns: those of all shares that became due last */
     bool left_due;           /* out: there may be more jobs that are due */
 };
 
 /** acme_store_jobs_claim(store, arena, queue, now_ms, lease, limit, turns, ret, ret_count): lease up to
  * `limit` jobs of one queue that are due (run_at_ms <= now, no running lease), the shares in turn, of each
- * its oldest; returned oldest first. */
+ * its oldest (but see acme_turns.latest_first); returned oldest first. */
 struct acme_err acme_store_jobs_claim(struct acme_store *store, struct acme_arena *arena, const char *queue,
                                       int64_t now_ms, const struct acme_lease *lease, size_t limit,
                                       struct acme_turns *turns, struct acme_job **ret,
@@ -155,6 +156,11 @@ struct acme_err acme_store_jobs_claim(struct acme_store *store, struct acme_aren
  * be claimed (its run_at or its lease's end, whichever is later), 0 for none. A read: costs no commit. */
 struct acme_err acme_store_jobs_next(struct acme_store *store, const char *queue, int64_t after_ms,
                                      int64_t *ret_ms) ACME_MUST_USE;
+
+/** acme_store_jobs_count(store, queue, ret): all jobs of the queue, due or not. A read, in time that grows
+ * with their number. */
+struct acme_err acme_store_jobs_count(struct acme_store *store, const char *queue,
+                                      int64_t *ret) ACME_MUST_USE;
 
 /** acme_store_jobs_queues(store, arena, ret, ret_count): the names of all queues that have jobs. A read. */
 struct acme_err acme_store_jobs_queues(struct acme_store *store, struct acme_arena *arena, const char ***ret,
@@ -170,6 +176,11 @@ struct acme_err acme_store_job_save(struct acme_store *store, const char *job_id
  * clears intent. Errors: STATE. */
 struct acme_err acme_store_job_wait(struct acme_store *store, const char *job_id, const char *owner,
                                     const char *state, int64_t run_at_ms, int attempts) ACME_MUST_USE;
+
+/** acme_store_job_release(store, job_id, owner, run_at_ms): give the job back until run_at_ms as it stands in
+ * the store: state, intent and attempts stay. Errors: STATE. */
+struct acme_err acme_store_job_release(struct acme_store *store, const char *job_id, const char *owner,
+                                       int64_t run_at_ms) ACME_MUST_USE;
 
 /* What people are told of a job beside its state. */
 struct acme_job_remark {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_POLL_MAX_MS (5 * ACME_MINUTE_MS)
+#define DEFAULT_POLL_MAX_MS (15 * ACME_MINUTE_MS)
 #define DEFAULT_DEADLINE_MS (7 * ACME_DAY_MS)
 enum {
     DEFAULT_MAX_CONCURRENCY = 4,
