@@ -215,6 +215,9 @@ static void read_profile(struct objects *objects, const struct acme_yaml_node *n
         return;
     profile->issuer = issuer->name;
     profile->issue_deadline_ms = issuer->deadline_ms;
+    profile->supersede_after_ms = issuer->never_supersede ? 0 : issuer->supersede_after_ms;
+    profile->replace = profile->supersede_after_ms > 0;
+    profile->renew = issuer->renew;
     if (issuer->type == ACME_ISSUER_SCM)
         profile->validity_ms = issuer->scm.term_days * ACME_DAY_MS;
 }

@@ -169,7 +169,17 @@ static const char schema_7[] = "ALTER TABLE authorizations ADD COLUMN profile TE
                                " position BIGINT NOT NULL,"
                                " PRIMARY KEY (account_id, thumbprint))" ACME_DB_CLUSTERED ";";
 
-static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7};
+/* When a client last looked at its order, what an issuance continues upstream, and whose a number is there.
+ */
+static const char schema_8[] =
+    "ALTER TABLE orders ADD COLUMN seen_ms BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE issuances ADD COLUMN predecessor_id TEXT;"
+    "ALTER TABLE issuances ADD COLUMN continuation TEXT;"
+    "CREATE INDEX issuances_predecessor ON issuances (predecessor_id) WHERE predecessor_id IS NOT NULL;"
+    "CREATE INDEX issuances_upstream ON issuances (issuer, upstream_ref) WHERE upstream_ref IS NOT NULL;";
+
+static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4,
+                                    schema_5, schema_6, schema_7, schema_8};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static struct acme_err read_version(struct acme_db *db, int64_t *ret)
