@@ -176,6 +176,7 @@ static struct acme_err commit(struct acme_exchange *x, const struct acme_profile
     const char *superseded = superseded_error(x);
     ENSURE(superseded != NULL, ACME_E_NOMEM);
     const struct acme_finalize_rules rules = {
+        .now_ms = x->now_ms,
         .adopt_since_ms = x->now_ms - service->config->adopt_window_ms,
         .supersede_before_ms = profile->supersede_after_ms > 0 ? x->now_ms - profile->supersede_after_ms : 0,
         .replace = profile->replace,
@@ -183,8 +184,8 @@ static struct acme_err commit(struct acme_exchange *x, const struct acme_profile
         .superseded_error = superseded,
     };
     struct acme_finalize_effects effects = {.superseded_count = 0};
-    struct acme_err err = acme_store_order_finalize(service->store, x->arena, &issuance, &job, &lease,
-                                                    x->now_ms, &rules, order, ret_outcome, &effects);
+    struct acme_err err = acme_store_order_finalize(service->store, x->arena, &issuance, &job, &lease, &rules,
+                                                    order, ret_outcome, &effects);
     if (err.code == ACME_E_STATE) /* it changed since it was read */
         return not_ready(x, order);
     TRY(err);

@@ -199,7 +199,7 @@ static struct acme_err finalize(struct acme_db *db, void *arg)
 
 struct acme_err acme_store_order_finalize(struct acme_store *store, struct acme_arena *arena,
                                           const struct acme_issuance *issuance, const struct acme_job *job,
-                                          const struct acme_lease *lease, int64_t now_ms,
+                                          const struct acme_lease *lease,
                                           const struct acme_finalize_rules *rules,
                                           struct acme_order *ret_order,
                                           enum acme_finalize_outcome *ret_outcome,
@@ -211,7 +211,7 @@ struct acme_err acme_store_order_finalize(struct acme_store *store, struct acme_
         .identifiers_json = acme_identifiers_json(arena, issuance->identifiers, issuance->identifier_count),
         .job = job,
         .lease = lease,
-        .now_ms = now_ms,
+        .now_ms = rules->now_ms,
         .rules = rules,
     };
     ENSURE(request.identifiers_json, ACME_E_NOMEM);

@@ -361,6 +361,7 @@ struct acme_issuance {
 
 /* What finalize may do about earlier wishes of the account for the same names, profile and issuer. */
 struct acme_finalize_rules {
+    int64_t now_ms;
     /* Certificates made before that, or downloaded, are neither adopted nor replaced. */
     int64_t adopt_since_ms;
     /* An issuance for another key, none of whose clients was seen since, is superseded while it is pending
@@ -389,14 +390,14 @@ enum acme_finalize_outcome {
     ACME_FINALIZE_REPEATED /* the same CSR was accepted for this order before: nothing changed */
 };
 
-/** acme_store_order_finalize(store, arena, issuance, job, lease, now_ms, rules, ret_order, ret_outcome,
+/** acme_store_order_finalize(store, arena, issuance, job, lease, rules, ret_order, ret_outcome,
  * ret_effects): ready -> processing (or valid) with what it takes, in one step. `issuance` and `job` are
  * candidates, used only for STARTED; issuance->order_id names the order. ret_effects may be NULL. Errors:
  * NOT_FOUND; STATE when the order is neither ready nor finalized with this very CSR (*ret_order is then set
  * all the same, to tell the client its status). */
 struct acme_err acme_store_order_finalize(struct acme_store *store, struct acme_arena *arena,
                                           const struct acme_issuance *issuance, const struct acme_job *job,
-                                          const struct acme_lease *lease, int64_t now_ms,
+                                          const struct acme_lease *lease,
                                           const struct acme_finalize_rules *rules,
                                           struct acme_order *ret_order,
                                           enum acme_finalize_outcome *ret_outcome,

@@ -201,7 +201,7 @@ class FaultMatrix(ServerCase):
     @staticmethod
     def is_quick(row):
         """Rows that take the minute begin first."""
-        return row.fault not in OPEN or row.fault["fault"] == "delay"
+        return row.fault not in OPEN + (error(-3),) or row.fault["fault"] == "delay"
 
     def make_earlier(self, rows):
         """Earlier orders, long ago: one to be declined, others issued, fetched except for those to be replaced."""

@@ -24,8 +24,10 @@ static struct outcome finalize_at(struct fixture *f, const char *account, const 
 {
     struct acme_order order = fixture_ready_order(f, account, "a.example.com");
     struct outcome done = {.job = fixture_job(f, "lab"), .issuance = fixture_issuance(f, &order, key, key)};
-    assert_ok(acme_store_order_finalize(f->store, f->arena, &done.issuance, &done.job, &fixture_lease, now_ms,
-                                        rules, &done.order, &done.outcome, &done.effects));
+    struct acme_finalize_rules now = *rules;
+    now.now_ms = now_ms;
+    assert_ok(acme_store_order_finalize(f->store, f->arena, &done.issuance, &done.job, &fixture_lease, &now,
+                                        &done.order, &done.outcome, &done.effects));
     return done;
 }
 
