@@ -34,6 +34,7 @@ struct acme_issue_request {
     const char
         *tag; /* unique per issuance, printable, at most 64 characters: written into upstream comments */
     const char *account_id;
+    const char *external_kid; /* of the account's external binding; NULL: none */
     const char *order_id;
     const struct acme_csr *csr;
     const struct acme_identifier

@@ -107,6 +107,13 @@ static const char *check_label(const char *label, size_t len)
     return NULL;
 }
 
+/* The parsers of URLs take "0x7f000001" or "10.0.0.0x5" for an IPv4 address: that host would be asked, and
+ * not the one that the DNS has under this name. */
+static bool is_hex_number(const char *label)
+{
+    return strncmp(label, "0x", 2) == 0 && strspn(label + 2, "0123456789abcdef") == strlen(label + 2);
+}
+
 /* `name` is lower-case. */
 static const char *check_dns(const char *name)
 {
@@ -129,6 +136,8 @@ static const char *check_dns(const char *name)
     }
     if (strpbrk(label, "abcdefghijklmnopqrstuvwxyz") == NULL)
         return "the last label of a name has no letter (IP addresses are of type ip)";
+    if (is_hex_number(label))
+        return "the last label of a name is a number (IP addresses are of type ip)";
     if (wildcard && labels < 2)
         return "a wildcard before a single label";
     return NULL;

@@ -61,6 +61,7 @@ struct acme_err acme_authz_make(struct acme_exchange *x, const struct acme_ident
         challenge->authz_id = ret->id;
         challenge->type = type->name;
         challenge->status = ACME_CHALLENGE_PENDING;
+        challenge->of_profile = type->of_issuer;
     }
     return acme_ok();
 }

@@ -7,7 +7,7 @@ static const struct acme_challenge_type types[] = {
     {.name = "dns-01", .bit = ACME_CHALLENGE_DNS_01, .wildcard = true},
     {.name = "tls-alpn-01", .bit = ACME_CHALLENGE_TLS_ALPN_01, .ip = true},
     {.name = "dns-account-01", .bit = ACME_CHALLENGE_DNS_ACCOUNT_01, .wildcard = true},
-    {.name = "dns-persist-01", .bit = ACME_CHALLENGE_DNS_PERSIST_01, .wildcard = true},
+    {.name = "dns-persist-01", .bit = ACME_CHALLENGE_DNS_PERSIST_01, .wildcard = true, .of_issuer = true},
 };
 
 const struct acme_challenge_type *acme_challenge_type_at(size_t index)

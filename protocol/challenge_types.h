@@ -19,8 +19,9 @@ enum { ACME_CAA_ISSUERS_MAX = 10 };
 struct acme_challenge_type {
     const char *name;
     enum acme_challenge_bit bit;
-    bool wildcard; /* may prove a wildcard name: only types that look at the DNS (RFC 8555 section 7.1.3) */
-    bool ip;       /* may prove an address (RFC 8738) */
+    bool wildcard;  /* may prove a wildcard name: only types that look at the DNS (RFC 8555 section 7.1.3) */
+    bool ip;        /* may prove an address (RFC 8738) */
+    bool of_issuer; /* proves it for the CA of the profile alone: what is shown names that CA */
 };
 
 /** acme_challenge_type_at(index): in the order in which challenges are offered; NULL behind the last. Static.

@@ -190,6 +190,10 @@ struct acme_err acme_order_as_of_now(struct acme_exchange *x, struct acme_order 
  * supersede_after_ms). */
 void acme_order_note_seen(struct acme_exchange *x, const struct acme_order *order);
 
+/** acme_order_explain(x, order): give the error of an order that ended before finalize a subproblem for each
+ * name whose authorization has failed by now. Errors: the usual ones. */
+struct acme_err acme_order_explain(struct acme_exchange *x, struct acme_order *order) ACME_MUST_USE;
+
 /** acme_order_respond(x, status, order): the whole response with an order: Location, body, Retry-After. */
 struct acme_err acme_order_respond(struct acme_exchange *x, int status,
                                    const struct acme_order *order) ACME_MUST_USE;

@@ -27,9 +27,24 @@ static const char *const challenge_statuses[] = {
     [ACME_CHALLENGE_INVALID] = "invalid",
 };
 
+const char *acme_account_status_name(enum acme_account_status status)
+{
+    return account_statuses[status];
+}
+
 const char *acme_order_status_name(enum acme_order_status status)
 {
     return order_statuses[status];
+}
+
+const char *acme_authz_status_name(enum acme_authz_status status)
+{
+    return authz_statuses[status];
+}
+
+const char *acme_challenge_status_name(enum acme_challenge_status status)
+{
+    return challenge_statuses[status];
 }
 
 /* Unlike an absent text, a URL that could not be made must not pass as a missing member. */

@@ -13,7 +13,10 @@ void acme_authz_write(const struct acme_exchange *x, const struct acme_authz *au
 void acme_challenge_write(const struct acme_exchange *x, const struct acme_authz *authz,
                           const struct acme_challenge *challenge, struct acme_buf *out);
 
-/** acme_order_status_name(status): "pending", "ready" ... */
+/** acme_*_status_name(status): "pending", "ready" ... Static. */
+const char *acme_account_status_name(enum acme_account_status status);
 const char *acme_order_status_name(enum acme_order_status status);
+const char *acme_authz_status_name(enum acme_authz_status status);
+const char *acme_challenge_status_name(enum acme_challenge_status status);
 
 #endif

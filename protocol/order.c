@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { MAX_ORDER = 512 * 1024 };
+enum { MAX_ORDER = 1024 * 1024 }; /* a thousand names, each with a subproblem */
 
 struct acme_err acme_order_as_of_now(struct acme_exchange *x, struct acme_order *order)
 {
@@ -73,5 +73,6 @@ struct acme_err acme_order_get(struct acme_exchange *x)
     TRY(acme_order_load(x, &order));
     TRY(acme_exchange_read_only(x));
     acme_order_note_seen(x, &order);
+    TRY(acme_order_explain(x, &order));
     return acme_order_respond(x, 200, &order);
 }

@@ -4,6 +4,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "certs/key_check.h"
+#include "server/admin.h"
 #include "server/ca_publisher.h"
 #include "server/frontend.h"
 #include "server/identity.h"
@@ -33,7 +34,7 @@ enum {
     URLS_ARENA_BYTES = 64 * 1024,
     PLAIN_ARENA_BYTES = 128 * 1024,
     PLAIN_BODY_BYTES = 4096,
-    FILES_BESIDE_CLIENTS = 1536 /* libunbound's sockets, the database, kept upstream connections */
+    FILES_BESIDE_CLIENTS = 3072 + 512 /* libunbound's sockets at most, the database, kept connections */
 };
 
 #define LEASE_MS                                                                                             \
@@ -59,6 +60,7 @@ struct app {
     struct acme_holds *holds;
     struct acme_http_server *http;
     struct acme_sweeper *sweeper;
+    struct acme_admin *admin;
     struct acme_publisher *publisher; /* NULL: nothing is published */
     struct acme_http_server *plain_http;
     struct acme_service_config service_config;
@@ -120,8 +122,8 @@ static void raise_file_limit(const struct acme_config *config)
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
-    rlim_t needed = config->server.max_connections + 2 * (rlim_t)config->validation.max_concurrency +
-                    FILES_BESIDE_CLIENTS;
+    rlim_t needed =
+        config->server.max_connections + (rlim_t)config->validation.max_concurrency + FILES_BESIDE_CLIENTS;
     if (config->server.http_listen != NULL)
         needed += config->server.max_connections;
     if (limit.rlim_cur < needed) {
@@ -289,6 +291,16 @@ static bool start_service(struct app *app)
                                                      &acme_clock_system, &hooks, &app->service));
 }
 
+/* Each job asks for one thing at a time. Issuances ask for CAA records, and must not stand in line behind
+ * validations that hang. */
+static size_t outbound_at_once(const struct acme_config *config)
+{
+    size_t count = (size_t)config->validation.max_concurrency;
+    for (size_t i = 0; i < config->issuer_count; i++)
+        count += (size_t)config->issuers[i].max_concurrency;
+    return count;
+}
+
 static bool start_jobs(struct app *app)
 {
     const struct acme_config *config = app->config;
@@ -296,7 +308,7 @@ static bool start_jobs(struct app *app)
                                              .resolver_count = config->validation.resolver_count,
                                              .trust_anchor_file = config->validation.trust_anchor_file,
                                              .policy = &config->validation.policy,
-                                             .max_fetches = (size_t)config->validation.max_concurrency};
+                                             .max_fetches = outbound_at_once(config)};
     if (failed_to("outbound loop", acme_outbound_start(&outbound, &app->outbound)))
         return false;
     struct acme_runner_options runner = {.store = app->store,
@@ -396,6 +408,13 @@ static bool start_plain_http(struct app *app)
     return !failed_to("plain HTTP front", acme_http_start(&options, &callbacks, NULL, &app->plain_http));
 }
 
+static bool start_admin(struct app *app)
+{
+    struct acme_admin_options options = {
+        .store = app->store, .clock = &acme_clock_system, .config = app->config};
+    return !failed_to("admin socket", acme_admin_start(&options, &app->admin));
+}
+
 static bool start(struct app *app)
 {
     const struct acme_config *config = app->config;
@@ -420,7 +439,7 @@ static bool start(struct app *app)
         failed_to("lists of revoked certificates", start_publisher(app)))
         return false;
     return load_blocked_keys(app) && load_nonces(app) && start_service(app) && start_jobs(app) &&
-           start_plain_http(app) && start_http(app) &&
+           start_plain_http(app) && start_http(app) && start_admin(app) &&
            !failed_to("sweeper",
                       acme_sweeper_start(app->store, &acme_clock_system, config->keep_ms, &app->sweeper));
 }
@@ -448,6 +467,7 @@ static void save_nonces(struct app *app)
  */
 static void stop(struct app *app)
 {
+    acme_admin_stop(app->admin);
     acme_sweeper_stop(app->sweeper);
     if (app->runner != NULL)
         acme_runner_quiesce(app->runner);

@@ -1,12 +1,10 @@
-#include "server/cli.h"
+#include "server/cli_internal.h"
 
 #include "base/log.h"
 
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { EXIT_RIGHT = 0, EXIT_SYSTEM = 1, EXIT_MISTAKE = 2 };
 
 static const char help[] =
     "acmebridge " ACME_VERSION ": an ACME server (RFC 8555) in front of enterprise certificate services\n"
@@ -18,11 +16,26 @@ static const char help[] =
     "  acmebridge version\n"
     "  acmebridge help\n"
     "\n"
+    "Of the running server, found by its data directory (-c or --data-dir); --json prints JSON for "
+    "programs:\n"
+    "  acmebridge order list [--status pending|ready|processing|valid|invalid] [--account ID] [--limit N]\n"
+    "  acmebridge order show ID\n"
+    "  acmebridge order explain ID\n"
+    "      What happened to an order, what it waits for, and until when.\n"
+    "  acmebridge account list [--limit N]\n"
+    "  acmebridge account show ID\n"
+    "  acmebridge account deactivate ID\n"
+    "  acmebridge certificate list [--expiring DAYS] [--limit N]\n"
+    "  acmebridge certificate show ID\n"
+    "  acmebridge issuer list\n"
+    "      An ID is an object's id, a unique beginning of it, or its URL; of a certificate also its serial.\n"
+    "\n"
     "  -c, --config FILE   the configuration (docs/configuration.md). Without it: a local CA, served at\n"
     "                      https://localhost:14000/directory on loopback\n"
     "  --data-dir DIR      where keys and the store live, instead of data_dir of the file\n"
     "\n"
-    "Exit codes: 0 all is well, 1 something could not be started, 2 wrong command line or configuration.\n";
+    "Exit codes: 0 all is well, 1 it could not be done (not found, refused, not started), 2 wrong command\n"
+    "line or configuration, 3 the server is not running.\n";
 
 struct options {
     const char *config;
@@ -45,13 +58,13 @@ static bool parse_level(const char *text, enum acme_log_level *ret)
     return false;
 }
 
-static int usage(FILE *err, const char *what, const char *which)
+int acme_cli_usage(FILE *err, const char *what, const char *which)
 {
     fprintf(err, "acmebridge: %s '%s'; see 'acmebridge help'\n", what, which);
-    return EXIT_MISTAKE;
+    return ACME_EXIT_MISTAKE;
 }
 
-/* Reads argv[2..] of a command; EXIT_RIGHT or EXIT_MISTAKE, said on `err`. */
+/* Reads argv[2..] of a command; ACME_EXIT_RIGHT or ACME_EXIT_MISTAKE, said on `err`. */
 static int parse_options(int argc, char **argv, bool serving, FILE *err, struct options *ret)
 {
     enum { DATA_DIR = 256, LOG_LEVEL };
@@ -79,40 +92,41 @@ static int parse_options(int argc, char **argv, bool serving, FILE *err, struct 
             break;
         case LOG_LEVEL:
             if (!parse_level(optarg, &options.log_level))
-                return usage(err, "expected the log level debug, info, warn or error, found", optarg);
+                return acme_cli_usage(err, "expected the log level debug, info, warn or error, found",
+                                      optarg);
             break;
         case ':':
-            return usage(err, "a value is missing after", argv[optind]);
+            return acme_cli_usage(err, "a value is missing after", argv[optind]);
         default:
             if (optopt > 0 && optopt < 256) {
                 char name[3] = {'-', (char)optopt, '\0'};
-                return usage(err, "unknown option", name);
+                return acme_cli_usage(err, "unknown option", name);
             }
-            return usage(err, "unknown option", argv[optind]);
+            return acme_cli_usage(err, "unknown option", argv[optind]);
         }
     }
     if (optind < argc - 1)
-        return usage(err, "unexpected argument", argv[1 + optind]);
+        return acme_cli_usage(err, "unexpected argument", argv[1 + optind]);
     if (options.config != NULL && options.config[0] == '\0')
-        return usage(err, "expected a file after -c, found", "");
+        return acme_cli_usage(err, "expected a file after -c, found", "");
     if (options.data_dir != NULL && options.data_dir[0] == '\0')
-        return usage(err, "expected a folder after --data-dir, found", "");
+        return acme_cli_usage(err, "expected a folder after --data-dir, found", "");
     *ret = options;
-    return EXIT_RIGHT;
+    return ACME_EXIT_RIGHT;
 }
 
-static int load(const struct options *options, FILE *err, struct acme_config **ret)
+int acme_cli_load(const char *file, const char *data_dir, FILE *err, struct acme_config **ret)
 {
     char *error = NULL;
-    struct acme_err result = acme_config_load(options->config, options->data_dir, ret, &error);
+    struct acme_err result = acme_config_load(file, data_dir, ret, &error);
     if (!acme_failed(result))
-        return EXIT_RIGHT;
+        return ACME_EXIT_RIGHT;
     if (error != NULL)
         fputs(error, err);
     else
         fprintf(err, "acmebridge: the configuration could not be read: %s\n", acme_code_name(result.code));
     free(error);
-    return error != NULL || result.code == ACME_E_FORMAT ? EXIT_MISTAKE : EXIT_SYSTEM;
+    return error != NULL || result.code == ACME_E_FORMAT ? ACME_EXIT_MISTAKE : ACME_EXIT_FAILED;
 }
 
 static void show(const struct acme_config *config, FILE *out)
@@ -139,11 +153,11 @@ static int run_command(int argc, char **argv, bool serving, FILE *out, FILE *err
 {
     struct options options;
     int code = parse_options(argc, argv, serving, err, &options);
-    if (code != EXIT_RIGHT)
+    if (code != ACME_EXIT_RIGHT)
         return code;
     struct acme_config *config = NULL;
-    code = load(&options, err, &config);
-    if (code != EXIT_RIGHT)
+    code = acme_cli_load(options.config, options.data_dir, err, &config);
+    if (code != ACME_EXIT_RIGHT)
         return code;
     if (serving) {
         acme_log_set_level(options.log_level);
@@ -166,10 +180,10 @@ static bool is_any(const char *text, const char *const *words)
 
 int acme_cli_run(int argc, char **argv, FILE *out, FILE *err, int (*serve)(const struct acme_config *config))
 {
-    int code = EXIT_RIGHT;
+    int code = ACME_EXIT_RIGHT;
     if (argc < 2) {
         fputs(help, err);
-        return EXIT_MISTAKE;
+        return ACME_EXIT_MISTAKE;
     }
     if (is_any(argv[1], (const char *const[]){"help", "--help", "-h", NULL}))
         fputs(help, out);
@@ -179,11 +193,13 @@ int acme_cli_run(int argc, char **argv, FILE *out, FILE *err, int (*serve)(const
         code = run_command(argc, argv, true, out, err, serve);
     else if (strcmp(argv[1], "check") == 0)
         code = run_command(argc, argv, false, out, err, serve);
+    else if (is_any(argv[1], (const char *const[]){"order", "account", "certificate", "issuer", NULL}))
+        code = acme_cli_admin(argc, argv, out, err);
     else
-        return usage(err, "unknown command", argv[1]);
+        return acme_cli_usage(err, "unknown command", argv[1]);
     if (fflush(out) != 0 || ferror(out)) {
         fputs("acmebridge: standard output could not be written\n", err);
-        return code != EXIT_RIGHT ? code : EXIT_SYSTEM;
+        return code != ACME_EXIT_RIGHT ? code : ACME_EXIT_FAILED;
     }
     return code;
 }

@@ -1,7 +1,6 @@
 #include "server/config_objects.h"
 
 #include "base/buf.h"
-#include "server/config_secret.h"
 #include "server/config_tables.h"
 #include "server/config_text.h"
 
@@ -80,7 +79,7 @@ static void read_issuer(struct objects *objects, const struct acme_yaml_node *no
     acme_config_fill(reader, &acme_config_issuer_table, node, objects->kinds[at], issuer);
     issuer->type = objects->kinds[at] == ACME_CONFIG_KIND_SCM ? ACME_ISSUER_SCM : ACME_ISSUER_LOCAL;
     if (issuer->type == ACME_ISSUER_SCM) {
-        issuer->scm.password = acme_config_password(reader, node);
+        acme_config_check_scm(reader, node, &issuer->scm);
         issuer->scm.deadline_ms = issuer->deadline_ms;
         issuer->scm.max_concurrency = issuer->max_concurrency;
     }
@@ -215,9 +214,10 @@ static void read_profile(struct objects *objects, const struct acme_yaml_node *n
         return;
     profile->issuer = issuer->name;
     profile->issue_deadline_ms = issuer->deadline_ms;
+    bool continues = issuer->type == ACME_ISSUER_SCM && issuer->scm.class == ACME_SCM_SSL;
     profile->supersede_after_ms = issuer->never_supersede ? 0 : issuer->supersede_after_ms;
-    profile->replace = profile->supersede_after_ms > 0;
-    profile->renew = issuer->renew;
+    profile->replace = profile->supersede_after_ms > 0 && continues;
+    profile->renew = issuer->renew && continues;
     if (issuer->type == ACME_ISSUER_SCM)
         profile->validity_ms = issuer->scm.term_days * ACME_DAY_MS;
 }

@@ -5,6 +5,7 @@
 #include "server/config_schema.h"
 
 struct acme_config;
+struct acme_scm_config;
 
 /* Kinds of issuers, for acme_config_fill: bits of enum acme_issuer_type's values. */
 enum { ACME_CONFIG_KIND_LOCAL = 1 << 0, ACME_CONFIG_KIND_SCM = 1 << 1 };
@@ -12,6 +13,29 @@ enum { ACME_CONFIG_KIND_LOCAL = 1 << 0, ACME_CONFIG_KIND_SCM = 1 << 1 };
 extern const struct acme_config_table acme_config_root_table;    /* struct acme_config */
 extern const struct acme_config_table acme_config_issuer_table;  /* struct acme_issuer_config */
 extern const struct acme_config_table acme_config_profile_table; /* struct acme_profile */
+
+/* config_scm.c */
+extern const struct acme_config_table acme_config_oauth_table; /* struct acme_oauth */
+
+/** acme_config_read_scm_*(reader, node, issuer): values of a struct acme_issuer_config that are no plain
+ * ones. Mistakes are noted. */
+void acme_config_read_scm_class(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                                void *issuer);
+void acme_config_read_scm_dcv(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                              void *issuer);
+void acme_config_read_scm_fields(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                                 void *issuer);
+
+/** acme_config_scm_comments, acme_config_scm_dcv_mode: checks of texts, see acme_config_check. */
+const char *acme_config_scm_comments(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                                     const char *value);
+const char *acme_config_scm_dcv_mode(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                                     const char *value);
+
+/** acme_config_check_scm(reader, issuer, scm): read the secrets of the login of an issuer whose other keys
+ * have been read into `scm`, and what must fit together. Mistakes are noted. */
+void acme_config_check_scm(struct acme_config_reader *reader, const struct acme_yaml_node *issuer,
+                           struct acme_scm_config *scm);
 
 /* config_accounts.c */
 extern const struct acme_config_table acme_config_accounts_table; /* struct acme_config */

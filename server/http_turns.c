@@ -19,6 +19,17 @@ static bool go_on(struct acme_http_turns *turns)
     return event_pending(turns->next, EV_TIMEOUT, NULL) != 0 || event_add(turns->next, &at_once) == 0;
 }
 
+static struct acme_http_line *line_of(struct acme_http_turns *turns, const struct acme_http_turn *turn)
+{
+    return turn->begun ? &turns->begun : &turns->fresh;
+}
+
+static struct acme_http_turn *first(const struct acme_http_turns *turns)
+{
+    struct acme_http_turn *turn = TAILQ_FIRST(&turns->begun);
+    return turn != NULL ? turn : TAILQ_FIRST(&turns->fresh);
+}
+
 static void on_next(evutil_socket_t fd, short what, void *context)
 {
     (void)fd;
@@ -26,20 +37,22 @@ static void on_next(evutil_socket_t fd, short what, void *context)
     struct acme_http_turns *turns = context;
     int64_t end_us = now_us() + TURNS_US;
     struct acme_http_turn *turn;
-    while ((turn = TAILQ_FIRST(&turns->waiting)) != NULL) {
+    while ((turn = first(turns)) != NULL) {
         acme_http_turns_leave(turns, turn);
+        turn->begun = true;
         turns->take(turn->conn);
         if (now_us() >= end_us)
             break;
     }
-    if (!TAILQ_EMPTY(&turns->waiting))
+    if (first(turns) != NULL)
         (void)go_on(turns); /* when that fails, the next who comes tries again */
 }
 
 struct acme_err acme_http_turns_init(struct acme_http_turns *turns, struct event_base *base,
                                      void (*take)(struct acme_http_conn *conn))
 {
-    TAILQ_INIT(&turns->waiting);
+    TAILQ_INIT(&turns->begun);
+    TAILQ_INIT(&turns->fresh);
     turns->take = take;
     turns->next = event_new(base, -1, 0, on_next, turns);
     ENSURE(turns->next != NULL, ACME_E_NOMEM);
@@ -58,7 +71,7 @@ bool acme_http_turns_wait(struct acme_http_turns *turns, struct acme_http_turn *
     if (!go_on(turns))
         return false;
     if (!turn->waiting) {
-        TAILQ_INSERT_TAIL(&turns->waiting, turn, entry);
+        TAILQ_INSERT_TAIL(line_of(turns, turn), turn, entry);
         turn->waiting = true;
     }
     return true;
@@ -68,6 +81,6 @@ void acme_http_turns_leave(struct acme_http_turns *turns, struct acme_http_turn 
 {
     if (!turn->waiting)
         return;
-    TAILQ_REMOVE(&turns->waiting, turn, entry);
+    TAILQ_REMOVE(line_of(turns, turn), turn, entry);
     turn->waiting = false;
 }

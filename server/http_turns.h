@@ -18,11 +18,14 @@ struct acme_http_turn {
     TAILQ_ENTRY(acme_http_turn) entry;
     struct acme_http_conn *conn;
     bool waiting;
+    bool begun; /* had a turn before */
 };
 
 /* Part of a loop. */
 struct acme_http_turns {
-    TAILQ_HEAD(, acme_http_turn) waiting;
+    /* First those who are about to finish: they have waited once, and little is left to do. */
+    TAILQ_HEAD(acme_http_line, acme_http_turn) begun;
+    struct acme_http_line fresh;
     struct event *next;
     void (*take)(struct acme_http_conn *conn);
 };

@@ -326,6 +326,11 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
     TRY(acme_store_issuance_get(options->store, job->arena, job->subject_id, &run->issuance));
     TRY(acme_csr_reread(job->arena, run->issuance.csr, &run->csr));
     TRY(acme_job_issuer_load(job, &run->run));
+    struct acme_account account = {0};
+    struct acme_err err =
+        acme_store_account_get(options->store, job->arena, run->issuance.account_id, &account);
+    if (err.code != ACME_E_NOT_FOUND)
+        TRY(err);
     const char *tag = tag_of(job, run->issuance.id);
     ENSURE(tag != NULL, ACME_E_NOMEM);
     run->run.upstream_ref = run->issuance.upstream_ref;
@@ -333,6 +338,7 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
     run->request = (struct acme_issue_request){
         .tag = tag,
         .account_id = run->issuance.account_id,
+        .external_kid = account.external_kid,
         .order_id = run->issuance.order_id,
         .csr = &run->csr,
         .identifiers = run->issuance.identifiers,
@@ -388,8 +394,10 @@ static void wait_for_caa(struct active_job *job)
 {
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
     int64_t run_at_ms = acme_job_now_ms(job) + acme_job_backoff_ms(job->attempts + 1, CAA_RETRY_MAX_MS);
-    struct acme_err err =
-        acme_store_job_wait(options->store, job->id, options->owner, NULL, run_at_ms, job->attempts + 1);
+    const struct acme_job_remark remark = {.note = issue_of(job)->caa_result.problem.detail,
+                                           .noted_ms = acme_job_now_ms(job)};
+    struct acme_err err = acme_store_job_wait_remarked(options->store, job->id, options->owner, NULL,
+                                                       run_at_ms, job->attempts + 1, &remark);
     if (acme_failed(err)) {
         acme_job_log_code(job, "job could not be put back", err);
         acme_job_drop(job);

@@ -43,10 +43,18 @@ static void release_reply(struct active_job *job)
     job->run->input.failure = NULL;
 }
 
-/* Give the job back until `run_at_ms`. */
-static void wait_for(struct active_job *job, int64_t run_at_ms, bool failure)
+/* For who asks "acmebridge order explain". */
+static struct acme_job_remark remark_of(const struct active_job *job, const char *note)
+{
+    return (struct acme_job_remark){
+        .note = note, .noted_ms = acme_job_now_ms(job), .upstream_ref = job->run->upstream_ref};
+}
+
+/* Give the job back until `run_at_ms`; `note` may be NULL. */
+static void wait_for(struct active_job *job, int64_t run_at_ms, bool failure, const char *note)
 {
     struct issuer_run *run = job->run;
+    const struct acme_job_remark remark = remark_of(job, note);
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
     int64_t soonest_ms = acme_job_now_ms(job) + WAIT_MIN_MS;
     if (run_at_ms < soonest_ms)
@@ -54,8 +62,8 @@ static void wait_for(struct active_job *job, int64_t run_at_ms, bool failure)
     char *state = acme_json_print(job->arena, run->state);
     struct acme_err err = acme_err(ACME_E_NOMEM);
     if (state != NULL)
-        err = acme_store_job_wait(options->store, job->id, options->owner, state, run_at_ms,
-                                  job->attempts + (failure ? 1 : 0));
+        err = acme_store_job_wait_remarked(options->store, job->id, options->owner, state, run_at_ms,
+                                           job->attempts + (failure ? 1 : 0), &remark);
     if (acme_failed(err)) {
         acme_job_log_code(job, "job could not be put back", err);
         acme_job_drop(job);
@@ -142,10 +150,11 @@ static void send_call(struct active_job *job, const struct acme_step *step)
     bool lease_is_old = acme_job_now_ms(job) - job->leased_ms > options->lease_ms / 2;
     if (step->once || run->once_under_way || job->intent || lease_is_old) {
         struct acme_lease lease = acme_job_lease(job);
+        const struct acme_job_remark remark = remark_of(job, step->note);
         char *state = acme_json_print(job->arena, run->state);
         struct acme_err err = acme_err(ACME_E_NOMEM);
         if (state != NULL)
-            err = acme_store_job_save(options->store, job->id, &lease, state, step->once);
+            err = acme_store_job_save_remarked(options->store, job->id, &lease, state, step->once, &remark);
         if (acme_failed(err)) {
             acme_job_log_code(job, "job could not be saved before its call", err);
             acme_job_drop(job);
@@ -182,8 +191,8 @@ static void take_step(struct active_job *job)
         if (job->intent) /* leave the intent as it is: only the issuer's RECOVER may decide about it */
             acme_job_drop(job);
         else
-            wait_for(job, run->input.now_ms + acme_job_backoff_ms(job->attempts + 1, STEP_RETRY_MAX_MS),
-                     true);
+            wait_for(job, run->input.now_ms + acme_job_backoff_ms(job->attempts + 1, STEP_RETRY_MAX_MS), true,
+                     "the issuer's step failed for a reason of this server's own; see its log");
         return;
     }
     if (step.upstream_ref != NULL &&
@@ -199,7 +208,7 @@ static void take_step(struct active_job *job)
         send_call(job, &step);
         break;
     case ACME_STEP_WAIT:
-        wait_for(job, step.wait_until_ms, step.failure);
+        wait_for(job, step.wait_until_ms, step.failure, step.note);
         break;
     case ACME_STEP_ISSUED:
     case ACME_STEP_DONE:

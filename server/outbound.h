@@ -16,7 +16,8 @@ struct acme_outbound_options {
     size_t resolver_count;
     const char *trust_anchor_file;            /* DNSSEC is verified with it; NULL: it is not */
     const struct acme_address_policy *policy; /* for fetches only; borrowed */
-    size_t max_fetches; /* validations under way at once; more wait in line (bounded by the job runner) */
+    size_t max_fetches; /* fetches, lookups and probes under way at once; more wait in line (bounded by the
+                           job runner) */
 };
 
 /** acme_outbound_start(options, ret): start the thread. Errors: IO (also: the trust anchor is not usable;

@@ -13,6 +13,9 @@
 #include <unbound.h>
 #include <unistd.h>
 
+/* libunbound's word for zones of which the DNS knows what is not given here. */
+#define BESIDE_THE_DNS "typetransparent"
+
 enum { MAX_NAME = 253, SERVER_SIZE = 64, MAX_SYSTEM_SERVERS = 8, MAX_CONFIG = 64 * 1024, MAX_LINE = 512 };
 
 /* Alive until its answer is in, even when cancelled: libunbound holds it. */
@@ -35,6 +38,7 @@ struct acme_resolver {
     struct acme_query *queries;
     char (*servers)[SERVER_SIZE]; /* in libunbound's form, address@port */
     size_t server_count;
+    char *hosts_file;
     char *trust_anchor_file;
 };
 
@@ -80,6 +84,10 @@ static struct acme_err copy_options(struct acme_resolver *resolver,
         resolver->trust_anchor_file = strdup(options->trust_anchor_file);
         ENSURE(resolver->trust_anchor_file != NULL, ACME_E_NOMEM);
     }
+    if (options->hosts_file != NULL) {
+        resolver->hosts_file = strdup(options->hosts_file);
+        ENSURE(resolver->hosts_file != NULL, ACME_E_NOMEM);
+    }
     if (options->server_count == 0)
         return acme_ok();
     resolver->servers = calloc(options->server_count, SERVER_SIZE);
@@ -123,6 +131,7 @@ void acme_resolver_destroy(struct acme_resolver *resolver)
         release_query(query);
         query = next;
     }
+    free(resolver->hosts_file);
     free(resolver->trust_anchor_file);
     free(resolver->servers);
     free(resolver);
@@ -182,6 +191,12 @@ static void write_config(const struct acme_resolver *resolver, struct acme_buf *
                   * Whether the resolvers asked keep answers is up to them and to TTLs. */
                  "  aggressive-nsec: no\n"
                  "  val-bogus-ttl: 1\n"
+                 /* libunbound answers these itself by default; inside a company they may well exist. */
+                 "  local-zone: \"test.\" nodefault\n"
+                 "  local-zone: \"home.arpa.\" nodefault\n"
+                 /* A name in the hosts file has its addresses from there and everything else, its CAA records
+                  * above all, from the DNS. */
+                 "  local-zone: \".\" " BESIDE_THE_DNS "\n"
                  "forward-zone:\n"
                  "  name: \".\"\n"
                  "  forward-no-cache: yes\n");
@@ -216,15 +231,12 @@ static struct acme_err set_up(struct acme_resolver *resolver)
     (void)ub_ctx_debugout(unbound, NULL); /* its words would not be logfmt; failures reach us as results */
     int failure = UB_SYNTAX;
     struct acme_err err = configure(resolver, unbound, &failure);
-    if (resolver->server_count == 0)
-        (void)ub_ctx_hosts(unbound, NULL); /* a host without the file is fine */
+    if (resolver->hosts_file != NULL || resolver->server_count == 0)
+        (void)ub_ctx_hosts(unbound, resolver->hosts_file); /* a host without the file is fine */
     if (failure == 0 && resolver->trust_anchor_file != NULL)
         failure = ub_ctx_add_ta_file(unbound, resolver->trust_anchor_file);
-    /* libunbound answers these itself by default; inside a company they may well exist. The first of these
-     * calls also makes it read the trust anchors. */
-    static const char *const local[] = {"test.", "home.arpa."};
-    for (size_t i = 0; i < sizeof local / sizeof *local && failure == 0; i++)
-        failure = ub_ctx_zone_remove(unbound, local[i]);
+    if (failure == 0) /* it is that already: the first call of this kind makes it read the trust anchors */
+        failure = ub_ctx_zone_add(unbound, ".", BESIDE_THE_DNS);
     if (acme_failed(err) || failure != 0) {
         acme_log(ERROR, "cannot set up the DNS resolver", LOG_STR("reason", ub_strerror(failure)),
                  LOG_STR("trust_anchor_file", resolver->trust_anchor_file));

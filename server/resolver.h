@@ -16,6 +16,7 @@ struct acme_resolver_options {
      * /etc/resolv.conf, and /etc/hosts */
     const char *const *servers;
     size_t server_count;
+    const char *hosts_file;        /* NULL: /etc/hosts where `servers` are none, else no such file */
     const char *trust_anchor_file; /* DNSSEC: what answers are verified with; NULL: they are not */
 };
 

@@ -1,4 +1,5 @@
 /* Accounts (RFC 8555 section 7.1.2). */
+#include "store/account_cache.h"
 #include "store/internal.h"
 
 static const char *const status_words[] = {
@@ -42,6 +43,15 @@ static struct acme_err load(struct acme_db *db, struct acme_arena *arena, const 
     return account_from_row(stmt, arena, ret);
 }
 
+/* A write that changes the account: also when it seems to have failed, what is in memory may be old now. */
+static struct acme_err change_account(struct acme_store *store, const char *id, acme_write_function function,
+                                      void *arg)
+{
+    struct acme_err err = acme_writer_run(&store->writer, function, arg);
+    acme_account_cache_forget(store->accounts, id);
+    return err;
+}
+
 static struct acme_err read_account(struct acme_store *store, struct acme_arena *arena, const char *sql,
                                     const char *key, struct acme_account *ret)
 {
@@ -54,7 +64,14 @@ static struct acme_err read_account(struct acme_store *store, struct acme_arena 
 struct acme_err acme_store_account_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                        struct acme_account *ret)
 {
-    return read_account(store, arena, by_id, id, ret);
+    bool found = false;
+    TRY(acme_account_cache_get(store->accounts, arena, id, ret, &found));
+    if (found)
+        return acme_ok();
+    uint64_t mark = acme_account_cache_mark(store->accounts);
+    TRY(read_account(store, arena, by_id, id, ret));
+    acme_account_cache_put(store->accounts, mark, ret);
+    return acme_ok();
 }
 
 struct acme_err acme_store_account_find(struct acme_store *store, struct acme_arena *arena,
@@ -134,7 +151,7 @@ struct acme_err acme_store_account_update(struct acme_store *store, const char *
                                           const char *terms)
 {
     struct update_account update = {.id = id, .contacts = contacts, .terms = terms};
-    return acme_writer_run(&store->writer, update_account, &update);
+    return change_account(store, id, update_account, &update);
 }
 
 struct rekey_account {
@@ -209,7 +226,7 @@ struct acme_err acme_store_account_rekey(struct acme_store *store, struct acme_a
                                          const char *jwk, const char **ret_holder)
 {
     struct rekey_account rekey = {.arena = arena, .account = account, .thumbprint = thumbprint, .jwk = jwk};
-    struct acme_err err = acme_writer_run(&store->writer, rekey_account, &rekey);
+    struct acme_err err = change_account(store, account->id, rekey_account, &rekey);
     if (err.code == ACME_E_CONFLICT)
         *ret_holder = rekey.holder;
     return err;
@@ -251,5 +268,5 @@ static struct acme_err deactivate_account(struct acme_db *db, void *arg)
 struct acme_err acme_store_account_deactivate(struct acme_store *store, const char *id, const char *error)
 {
     struct deactivate_account request = {.id = id, .error = error};
-    return acme_writer_run(&store->writer, deactivate_account, &request);
+    return change_account(store, id, deactivate_account, &request);
 }

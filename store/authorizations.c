@@ -80,11 +80,14 @@ struct acme_err acme_store_challenge_get(struct acme_store *store, struct acme_a
     return read_authz(store, arena, by_challenge, challenge_id, ret);
 }
 
-static bool offers(const struct acme_authz *authz, const char *type)
+/* Would `authz` take what a challenge of this type has proved under this profile (NULL: not known)? */
+static bool takes(const struct acme_authz *authz, const char *type, const char *profile)
 {
-    for (size_t i = 0; i < authz->challenge_count; i++)
-        if (strcmp(authz->challenges[i].type, type) == 0)
-            return true;
+    for (size_t i = 0; i < authz->challenge_count; i++) {
+        const struct acme_challenge *challenge = &authz->challenges[i];
+        if (strcmp(challenge->type, type) == 0)
+            return !challenge->of_profile || (profile && strcmp(profile, authz->profile) == 0);
+    }
     return authz->challenge_count == 0; /* any will do */
 }
 
@@ -95,7 +98,7 @@ struct acme_err acme_store_authz_find_valid(struct acme_db *db, struct acme_aren
 {
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
     TRY(acme_db_query(db, &stmt,
-                      "SELECT a.id, a.expires_ms, c.type FROM authorizations a"
+                      "SELECT a.id, a.expires_ms, c.type, a.profile FROM authorizations a"
                       " JOIN challenges c ON c.authz_id = a.id AND c.status = 'valid'"
                       " WHERE a.account_id = $1 AND a.identifier_type = $2 AND a.identifier_value = $3"
                       " AND a.wildcard = $4 AND a.expires_ms > $5 AND a.status = 'valid'"
@@ -108,8 +111,9 @@ struct acme_err acme_store_authz_find_valid(struct acme_db *db, struct acme_aren
         if (!row)
             break;
         const char *type = acme_db_text(stmt, arena, 2);
+        const char *profile = acme_db_text(stmt, arena, 3);
         TRY(acme_db_row_check(stmt));
-        if (!offers(authz, type))
+        if (!takes(authz, type, profile))
             continue;
         const char *id = acme_db_text(stmt, arena, 0);
         TRY(acme_db_row_check(stmt));

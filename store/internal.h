@@ -70,8 +70,11 @@ void acme_readers_release(struct acme_readers *readers, struct acme_db *db);
 
 /* ---- store.c ---- */
 
+struct acme_account_cache;
+
 struct acme_store {
     int lock_fd;
+    struct acme_account_cache *accounts;
     struct acme_writer writer;
     struct acme_readers readers;
 };
@@ -93,6 +96,14 @@ struct acme_err acme_store_migrate(struct acme_db *db, int64_t now_ms) ACME_MUST
 struct acme_err acme_store_job_insert(struct acme_db *db, const struct acme_job *job, enum acme_job_kind kind,
                                       const char *subject_id, const struct acme_lease *lease,
                                       int64_t now_ms) ACME_MUST_USE;
+
+/* What stands in the column of the kind, and in that of the share when it is nobody's (as in schema_3). */
+extern const char *const acme_store_job_words[ACME_JOB_KIND_COUNT];
+#define ACME_STORE_NO_SHARE "-"
+
+/** acme_store_job_from_row(stmt, arena, ret): id, kind, subject_id, queue, state, intent, attempts,
+ * run_at_ms, created_ms, share. */
+void acme_store_job_from_row(struct acme_db_stmt *stmt, struct acme_arena *arena, struct acme_job *ret);
 
 /** acme_store_job_delete(db, job_id, owner, subject_id): a job is done. Errors: STATE when it is not the
  * owner's. */
@@ -146,8 +157,8 @@ struct acme_err acme_store_authz_orders_invalid(struct acme_db *db, const char *
 
 /** acme_store_authz_find_valid(db, arena, authz, account_id, live_until_ms, ret_id, ret_expires_ms): the
  * account's valid authorization for the same identifier that lives longest, if beyond live_until_ms, and was
- * validated by a challenge of a type `authz` has too (by any, when it has none); *ret_id is NULL, and the
- * time untouched, for none. */
+ * validated by a challenge of a type `authz` has too, under the same profile when that is of_profile (by any,
+ * when it has none); *ret_id is NULL, and the time untouched, for none. */
 struct acme_err acme_store_authz_find_valid(struct acme_db *db, struct acme_arena *arena,
                                             const struct acme_authz *authz, const char *account_id,
                                             int64_t live_until_ms, const char **ret_id,

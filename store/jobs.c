@@ -5,16 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kind_words[] = {
+const char *const acme_store_job_words[ACME_JOB_KIND_COUNT] = {
     [ACME_JOB_VALIDATE] = "validate", [ACME_JOB_ISSUE] = "issue", [ACME_JOB_REVOKE] = "revoke"};
-_Static_assert(sizeof kind_words / sizeof kind_words[0] == ACME_JOB_KIND_COUNT, "a word per kind");
 
 enum {
     MAX_CLAIM = 256,
     MAX_SHARES_SEEN = 4096 /* by one claim: the write connection is everybody's */
 };
-
-#define NO_SHARE "-" /* as in schema_2 */
 
 struct acme_err acme_store_job_insert(struct acme_db *db, const struct acme_job *job, enum acme_job_kind kind,
                                       const char *subject_id, const struct acme_lease *lease, int64_t now_ms)
@@ -23,9 +20,10 @@ struct acme_err acme_store_job_insert(struct acme_db *db, const struct acme_job 
                        "INSERT INTO jobs (id, kind, subject_id, queue, state, intent, attempts, run_at_ms,"
                        " created_ms, owner, due_ms, share)"
                        " VALUES ($1, $2, $3, $4, NULL, 0, 0, $5, $6, $7, $8, $9)",
-                       DB_TEXT(job->id), DB_TEXT(kind_words[kind]), DB_TEXT(subject_id), DB_TEXT(job->queue),
-                       DB_INT(now_ms), DB_INT(job->created_ms), DB_TEXT(lease->owner),
-                       DB_INT(lease->until_ms), DB_TEXT(job->share == NULL ? NO_SHARE : job->share));
+                       DB_TEXT(job->id), DB_TEXT(acme_store_job_words[kind]), DB_TEXT(subject_id),
+                       DB_TEXT(job->queue), DB_INT(now_ms), DB_INT(job->created_ms), DB_TEXT(lease->owner),
+                       DB_INT(lease->until_ms),
+                       DB_TEXT(job->share == NULL ? ACME_STORE_NO_SHARE : job->share));
 }
 
 struct acme_err acme_store_job_delete(struct acme_db *db, const char *job_id, const char *owner,
@@ -38,16 +36,30 @@ struct acme_err acme_store_job_delete(struct acme_db *db, const char *job_id, co
     return acme_ok();
 }
 
-struct acme_err acme_store_job_give_back(struct acme_db *db, const char *job_id, const char *owner,
-                                         const char *state, int64_t run_at_ms, int attempts)
+/* For where there is nothing to remark. */
+static const struct acme_job_remark nothing_new;
+
+static struct acme_err give_back_remarked(struct acme_db *db, const char *job_id, const char *owner,
+                                          const char *state, int64_t run_at_ms, int attempts,
+                                          const struct acme_job_remark *remark)
 {
     int64_t changed = 0;
     TRY(acme_db_run(db, &changed,
                     "UPDATE jobs SET owner = NULL, intent = 0, state = $1, run_at_ms = $2, due_ms = $2,"
-                    " attempts = $3 WHERE id = $4 AND owner = $5",
-                    DB_TEXT(state), DB_INT(run_at_ms), DB_INT(attempts), DB_TEXT(job_id), DB_TEXT(owner)));
+                    " attempts = $3, note = COALESCE($4, note),"
+                    " noted_ms = CASE WHEN $4 IS NULL THEN noted_ms ELSE $5 END,"
+                    " upstream_ref = COALESCE($6, upstream_ref) WHERE id = $7 AND owner = $8",
+                    DB_TEXT(state), DB_INT(run_at_ms), DB_INT(attempts), DB_TEXT(remark->note),
+                    DB_INT(remark->noted_ms), DB_TEXT(remark->upstream_ref), DB_TEXT(job_id),
+                    DB_TEXT(owner)));
     ENSURE(changed > 0, ACME_E_STATE);
     return acme_ok();
+}
+
+struct acme_err acme_store_job_give_back(struct acme_db *db, const char *job_id, const char *owner,
+                                         const char *state, int64_t run_at_ms, int attempts)
+{
+    return give_back_remarked(db, job_id, owner, state, run_at_ms, attempts, &nothing_new);
 }
 
 static struct acme_err recover(struct acme_db *db, void *arg)
@@ -82,11 +94,11 @@ struct claim {
     size_t count;
 };
 
-static void job_from_row(struct acme_db_stmt *stmt, struct acme_arena *arena, struct acme_job *ret)
+void acme_store_job_from_row(struct acme_db_stmt *stmt, struct acme_arena *arena, struct acme_job *ret)
 {
     *ret = (struct acme_job){
         .id = acme_db_text(stmt, arena, 0),
-        .kind = (enum acme_job_kind)acme_db_word(stmt, 1, kind_words, ACME_JOB_KIND_COUNT),
+        .kind = (enum acme_job_kind)acme_db_word(stmt, 1, acme_store_job_words, ACME_JOB_KIND_COUNT),
         .subject_id = acme_db_text(stmt, arena, 2),
         .queue = acme_db_text(stmt, arena, 3),
         .state = acme_db_text(stmt, arena, 4),
@@ -184,7 +196,7 @@ static struct acme_err claim_share(struct acme_db *db, struct claim *request, co
         if (!row)
             break;
         ENSURE(request->count < request->limit, ACME_E_INTERNAL);
-        job_from_row(stmt, request->arena, &request->jobs[request->count++]);
+        acme_store_job_from_row(stmt, request->arena, &request->jobs[request->count++]);
     }
     if (request->count - before == share->wanted)
         request->turns->left_due = true; /* perhaps */
@@ -271,6 +283,7 @@ struct save {
     const struct acme_lease *lease;
     const char *state;
     bool intent;
+    const struct acme_job_remark *remark;
 };
 
 static struct acme_err save(struct acme_db *db, void *arg)
@@ -278,18 +291,33 @@ static struct acme_err save(struct acme_db *db, void *arg)
     const struct save *request = arg;
     int64_t changed = 0;
     TRY(acme_db_run(db, &changed,
-                    "UPDATE jobs SET due_ms = $1, state = $2, intent = $3 WHERE id = $4 AND owner = $5",
+                    "UPDATE jobs SET due_ms = $1, state = $2, intent = $3, note = COALESCE($4, note),"
+                    " noted_ms = CASE WHEN $4 IS NULL THEN noted_ms ELSE $5 END,"
+                    " upstream_ref = COALESCE($6, upstream_ref) WHERE id = $7 AND owner = $8",
                     DB_INT(request->lease->until_ms), DB_TEXT(request->state), DB_INT(request->intent),
-                    DB_TEXT(request->job_id), DB_TEXT(request->lease->owner)));
+                    DB_TEXT(request->remark->note), DB_INT(request->remark->noted_ms),
+                    DB_TEXT(request->remark->upstream_ref), DB_TEXT(request->job_id),
+                    DB_TEXT(request->lease->owner)));
     ENSURE(changed > 0, ACME_E_STATE);
     return acme_ok();
+}
+
+struct acme_err acme_store_job_save_remarked(struct acme_store *store, const char *job_id,
+                                             const struct acme_lease *lease, const char *state, bool intent,
+                                             const struct acme_job_remark *remark)
+{
+    struct save request = {.job_id = job_id,
+                           .lease = lease,
+                           .state = state,
+                           .intent = intent,
+                           .remark = remark == NULL ? &nothing_new : remark};
+    return acme_writer_run(&store->writer, save, &request);
 }
 
 struct acme_err acme_store_job_save(struct acme_store *store, const char *job_id,
                                     const struct acme_lease *lease, const char *state, bool intent)
 {
-    struct save request = {.job_id = job_id, .lease = lease, .state = state, .intent = intent};
-    return acme_writer_run(&store->writer, save, &request);
+    return acme_store_job_save_remarked(store, job_id, lease, state, intent, NULL);
 }
 
 struct wait {
@@ -298,19 +326,31 @@ struct wait {
     const char *state;
     int64_t run_at_ms;
     int attempts;
+    const struct acme_job_remark *remark;
 };
 
 static struct acme_err give_back(struct acme_db *db, void *arg)
 {
     const struct wait *request = arg;
-    return acme_store_job_give_back(db, request->job_id, request->owner, request->state, request->run_at_ms,
-                                    request->attempts);
+    return give_back_remarked(db, request->job_id, request->owner, request->state, request->run_at_ms,
+                              request->attempts, request->remark);
+}
+
+struct acme_err acme_store_job_wait_remarked(struct acme_store *store, const char *job_id, const char *owner,
+                                             const char *state, int64_t run_at_ms, int attempts,
+                                             const struct acme_job_remark *remark)
+{
+    struct wait request = {.job_id = job_id,
+                           .owner = owner,
+                           .state = state,
+                           .run_at_ms = run_at_ms,
+                           .attempts = attempts,
+                           .remark = remark == NULL ? &nothing_new : remark};
+    return acme_writer_run(&store->writer, give_back, &request);
 }
 
 struct acme_err acme_store_job_wait(struct acme_store *store, const char *job_id, const char *owner,
                                     const char *state, int64_t run_at_ms, int attempts)
 {
-    struct wait request = {
-        .job_id = job_id, .owner = owner, .state = state, .run_at_ms = run_at_ms, .attempts = attempts};
-    return acme_writer_run(&store->writer, give_back, &request);
+    return acme_store_job_wait_remarked(store, job_id, owner, state, run_at_ms, attempts, NULL);
 }

@@ -1,4 +1,5 @@
 /* Opening and closing the store. */
+#include "store/account_cache.h"
 #include "store/internal.h"
 
 #include "base/log.h"
@@ -83,14 +84,18 @@ struct acme_err acme_store_open(const struct acme_store_options *options, const 
     struct acme_store *store = calloc(1, sizeof *store);
     ENSURE(store, ACME_E_NOMEM);
 
-    struct acme_err err = take_lock(options->path, &store->lock_fd);
+    store->accounts = acme_account_cache_create();
+    struct acme_err err =
+        store->accounts ? take_lock(options->path, &store->lock_fd) : acme_err(ACME_E_NOMEM);
     if (acme_failed(err)) {
+        acme_account_cache_destroy(store->accounts);
         free(store);
         return err;
     }
     err = open_connections(store, options, clock);
     if (acme_failed(err)) {
         close(store->lock_fd);
+        acme_account_cache_destroy(store->accounts);
         free(store);
         return err;
     }
@@ -105,6 +110,7 @@ void acme_store_close(struct acme_store *store)
     acme_readers_close(&store->readers); /* first: the last checkpoint then meets nobody */
     acme_writer_stop(&store->writer);
     close(store->lock_fd);
+    acme_account_cache_destroy(store->accounts);
     free(store);
 }
 

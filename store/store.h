@@ -171,6 +171,23 @@ struct acme_err acme_store_job_save(struct acme_store *store, const char *job_id
 struct acme_err acme_store_job_wait(struct acme_store *store, const char *job_id, const char *owner,
                                     const char *state, int64_t run_at_ms, int attempts) ACME_MUST_USE;
 
+/* What people are told of a job beside its state. */
+struct acme_job_remark {
+    const char
+        *note; /* one sentence: what happened last, or what is waited for; NULL keeps the earlier one */
+    int64_t noted_ms;         /* when; only with a note */
+    const char *upstream_ref; /* the upstream's number for the request; NULL keeps the earlier one */
+};
+
+/** acme_store_job_save_remarked / _wait_remarked: acme_store_job_save / _wait, and the remark in the same
+ * write. `remark` NULL: keep what is there. Errors: STATE. */
+struct acme_err acme_store_job_save_remarked(struct acme_store *store, const char *job_id,
+                                             const struct acme_lease *lease, const char *state, bool intent,
+                                             const struct acme_job_remark *remark) ACME_MUST_USE;
+struct acme_err acme_store_job_wait_remarked(struct acme_store *store, const char *job_id, const char *owner,
+                                             const char *state, int64_t run_at_ms, int attempts,
+                                             const struct acme_job_remark *remark) ACME_MUST_USE;
+
 /* ---- authorizations and challenges (section 7.1.4, 7.5) ---- */
 
 enum acme_authz_status {
@@ -199,6 +216,9 @@ struct acme_challenge {
     int64_t validated_ms;
     int64_t started_ms; /* when the client triggered it */
     const char *error;  /* problem document, JSON text */
+    /* Of a candidate, not kept: what a challenge of this type has proved counts under the same profile alone.
+     */
+    bool of_profile;
 };
 
 struct acme_authz {
@@ -294,7 +314,8 @@ struct acme_order {
 /** acme_store_order_create(store, arena, order, authzs, now_ms, reuse_until_ms, ret): make the order (id,
  * account_id, profile, identifiers, times given) with one authorization per identifier: for each the
  * account's valid one for the same identifier and wildcard flag that lives beyond reuse_until_ms and was
- * validated by a challenge of a type authzs[i] has, if any, else authzs[i] is inserted with its challenges.
+ * validated by a challenge of a type authzs[i] has (of_profile: made under authzs[i]'s profile), if any, else
+ * authzs[i] is inserted with its challenges.
  * The order is ready when all are valid, and expires with the first of the reused ones at the latest. */
 struct acme_err acme_store_order_create(struct acme_store *store, struct acme_arena *arena,
                                         const struct acme_order *order, const struct acme_authz *authzs,
@@ -527,6 +548,75 @@ typedef struct acme_err (*acme_revocation_visit)(void *context, const char *seri
 struct acme_err acme_store_revocations_each(struct acme_store *store, const char *issuer,
                                             int64_t not_after_ms, acme_revocation_visit visit,
                                             void *context) ACME_MUST_USE;
+
+/* ---- for the operator: reads over everything, bounded, by id or another index (reports.c) ---- */
+
+enum acme_object_kind { ACME_OBJECT_ACCOUNT, ACME_OBJECT_ORDER, ACME_OBJECT_CERTIFICATE };
+
+/** acme_store_ids_find(store, arena, kind, prefix, limit, ret_ids, ret_count): the ids of this kind that
+ * begin with `prefix`, which may be any text. */
+struct acme_err acme_store_ids_find(struct acme_store *store, struct acme_arena *arena,
+                                    enum acme_object_kind kind, const char *prefix, size_t limit,
+                                    const char ***ret_ids, size_t *ret_count) ACME_MUST_USE;
+
+/** acme_store_ids_newest(store, arena, kind, limit, ret_ids, ret_count): the newest first. */
+struct acme_err acme_store_ids_newest(struct acme_store *store, struct acme_arena *arena,
+                                      enum acme_object_kind kind, size_t limit, const char ***ret_ids,
+                                      size_t *ret_count) ACME_MUST_USE;
+
+enum { ACME_ORDERS_LOOKED_AT = 100 * 1000 };
+
+struct acme_order_filter {
+    const char *account_id; /* NULL: of all */
+    const char *status;     /* a word of acme_order_status_name; NULL: any */
+};
+
+/** acme_store_orders_newest(store, arena, filter, limit, ret_ids, ret_count, ret_looked_back): the newest
+ * first. Where no index helps, the newest ACME_ORDERS_LOOKED_AT orders are looked at and *ret_looked_back is
+ * the id of the last of them; NULL when all were. */
+struct acme_err acme_store_orders_newest(struct acme_store *store, struct acme_arena *arena,
+                                         const struct acme_order_filter *filter, size_t limit,
+                                         const char ***ret_ids, size_t *ret_count,
+                                         const char **ret_looked_back) ACME_MUST_USE;
+
+/** acme_store_certificates_ending(store, arena, from_ms, until_ms, limit, ret_ids, ret_count): those whose
+ * notAfter lies between, the soonest first. */
+struct acme_err acme_store_certificates_ending(struct acme_store *store, struct acme_arena *arena,
+                                               int64_t from_ms, int64_t until_ms, size_t limit,
+                                               const char ***ret_ids, size_t *ret_count) ACME_MUST_USE;
+
+/** acme_store_certificates_by_serial(store, arena, serial_hex, limit, ret_ids, ret_count): upper-case, as
+ * stored; issuers may use the same. */
+struct acme_err acme_store_certificates_by_serial(struct acme_store *store, struct acme_arena *arena,
+                                                  const char *serial_hex, size_t limit, const char ***ret_ids,
+                                                  size_t *ret_count) ACME_MUST_USE;
+
+struct acme_job_report {
+    struct acme_job job;
+    bool leased;    /* somebody works on it */
+    int64_t due_ms; /* when it can be claimed: the lease's end, or run_at_ms */
+    struct acme_job_remark remark;
+};
+
+/** acme_store_job_find(store, arena, queue, share, subject_id, ret): the job about this subject. Errors:
+ * NOT_FOUND (it has ended). */
+struct acme_err acme_store_job_find(struct acme_store *store, struct acme_arena *arena, const char *queue,
+                                    const char *share, const char *subject_id,
+                                    struct acme_job_report *ret) ACME_MUST_USE;
+
+struct acme_queue_report {
+    size_t under_way[ACME_JOB_KIND_COUNT]; /* leased */
+    size_t due[ACME_JOB_KIND_COUNT];       /* not leased, and their time has come */
+    size_t waiting[ACME_JOB_KIND_COUNT];   /* for a later time */
+    size_t intents;                        /* calls announced whose outcome is not known yet */
+    size_t failing;                        /* jobs that have spent attempts */
+    int64_t next_ms;                       /* when the next waiting one is due; 0: none waits */
+    int64_t oldest_ms;                     /* when the oldest was made; 0: none */
+};
+
+/** acme_store_queue_report(store, queue, now_ms, ret): the jobs of a queue, counted. */
+struct acme_err acme_store_queue_report(struct acme_store *store, const char *queue, int64_t now_ms,
+                                        struct acme_queue_report *ret) ACME_MUST_USE;
 
 /* ---- what has ended ---- */
 

@@ -8,7 +8,12 @@
 
 #define DEFAULT_POLL_MAX_MS (5 * ACME_MINUTE_MS)
 #define DEFAULT_DEADLINE_MS (7 * ACME_DAY_MS)
-enum { DEFAULT_MAX_CONCURRENCY = 4 };
+enum {
+    DEFAULT_MAX_CONCURRENCY = 4,
+    DEFAULT_CONNECT_MS = 10 * 1000,
+    DEFAULT_CALL_MS = 90 * 1000,
+    STRINGS_BYTES = 256 * 1024
+};
 
 /* After a wait, and whenever what came does not fit what was asked. An enroll whose outcome is open is never
  * simply sent again, whatever the event says. */
@@ -21,7 +26,7 @@ static struct acme_err resume(struct scm_context *ctx)
          * there. */
         acme_scm_recover_enter(ctx,
                                (state->enroll_sent_ms != 0 ? state->enroll_sent_ms : ctx->input->now_ms) +
-                                   SCM_CALL_TIMEOUT_MS);
+                                   ctx->scm->config.call_timeout_ms);
     switch (state->phase) {
     case SCM_PHASE_RECOVER:
     case SCM_PHASE_REVOKE: /* not of an issuance: nothing is bought on such a state without a look */
@@ -62,6 +67,8 @@ static struct acme_err on_reply(struct scm_context *ctx)
         return acme_scm_collect_reply(ctx);
     case SCM_CALL_ISSUERS:
         return acme_scm_collect_issuers_reply(ctx);
+    case SCM_CALL_DCV:
+        return acme_scm_dcv_reply(ctx);
     case SCM_CALL_NONE:
     case SCM_CALL_REVOKE:
     case SCM_CALL_COUNT:
@@ -84,6 +91,8 @@ static struct acme_err on_call_failed(struct scm_context *ctx)
     case SCM_CALL_DECLINE:
     case SCM_CALL_UNDO:
         return acme_scm_recover_declined(ctx);
+    case SCM_CALL_DCV:
+        return acme_scm_dcv_reply(ctx);
     case SCM_CALL_NONE:
         return resume(ctx);
     default:
@@ -198,85 +207,124 @@ static struct acme_err scm_step(const struct acme_issuer *issuer, struct acme_ar
 
 /* ---- the object ---- */
 
-static void free_text(const char *text)
+static void free_secret(const char *text)
 {
     union { /* these strings are ours although the configuration's type makes them const */
         const char *given;
         char *owned;
     } view = {.given = text};
-    free(view.owned);
+    if (view.owned != NULL)
+        OPENSSL_clear_free(view.owned, strlen(view.owned) + 1);
 }
 
 static void scm_destroy(struct acme_issuer *issuer)
 {
     struct scm_issuer *scm = (struct scm_issuer *)issuer;
-    union {
-        const char *given;
-        char *owned;
-    } password = {.given = scm->config.password};
-    if (password.owned != NULL)
-        OPENSSL_clear_free(password.owned, strlen(password.owned) + 1);
-    free_text(scm->base.name);
-    free_text(scm->config.url);
-    free_text(scm->config.customer_uri);
-    free_text(scm->config.login);
-    free_text(scm->config.external_requester);
-    free_text(scm->config.ca_file);
-    free_text(scm->config.proxy);
+    free_secret(scm->config.password);
+    free_secret(scm->config.oauth.client_secret);
+    acme_arena_destroy(scm->arena);
     free(scm);
 }
 
 static const struct acme_issuer_class scm_class = {
     .type = "scm", .step = scm_step, .revoke = acme_scm_revoke, .destroy = scm_destroy};
 
-/* These go into header lines: a control character there would be another header. */
-static bool header_text(const char *text)
+static bool copy_text(struct acme_arena *arena, const char **member)
 {
-    if (text == NULL || *text == '\0')
+    if (*member != NULL)
+        *member = acme_arena_strdup(arena, *member);
+    return *member != NULL;
+}
+
+static bool copy_secret(const char **member)
+{
+    if (*member != NULL)
+        *member = OPENSSL_strdup(*member);
+    return *member != NULL;
+}
+
+/* Replaces the caller's strings by copies. */
+static bool copy_strings(struct scm_issuer *scm, const char *name)
+{
+    struct acme_scm_config *config = &scm->config;
+    const char **texts[] = {&config->url,
+                            &config->customer_uri,
+                            &config->login,
+                            &config->client_cert_file,
+                            &config->client_key_file,
+                            &config->oauth.token_url,
+                            &config->oauth.client_id,
+                            &config->oauth.scope,
+                            &config->oauth.audience,
+                            &config->external_requester,
+                            &config->comments,
+                            &config->dcv_mode,
+                            &config->dcv_email,
+                            &config->ca_file,
+                            &config->proxy};
+    scm->base.name = acme_arena_strdup(scm->arena, name);
+    bool ok = scm->base.name != NULL;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        bool given = *texts[i] != NULL;
+        ok = (copy_text(scm->arena, texts[i]) || !given) && ok;
+    }
+    struct acme_scm_field *fields =
+        acme_arena_alloc(scm->arena, (config->custom_field_count + 1) * sizeof *fields);
+    ok = ok && fields != NULL;
+    for (size_t i = 0; ok && i < config->custom_field_count; i++) {
+        fields[i] = config->custom_fields[i];
+        ok = copy_text(scm->arena, &fields[i].name) && copy_text(scm->arena, &fields[i].value);
+    }
+    config->custom_fields = fields;
+    return ok;
+}
+
+static bool fields_right(const struct acme_scm_config *config)
+{
+    if (config->custom_field_count > ACME_SCM_FIELDS_MAX)
         return false;
-    for (; *text != '\0'; text++) {
-        if ((unsigned char)*text < 0x20 || (unsigned char)*text == 0x7f)
+    for (size_t i = 0; i < config->custom_field_count; i++) {
+        const struct acme_scm_field *field = &config->custom_fields[i];
+        if (field->name == NULL || field->value == NULL || *field->name == '\0' ||
+            strlen(field->name) > ACME_SCM_FIELD_MAX || strlen(field->value) > ACME_SCM_FIELD_MAX)
             return false;
     }
     return true;
 }
 
-static bool copy_text(const char **member, const char *text)
-{
-    *member = text != NULL ? strdup(text) : NULL;
-    return text == NULL || *member != NULL;
-}
-
 struct acme_err acme_scm_issuer_create(const char *name, const struct acme_scm_config *config,
                                        struct acme_issuer **ret)
 {
-    ENSURE(header_text(config->login) && header_text(config->password) && header_text(config->customer_uri) &&
-               header_text(config->url),
-           ACME_E_FORMAT);
+    ENSURE(acme_scm_login_right(config) && fields_right(config), ACME_E_FORMAT);
     ENSURE(config->org_id > 0 && config->profile_id > 0 && config->term_days > 0, ACME_E_FORMAT);
+    ENSURE(config->comments == NULL || acme_scm_comments_wrong(config->comments) == NULL, ACME_E_FORMAT);
     struct scm_issuer *scm = calloc(1, sizeof *scm);
     ENSURE(scm != NULL, ACME_E_NOMEM);
     scm->base.class = &scm_class;
-    scm->config = (struct acme_scm_config){
-        .org_id = config->org_id,
-        .profile_id = config->profile_id,
-        .term_days = config->term_days,
-        .poll_max_ms = config->poll_max_ms > 0 ? config->poll_max_ms : DEFAULT_POLL_MAX_MS,
-    };
-    scm->base.deadline_ms = config->deadline_ms > 0 ? config->deadline_ms : DEFAULT_DEADLINE_MS;
-    scm->base.max_concurrency =
-        config->max_concurrency > 0 ? config->max_concurrency : DEFAULT_MAX_CONCURRENCY;
-    scm->config.password = OPENSSL_strdup(config->password);
-    if (scm->config.password == NULL || !copy_text(&scm->base.name, name) ||
-        !copy_text(&scm->config.url, config->url) ||
-        !copy_text(&scm->config.customer_uri, config->customer_uri) ||
-        !copy_text(&scm->config.login, config->login) ||
-        !copy_text(&scm->config.external_requester, config->external_requester) ||
-        !copy_text(&scm->config.ca_file, config->ca_file) || !copy_text(&scm->config.proxy, config->proxy)) {
+    scm->config = *config;
+    /* The secrets first: what is destroyed below must be this object's. */
+    bool have_password = copy_secret(&scm->config.password) || config->password == NULL;
+    bool have_secret = copy_secret(&scm->config.oauth.client_secret) || config->oauth.client_secret == NULL;
+    scm->arena = acme_arena_create(STRINGS_BYTES);
+    if (!have_password || !have_secret || scm->arena == NULL || !copy_strings(scm, name)) {
         scm_destroy(&scm->base);
         return acme_err(ACME_E_NOMEM);
     }
-    scm->base.transport = (struct acme_transport){.ca_file = scm->config.ca_file, .proxy = scm->config.proxy};
+    if (scm->config.poll_max_ms <= 0)
+        scm->config.poll_max_ms = DEFAULT_POLL_MAX_MS;
+    if (scm->config.connect_timeout_ms <= 0)
+        scm->config.connect_timeout_ms = DEFAULT_CONNECT_MS;
+    if (scm->config.call_timeout_ms <= 0)
+        scm->config.call_timeout_ms = DEFAULT_CALL_MS;
+    scm->base.deadline_ms = config->deadline_ms > 0 ? config->deadline_ms : DEFAULT_DEADLINE_MS;
+    scm->base.max_concurrency =
+        config->max_concurrency > 0 ? config->max_concurrency : DEFAULT_MAX_CONCURRENCY;
+    scm->base.transport =
+        (struct acme_transport){.oauth = scm->config.oauth.token_url != NULL ? &scm->config.oauth : NULL,
+                                .ca_file = scm->config.ca_file,
+                                .proxy = scm->config.proxy,
+                                .client_cert_file = scm->config.client_cert_file,
+                                .client_key_file = scm->config.client_key_file};
     *ret = &scm->base;
     return acme_ok();
 }

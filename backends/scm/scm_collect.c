@@ -22,7 +22,7 @@ struct acme_err acme_scm_collect_begin(struct scm_context *ctx, bool replaced)
     }
     return acme_scm_call(
         ctx, SCM_CALL_COLLECT, "GET",
-        acme_arena_printf(ctx->arena, "/api/ssl/v1/collect/%lld?format=x509", (long long)state->ssl_id), NULL,
+        acme_arena_printf(ctx->arena, "/collect/%lld?format=x509", (long long)state->ssl_id), NULL,
         acme_arena_printf(ctx->arena, "SCM request %lld is issued; collecting the certificate.",
                           (long long)state->ssl_id));
 }
@@ -139,8 +139,7 @@ struct acme_err acme_scm_collect_reply(struct scm_context *ctx)
     ENSURE(state->certificates != NULL, ACME_E_NOMEM);
     return acme_scm_call(
         ctx, SCM_CALL_ISSUERS, "GET",
-        acme_arena_printf(ctx->arena, "/api/ssl/v1/collect/%lld?format=x509IO", (long long)state->ssl_id),
-        NULL,
+        acme_arena_printf(ctx->arena, "/collect/%lld?format=x509IO", (long long)state->ssl_id), NULL,
         acme_arena_printf(ctx->arena,
                           "SCM sent the certificate of request %lld without its "
                           "issuers; fetching those.",

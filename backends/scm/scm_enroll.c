@@ -29,11 +29,25 @@ static char *alt_names(struct acme_arena *arena, const struct acme_issue_request
     return text != NULL ? acme_arena_strdup(arena, text) : NULL;
 }
 
+static void write_fields(struct acme_json_writer *writer, const struct acme_scm_config *config)
+{
+    acme_jw_array(writer, "customFields");
+    for (size_t i = 0; i < config->custom_field_count; i++) {
+        acme_jw_object(writer, NULL);
+        acme_jw_str(writer, "name", config->custom_fields[i].name);
+        acme_jw_str(writer, "value", config->custom_fields[i].value);
+        acme_jw_object_end(writer);
+    }
+    acme_jw_array_end(writer);
+}
+
 static char *enroll_body(struct scm_context *ctx, const char *csr_pem)
 {
     const struct acme_scm_config *config = &ctx->scm->config;
+    const struct scm_class *class = acme_scm_class_of(ctx->scm);
     const char *names = alt_names(ctx->arena, ctx->request);
-    if (names == NULL)
+    const char *comments = acme_scm_comments(ctx);
+    if (names == NULL || comments == NULL)
         return NULL;
     ACME_CLEANUP_BUF struct acme_buf out;
     acme_buf_init(&out, BODY_MAX_BYTES);
@@ -41,11 +55,19 @@ static char *enroll_body(struct scm_context *ctx, const char *csr_pem)
     acme_jw_init(&writer, &out);
     acme_jw_object(&writer, NULL);
     acme_jw_int(&writer, "orgId", config->org_id);
-    acme_jw_str(&writer, "subjAltNames", names);
+    if (class->takes_names)
+        acme_jw_str(&writer, "subjAltNames", names);
     acme_jw_int(&writer, "certType", config->profile_id);
     acme_jw_int(&writer, "term", config->term_days);
-    acme_jw_str(&writer, "comments", ctx->request->tag);
-    acme_jw_str(&writer, "externalRequester", config->external_requester);
+    acme_jw_str(&writer, "comments", comments);
+    if (class->takes_names)
+        acme_jw_str(&writer, "externalRequester", config->external_requester);
+    if (class->takes_dcv_mode) {
+        acme_jw_str(&writer, "dcvMode", config->dcv_mode);
+        acme_jw_str(&writer, "dcvEmail", config->dcv_email);
+    }
+    if (config->custom_field_count > 0)
+        write_fields(&writer, config);
     acme_jw_str(&writer, "csr", csr_pem);
     acme_jw_object_end(&writer);
     const char *text = acme_buf_cstr(&out);
@@ -56,7 +78,7 @@ static struct acme_err enroll_call(struct scm_context *ctx, const char *csr_pem)
 {
     const char *body = enroll_body(ctx, csr_pem);
     ENSURE(body != NULL, ACME_E_NOMEM);
-    return acme_scm_call(ctx, SCM_CALL_ENROLL, "POST", "/api/ssl/v1/enroll", body,
+    return acme_scm_call(ctx, SCM_CALL_ENROLL, "POST", "/enroll", body,
                          "Requesting the certificate from SCM.");
 }
 
@@ -185,7 +207,8 @@ struct acme_err acme_scm_enroll_reply(struct scm_context *ctx)
             acme_json_parse(ctx->arena, (const char *)reply->body.data, reply->body.len, &json);
         if (err.code == ACME_E_NOMEM)
             return err;
-        bool named = !acme_failed(err) && acme_scm_json_int(json, "sslId", &ssl_id) && ssl_id > 0;
+        const char *id = acme_scm_class_of(ctx->scm)->id_enrolled;
+        bool named = !acme_failed(err) && acme_scm_json_int(json, id, &ssl_id) && ssl_id > 0;
         if (named && (state->call != SCM_CALL_RENEW || ssl_id != acme_scm_earlier_id(ctx)))
             return accepted(ctx, ssl_id);
     }

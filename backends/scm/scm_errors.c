@@ -307,10 +307,10 @@ static const struct scm_rule unlisted = {0,
                                          TO_CLIENT_TROUBLE,
                                          "SCM answered with a code this server does not know"};
 
-/* SCM's own words for the operator's eyes; "" when there are none, or when they echo the password. */
+/* SCM's own words for the operator's eyes; "" when there are none, or when they echo a secret. */
 static const char *quoted(struct scm_context *ctx, const char *description)
 {
-    if (description == NULL || *description == '\0' || strstr(description, ctx->scm->config.password) != NULL)
+    if (description == NULL || *description == '\0' || acme_scm_login_echoed(ctx->scm, description))
         return "";
     const char *printable = acme_printable(ctx->arena, description, strlen(description), 200);
     return printable != NULL ? acme_arena_printf(ctx->arena, ": \"%s\"", printable) : NULL;

@@ -35,8 +35,8 @@ struct acme_err acme_scm_follow_begin(struct scm_context *ctx)
     if (!ctx->state->locked_in && ctx->request->withdraw)
         return acme_scm_withdraw_begin(ctx, SCM_SUPERSEDED);
     return acme_scm_call(
-        ctx, SCM_CALL_DETAILS, "GET", acme_arena_printf(ctx->arena, "/api/ssl/v1/%lld", (long long)ssl_id),
-        NULL, acme_arena_printf(ctx->arena, "Asking SCM for the status of request %lld.", (long long)ssl_id));
+        ctx, SCM_CALL_DETAILS, "GET", acme_arena_printf(ctx->arena, "/%lld", (long long)ssl_id), NULL,
+        acme_arena_printf(ctx->arena, "Asking SCM for the status of request %lld.", (long long)ssl_id));
 }
 
 struct acme_err acme_scm_follow_wait(struct scm_context *ctx, const char *note)
@@ -112,6 +112,8 @@ struct acme_err acme_scm_follow_reply(struct scm_context *ctx)
             ctx, acme_arena_printf(ctx->arena,
                                    "SCM request %lld still has the certificate that is being replaced.",
                                    (long long)state->ssl_id));
+    if (details.status->class != SCM_STATUS_IN_FLIGHT)
+        state->dcv = NULL;
     switch (details.status->class) {
     case SCM_STATUS_ISSUED:
         return acme_scm_collect_begin(ctx, false);
@@ -123,5 +125,7 @@ struct acme_err acme_scm_follow_reply(struct scm_context *ctx)
         break;
     }
     state->collect_since_ms = 0;
+    if (acme_scm_dcv_due(ctx))
+        return acme_scm_dcv_begin(ctx);
     return acme_scm_follow_wait(ctx, note);
 }

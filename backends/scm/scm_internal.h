@@ -19,11 +19,24 @@
 struct scm_issuer {
     struct acme_issuer base;
     struct acme_scm_config config; /* every string is this object's own */
+    struct acme_arena *arena;      /* has the strings that are no secrets */
 };
 
-/* The longest a call may take: after a crash, also how long the enroll of the dead process may still be on
- * its way. */
-enum { SCM_CALL_TIMEOUT_MS = 90 * 1000 };
+/* What is special about a class of certificates. */
+struct scm_class {
+    const char *root;        /* of the paths of its API */
+    const char *id_enrolled; /* what enroll's reply calls the number */
+    const char *id_listed;   /* what lists call it */
+    const char *revoke;      /* path of a revocation by number, up to the number */
+    const char *field_type;  /* in the filter of custom fields */
+    bool takes_names;        /* enroll has subjAltNames and externalRequester */
+    bool takes_dcv_mode;     /* enroll has dcvMode, and requests have instructions */
+    bool continues;          /* requests can be renewed and replaced with a new CSR */
+    bool lists_names;        /* lists show common names, and can be filtered by source and alternative name */
+};
+
+/** acme_scm_class_of(scm): static. */
+const struct scm_class *acme_scm_class_of(const struct scm_issuer *scm);
 
 enum scm_phase {
     SCM_PHASE_ENROLL,
@@ -51,6 +64,7 @@ enum scm_call {
     SCM_CALL_COMMENT,  /* our tag onto a renewed request */
     SCM_CALL_WITHDRAW,
     SCM_CALL_UNDO, /* revoke a duplicate */
+    SCM_CALL_DCV,
     SCM_CALL_COUNT
 };
 
@@ -103,6 +117,8 @@ struct scm_state {
     struct scm_ids surplus;    /* duplicates that are issued, to be revoked */
     struct scm_match matches[SCM_MAX_MATCHES];
     size_t match_count;
+    int64_t dcv_asked_ms;     /* when the instructions of this request were asked for last */
+    const cJSON *dcv;         /* what has to be published, for the operator; NULL: nothing */
     const char *certificates; /* PEM collected while the issuers are still being fetched, NULL: none */
 };
 
@@ -132,8 +148,8 @@ struct scm_context {
 
 /* ---- scm_step.c: the four outcomes ---- */
 
-/** acme_scm_call(ctx, call, method, path, body, note): the step is this request. `path` starts with "/api";
- * body NULL: none. */
+/** acme_scm_call(ctx, call, method, path, body, note): the step is this request. `path` goes on from the root
+ * of the class's API, unless it starts with "/api/"; body NULL: none. */
 struct acme_err acme_scm_call(struct scm_context *ctx, enum scm_call call, const char *method,
                               const char *path, const char *body, const char *note) ACME_MUST_USE;
 
@@ -225,6 +241,32 @@ const struct scm_rule *acme_scm_rule_at(size_t index);
 /** acme_scm_json_int(object, name, ret): a whole number, or the same as decimal text. */
 bool acme_scm_json_int(const cJSON *object, const char *name, int64_t *ret);
 
+/* ---- scm_login.c ---- */
+
+/** acme_scm_login_right(config): there is exactly one login, and it is complete. */
+bool acme_scm_login_right(const struct acme_scm_config *config);
+
+/** acme_scm_login_prefix(scm): what stands before "/api" in every path. */
+const char *acme_scm_login_prefix(const struct scm_issuer *scm);
+
+/** acme_scm_login_headers(scm, call): false when the call has no room for them. */
+bool acme_scm_login_headers(const struct scm_issuer *scm, struct acme_http_call *call);
+
+/** acme_scm_login_echoed(scm, text): a secret of the login is in `text`. */
+bool acme_scm_login_echoed(const struct scm_issuer *scm, const char *text);
+
+/* ---- scm_comments.c ---- */
+
+/** acme_scm_comments(ctx): for the request of ctx: its tag, then the configured text. NULL without memory. */
+char *acme_scm_comments(struct scm_context *ctx);
+
+/** acme_scm_comments_have_tag(comments, tag): the tag stands somewhere in them. */
+bool acme_scm_comments_have_tag(const char *comments, const char *tag);
+
+/** acme_scm_comments_have_other_tag(comments, tag): something of the same form with other hexadecimal digits
+ * does: the tag of another issuance. */
+bool acme_scm_comments_have_other_tag(const char *comments, const char *tag);
+
 /* ---- scm_status.c: certificate details ---- */
 
 enum scm_status_class { SCM_STATUS_IN_FLIGHT, SCM_STATUS_ISSUED, SCM_STATUS_REPLACED, SCM_STATUS_FAILED };
@@ -250,7 +292,7 @@ struct scm_details {
     int64_t requested_day_ms; /* start of the day of the request in UTC; 0: absent or unreadable */
 };
 
-/** acme_scm_details_read(ctx, ssl_id, ret): read the reply of GET /api/ssl/v1/{sslId}. Strings live in the
+/** acme_scm_details_read(ctx, ssl_id, ret): read the reply of GET /{sslId}. Strings live in the
  * arena. Errors: FORMAT (no success, not JSON, no status, another request's), NOMEM. */
 struct acme_err acme_scm_details_read(struct scm_context *ctx, int64_t ssl_id,
                                       struct scm_details *ret) ACME_MUST_USE;
@@ -317,6 +359,13 @@ struct acme_err acme_scm_follow_begin(struct scm_context *ctx) ACME_MUST_USE;
 struct acme_err acme_scm_follow_reply(struct scm_context *ctx) ACME_MUST_USE;
 /** acme_scm_follow_wait(ctx, note): wait at the polling pace, then ask for the status (again). */
 struct acme_err acme_scm_follow_wait(struct scm_context *ctx, const char *note) ACME_MUST_USE;
+
+/** acme_scm_dcv_due(ctx): it is time to ask for the domain validation of the waiting request. */
+bool acme_scm_dcv_due(const struct scm_context *ctx);
+struct acme_err acme_scm_dcv_begin(struct scm_context *ctx) ACME_MUST_USE;
+/** acme_scm_dcv_reply(ctx): answered or failed, then the status is waited for. The state's member `dcv` is a
+ * list of {domain, mode, host, point, url, file, email, status}, each text only when SCM gave it. */
+struct acme_err acme_scm_dcv_reply(struct scm_context *ctx) ACME_MUST_USE;
 
 struct acme_err acme_scm_collect_begin(struct scm_context *ctx, bool replaced) ACME_MUST_USE;
 struct acme_err acme_scm_collect_reply(struct scm_context *ctx) ACME_MUST_USE;

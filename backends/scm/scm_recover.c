@@ -8,7 +8,6 @@
 
 #include "base/b64url.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -22,11 +21,28 @@ enum { PAGE_SIZE = 200, MAX_POSITION = 100000, MAX_REFUSALS = 5 };
 
 /* The searches, narrow to wide. The next one is made when the one before found nothing of ours. */
 enum variant {
-    BY_NAME_VIA_REST, /* the usual one */
+    BY_NAME_VIA_REST, /* the usual one, where the class's lists know sources */
     BY_NAME,          /* in case this tenant calls the API by another name */
     BY_ALT_NAME,      /* for a CSR without CN, where SCM chose the common name itself */
+    BY_PROFILE,       /* the same, where lists know no alternative names: the newest of the profile */
     VARIANT_COUNT
 };
+
+static bool applies(const struct scm_context *ctx, int64_t variant)
+{
+    bool names = acme_scm_class_of(ctx->scm)->lists_names;
+    bool unnamed = ctx->request->csr->common_name == NULL && ctx->request->identifier_count > 0;
+    switch (variant) {
+    case BY_NAME_VIA_REST:
+        return names;
+    case BY_ALT_NAME:
+        return names && unnamed;
+    case BY_PROFILE:
+        return !names && unnamed;
+    default:
+        return true;
+    }
+}
 
 void acme_scm_recover_enter(struct scm_context *ctx, int64_t since_ms)
 {
@@ -38,18 +54,30 @@ void acme_scm_recover_enter(struct scm_context *ctx, int64_t since_ms)
     state->search_rounds = 0;
 }
 
+/* What the list is filtered by. */
+static const char *filter(struct scm_context *ctx)
+{
+    const struct acme_scm_config *config = &ctx->scm->config;
+    if (ctx->state->variant == BY_PROFILE)
+        return acme_arena_printf(ctx->arena, "certTypeId=%lld", (long long)config->profile_id);
+    bool by_alt_name = ctx->state->variant == BY_ALT_NAME;
+    const char *escaped = acme_scm_urlencode(ctx->arena, by_alt_name ? ctx->request->identifiers[0].value
+                                                                     : acme_scm_common_name(ctx->request));
+    if (escaped == NULL)
+        return NULL;
+    return acme_arena_printf(ctx->arena, "%s=%s", by_alt_name ? "subjectAlternativeName" : "commonName",
+                             escaped);
+}
+
 static struct acme_err call_list(struct scm_context *ctx)
 {
     const struct scm_state *state = ctx->state;
-    const char *name = state->variant == BY_ALT_NAME ? ctx->request->identifiers[0].value
-                                                     : acme_scm_common_name(ctx->request);
-    const char *escaped = acme_scm_urlencode(ctx->arena, name);
-    ENSURE(escaped != NULL, ACME_E_NOMEM);
-    const char *path = acme_arena_printf(
-        ctx->arena, "/api/ssl/v1?%s=%s&orgId=%lld%s&size=%d&position=%lld",
-        state->variant == BY_ALT_NAME ? "subjectAlternativeName" : "commonName", escaped,
-        (long long)ctx->scm->config.org_id, state->variant == BY_NAME_VIA_REST ? "&requestedVia=REST" : "",
-        PAGE_SIZE, (long long)state->position);
+    const char *filtered = filter(ctx);
+    ENSURE(filtered != NULL, ACME_E_NOMEM);
+    const char *path = acme_arena_printf(ctx->arena, "?%s&orgId=%lld%s&size=%d&position=%lld", filtered,
+                                         (long long)ctx->scm->config.org_id,
+                                         state->variant == BY_NAME_VIA_REST ? "&requestedVia=REST" : "",
+                                         PAGE_SIZE, (long long)state->position);
     return acme_scm_call(ctx, SCM_CALL_LIST, "GET", path, NULL,
                          "It is not known whether SCM took the enroll; searching for the request there.");
 }
@@ -59,7 +87,7 @@ struct acme_err acme_scm_recover_begin(struct scm_context *ctx)
     struct scm_state *state = ctx->state;
     if (acme_scm_earlier_use(ctx) == ACME_EARLIER_REPLACE) /* its number is known */
         return acme_scm_replaced_begin(ctx);
-    state->variant = BY_NAME_VIA_REST;
+    state->variant = applies(ctx, BY_NAME_VIA_REST) ? BY_NAME_VIA_REST : BY_NAME;
     state->position = 0;
     state->current = 0;
     state->candidates.count = 0;
@@ -121,11 +149,11 @@ static struct acme_err call_decline(struct scm_context *ctx, const char *note)
     if (ssl_id == 0)
         return acme_scm_call(
             ctx, SCM_CALL_UNDO, "POST",
-            acme_arena_printf(ctx->arena, "/api/ssl/v1/revoke/%lld",
+            acme_arena_printf(ctx->arena, "%s%lld", acme_scm_class_of(ctx->scm)->revoke,
                               (long long)acme_scm_ids_pop(&ctx->state->surplus)),
             "{\"reasonCode\":4,\"reason\":\"Duplicate of another request by the same ACME order.\"}", note);
     return acme_scm_call(ctx, SCM_CALL_DECLINE, "POST",
-                         acme_arena_printf(ctx->arena, "/api/ssl/v1/decline/%lld", (long long)ssl_id),
+                         acme_arena_printf(ctx->arena, "/decline/%lld", (long long)ssl_id),
                          "{\"message\":\"Duplicate of another request by the same ACME order.\"}", note);
 }
 
@@ -196,18 +224,18 @@ static struct acme_err proceed(struct scm_context *ctx)
     struct scm_state *state = ctx->state;
     state->current = acme_scm_ids_pop(&state->candidates);
     if (state->current > 0)
-        return acme_scm_call(
-            ctx, SCM_CALL_CANDIDATE, "GET",
-            acme_arena_printf(ctx->arena, "/api/ssl/v1/%lld", (long long)state->current), NULL,
-            acme_arena_printf(ctx->arena, "Looking whether SCM request %lld is this order's.",
-                              (long long)state->current));
+        return acme_scm_call(ctx, SCM_CALL_CANDIDATE, "GET",
+                             acme_arena_printf(ctx->arena, "/%lld", (long long)state->current), NULL,
+                             acme_arena_printf(ctx->arena,
+                                               "Looking whether SCM request %lld is this order's.",
+                                               (long long)state->current));
     if (state->match_count > 0)
         return choose_match(ctx);
-    state->variant++;
     state->position = 0;
-    if (state->variant >= VARIANT_COUNT ||
-        (state->variant == BY_ALT_NAME &&
-         (ctx->request->csr->common_name != NULL || ctx->request->identifier_count == 0)))
+    do
+        state->variant++;
+    while (state->variant < VARIANT_COUNT && !applies(ctx, state->variant));
+    if (state->variant >= VARIANT_COUNT)
         return acme_scm_recover_search_over(ctx);
     return call_list(ctx);
 }
@@ -245,10 +273,10 @@ static void take_candidates(struct scm_context *ctx, const cJSON *list)
     {
         int64_t ssl_id = 0;
         const char *name = acme_json_str(item, "commonName");
-        if (!acme_scm_json_int(item, "sslId", &ssl_id) || ssl_id <= 0)
+        if (!acme_scm_json_int(item, acme_scm_class_of(ctx->scm)->id_listed, &ssl_id) || ssl_id <= 0)
             continue;
         /* The filter may be a substring match. */
-        if (state->variant != BY_ALT_NAME && name != NULL && !is_internationalised(wanted) &&
+        if (state->variant < BY_ALT_NAME && name != NULL && !is_internationalised(wanted) &&
             strcasecmp(name, wanted) != 0)
             continue;
         if (!acme_scm_ids_have(&state->ruled_out, ssl_id))
@@ -272,7 +300,7 @@ struct acme_err acme_scm_recover_list_reply(struct scm_context *ctx)
         /* SCM itself refuses a filter: the search by plain name is the one that counts. */
         bool optional = state->variant != BY_NAME && verdict.coded && verdict.class == SCM_VERDICT_RETRY;
         if (optional && reply->status >= 400 && reply->status <= 499 && reply->status != 429) {
-            if (state->variant == BY_ALT_NAME) /* of a CSR without CN: the one search that surely finds it */
+            if (state->variant >= BY_ALT_NAME) /* of a CSR without CN: the one search that surely finds it */
                 state->unjudged++;
             return proceed(ctx);
         }
@@ -296,32 +324,6 @@ struct acme_err acme_scm_recover_list_reply(struct scm_context *ctx)
 }
 
 /* ---- candidates ---- */
-
-static bool equals_trimmed(const char *text, const char *wanted)
-{
-    size_t len = strlen(wanted);
-    while (isspace((unsigned char)*text))
-        text++;
-    if (strncmp(text, wanted, len) != 0)
-        return false;
-    text += len;
-    while (isspace((unsigned char)*text))
-        text++;
-    return *text == '\0';
-}
-
-/* Same form as our tag with other hexadecimal digits: the comment of another issuance by an ACME server. */
-static bool is_foreign_tag(const char *comments, const char *tag)
-{
-    if (strlen(comments) != strlen(tag))
-        return false;
-    for (; *tag != '\0'; tag++, comments++) {
-        bool digits = isxdigit((unsigned char)*tag) && isxdigit((unsigned char)*comments);
-        if (*tag != *comments && !digits)
-            return false;
-    }
-    return true;
-}
 
 /* Clients re-use CSRs, so one may have been sent weeks ago: adopting that would hand out an old certificate.
  * The day has to fit, as far as it is shown; of an issued one it must be. The time zone of that day is not
@@ -352,7 +354,7 @@ static bool is_renewed(const struct scm_context *ctx, const char *comments)
 {
     const char *tag = ctx->request->earlier.tag;
     return acme_scm_earlier_use(ctx) == ACME_EARLIER_RENEW && tag != NULL &&
-           ctx->state->current != acme_scm_earlier_id(ctx) && equals_trimmed(comments, tag);
+           ctx->state->current != acme_scm_earlier_id(ctx) && acme_scm_comments_have_tag(comments, tag);
 }
 
 struct acme_err acme_scm_recover_candidate_reply(struct scm_context *ctx)
@@ -375,13 +377,14 @@ struct acme_err acme_scm_recover_candidate_reply(struct scm_context *ctx)
     const char *hash = acme_hex_encode(ctx->arena, ctx->request->csr->sha256, ACME_SHA256_SIZE, true);
     ENSURE(hash != NULL, ACME_E_NOMEM);
     const char *comments = details.comments != NULL ? details.comments : "";
-    bool tagged = equals_trimmed(comments, ctx->request->tag);
+    bool tagged = acme_scm_comments_have_tag(comments, ctx->request->tag);
     bool same_csr = details.csr_sha256 != NULL && strcasecmp(details.csr_sha256, hash) == 0;
     if (is_renewed(ctx, comments) && is_recent(ctx, &details)) {
         tagged = same_csr;
         same_csr = details.csr_sha256 == NULL; /* an older SCM: nobody else renews that request */
     } else {
-        same_csr = same_csr && !is_foreign_tag(comments, ctx->request->tag) && is_recent(ctx, &details);
+        same_csr = same_csr && !acme_scm_comments_have_other_tag(comments, ctx->request->tag) &&
+                   is_recent(ctx, &details);
     }
     if (same_csr && !tagged) {
         bool taken = false;

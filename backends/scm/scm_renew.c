@@ -23,7 +23,7 @@ int64_t acme_scm_earlier_id(const struct scm_context *ctx)
 
 enum acme_earlier_use acme_scm_earlier_use(const struct scm_context *ctx)
 {
-    if (ctx->state->refused || acme_scm_earlier_id(ctx) == 0)
+    if (ctx->state->refused || !acme_scm_class_of(ctx->scm)->continues || acme_scm_earlier_id(ctx) == 0)
         return ACME_EARLIER_NONE;
     return ctx->request->earlier.use;
 }
@@ -47,8 +47,8 @@ struct acme_err acme_scm_renew_call(struct scm_context *ctx, const char *csr_pem
     const char *body = finish_body(ctx, &out);
     ENSURE(body != NULL, ACME_E_NOMEM);
     return acme_scm_call(
-        ctx, SCM_CALL_RENEW, "POST", acme_arena_printf(ctx->arena, "/api/ssl/v1/renewById/%lld", ssl_id),
-        body, acme_arena_printf(ctx->arena, "Renewing the certificate of SCM request %lld.", ssl_id));
+        ctx, SCM_CALL_RENEW, "POST", acme_arena_printf(ctx->arena, "/renewById/%lld", ssl_id), body,
+        acme_arena_printf(ctx->arena, "Renewing the certificate of SCM request %lld.", ssl_id));
 }
 
 struct acme_err acme_scm_replace_call(struct scm_context *ctx, const char *csr_pem)
@@ -71,8 +71,7 @@ struct acme_err acme_scm_replace_call(struct scm_context *ctx, const char *csr_p
     const char *body = finish_body(ctx, &out);
     ENSURE(body != NULL, ACME_E_NOMEM);
     return acme_scm_call(
-        ctx, SCM_CALL_REPLACE, "POST", acme_arena_printf(ctx->arena, "/api/ssl/v1/replace/%lld", ssl_id),
-        body,
+        ctx, SCM_CALL_REPLACE, "POST", acme_arena_printf(ctx->arena, "/replace/%lld", ssl_id), body,
         acme_arena_printf(
             ctx->arena, "Replacing the key of SCM request %lld, whose certificate nobody fetched.", ssl_id));
 }
@@ -86,13 +85,15 @@ struct acme_err acme_scm_comment_begin(struct scm_context *ctx, int64_t ssl_id)
     struct acme_json_writer writer;
     acme_jw_init(&writer, &out);
     acme_jw_object(&writer, NULL);
+    const char *comments = acme_scm_comments(ctx);
+    ENSURE(comments != NULL, ACME_E_NOMEM);
     acme_jw_int(&writer, "sslId", ssl_id);
-    acme_jw_str(&writer, "comments", ctx->request->tag);
+    acme_jw_str(&writer, "comments", comments);
     acme_jw_object_end(&writer);
     const char *body = finish_body(ctx, &out);
     ENSURE(body != NULL, ACME_E_NOMEM);
     return acme_scm_call(
-        ctx, SCM_CALL_COMMENT, "PUT", "/api/ssl/v1", body,
+        ctx, SCM_CALL_COMMENT, "PUT", "", body,
         acme_arena_printf(ctx->arena, "SCM accepted the renewal as request %lld.", (long long)ssl_id));
 }
 
@@ -118,7 +119,7 @@ struct acme_err acme_scm_replaced_begin(struct scm_context *ctx)
     state->search_started_ms = ctx->input->now_ms;
     state->search_rounds++;
     return acme_scm_call(
-        ctx, SCM_CALL_REPLACED, "GET", acme_arena_printf(ctx->arena, "/api/ssl/v1/%lld", ssl_id), NULL,
+        ctx, SCM_CALL_REPLACED, "GET", acme_arena_printf(ctx->arena, "/%lld", ssl_id), NULL,
         acme_arena_printf(ctx->arena, "Looking whether SCM request %lld was replaced.", ssl_id));
 }
 

@@ -64,9 +64,10 @@ static struct acme_err send_revoke(struct scm_context *ctx, bool by_serial)
     if (by_serial) {
         const char *serial = colons(ctx->arena, ctx->revocation->serial_hex);
         ENSURE(serial != NULL, ACME_E_NOMEM);
-        path = acme_arena_printf(ctx->arena, "/api/ssl/v1/revoke/serial/%s", serial);
+        path = acme_arena_printf(ctx->arena, "/revoke/serial/%s", serial);
     } else {
-        path = acme_arena_printf(ctx->arena, "/api/ssl/v1/revoke/%lld", (long long)ctx->state->ssl_id);
+        path = acme_arena_printf(ctx->arena, "%s%lld", acme_scm_class_of(ctx->scm)->revoke,
+                                 (long long)ctx->state->ssl_id);
     }
     return acme_scm_call(ctx, SCM_CALL_REVOKE, "POST", path, body,
                          acme_arena_printf(ctx->arena, "Asking SCM to revoke the certificate with serial %s.",
@@ -78,10 +79,10 @@ static struct acme_err begin(struct scm_context *ctx)
     long long ssl_id = (long long)ctx->state->ssl_id;
     if (ssl_id <= 0)
         return send_revoke(ctx, true);
-    return acme_scm_call(
-        ctx, SCM_CALL_DETAILS, "GET", acme_arena_printf(ctx->arena, "/api/ssl/v1/%lld", ssl_id), NULL,
-        acme_arena_printf(ctx->arena, "Asking SCM for the status of request %lld before revoking it.",
-                          ssl_id));
+    return acme_scm_call(ctx, SCM_CALL_DETAILS, "GET", acme_arena_printf(ctx->arena, "/%lld", ssl_id), NULL,
+                         acme_arena_printf(ctx->arena,
+                                           "Asking SCM for the status of request %lld before revoking it.",
+                                           ssl_id));
 }
 
 static struct acme_err gone(struct scm_context *ctx, const struct scm_verdict *verdict)

@@ -8,7 +8,7 @@
 static const char *const phase_names[SCM_PHASE_COUNT] = {"enroll", "recover", "follow", "collect", "revoke"};
 static const char *const call_names[SCM_CALL_COUNT] = {
     "",       "enroll", "list",    "candidate", "decline", "details",  "collect", "issuers",
-    "revoke", "renew",  "replace", "replaced",  "comment", "withdraw", "undo"};
+    "revoke", "renew",  "replace", "replaced",  "comment", "withdraw", "undo",    "dcv"};
 
 #define NUMBER(member, json)                                                                                 \
     {                                                                                                        \
@@ -31,6 +31,7 @@ static const struct {
     NUMBER(failures, "failures"),
     NUMBER(gone_since_ms, "goneSince"),
     NUMBER(collect_since_ms, "collectSince"),
+    NUMBER(dcv_asked_ms, "dcvAskedAt"),
     NUMBER(variant, "variant"),
     NUMBER(position, "position"),
     NUMBER(current, "current"),
@@ -137,6 +138,7 @@ void acme_scm_state_load(const cJSON *saved, struct scm_state *ret)
         .phase = (enum scm_phase)index_of(acme_json_str(saved, "phase"), phase_names, SCM_PHASE_COUNT),
         .call = (enum scm_call)index_of(acme_json_str(saved, "call"), call_names, SCM_CALL_COUNT),
         .certificates = acme_json_str(saved, "certificates"),
+        .dcv = acme_json_get(saved, "dcv"),
     };
     for (size_t i = 0; i < COUNT_OF(numbers); i++) {
         int64_t value = 0;
@@ -202,6 +204,10 @@ struct acme_err acme_scm_state_store(const struct scm_state *state, cJSON *saved
     }
     if (state->certificates != NULL)
         ok = ok && cJSON_AddStringToObject(fresh, "certificates", state->certificates) != NULL;
+    if (state->dcv != NULL) {
+        cJSON *copy = cJSON_Duplicate(state->dcv, true);
+        ok = copy != NULL && cJSON_AddItemToObject(fresh, "dcv", copy) && ok;
+    }
     for (size_t i = 0; i < COUNT_OF(id_lists); i++) {
         const struct scm_ids *ids = (const struct scm_ids *)((const char *)state + id_lists[i].offset);
         ok = ok && store_ids(ids, fresh, id_lists[i].name);

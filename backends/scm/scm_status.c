@@ -78,10 +78,10 @@ struct acme_err acme_scm_details_read(struct scm_context *ctx, int64_t ssl_id, s
     const char *status = acme_json_str(json, "status");
     ENSURE(status != NULL && *status != '\0', ACME_E_FORMAT);
     int64_t named = 0;
-    if (acme_scm_json_int(json, "sslId", &named))
+    if (acme_scm_json_int(json, "sslId", &named) || acme_scm_json_int(json, "id", &named))
         ENSURE(named == ssl_id, ACME_E_FORMAT);
-    /* Foreign text for the log, unless it echoes the password. */
-    const char *shown = strstr(status, ctx->scm->config.password) == NULL ? status : "(not shown)";
+    /* Foreign text for the log, unless it echoes a secret. */
+    const char *shown = acme_scm_login_echoed(ctx->scm, status) ? "(not shown)" : status;
     const char *printable = acme_printable(ctx->arena, shown, strlen(shown), 40);
     ENSURE(printable != NULL, ACME_E_NOMEM);
     *ret = (struct scm_details){

@@ -10,17 +10,19 @@ struct acme_err acme_scm_call(struct scm_context *ctx, enum scm_call call, const
 {
     const struct acme_scm_config *config = &ctx->scm->config;
     ENSURE(path != NULL && note != NULL, ACME_E_NOMEM);
-    char *url = acme_arena_printf(ctx->arena, "%s%s", config->url, path);
+    const char *root = strncmp(path, "/api/", 5) == 0 ? "" : acme_scm_class_of(ctx->scm)->root;
+    char *url =
+        acme_arena_printf(ctx->arena, "%s%s%s%s", config->url, acme_scm_login_prefix(ctx->scm), root, path);
     ENSURE(url != NULL, ACME_E_NOMEM);
 
     struct acme_step *step = ctx->step;
     step->kind = ACME_STEP_CALL;
     step->note = note;
-    step->call =
-        (struct acme_http_call){.method = method, .url = url, .total_timeout_ms = SCM_CALL_TIMEOUT_MS};
-    bool fits = acme_http_call_header(&step->call, "login", config->login) &&
-                acme_http_call_header(&step->call, "password", config->password) &&
-                acme_http_call_header(&step->call, "customerUri", config->customer_uri);
+    step->call = (struct acme_http_call){.method = method,
+                                         .url = url,
+                                         .connect_timeout_ms = config->connect_timeout_ms,
+                                         .total_timeout_ms = config->call_timeout_ms};
+    bool fits = acme_scm_login_headers(ctx->scm, &step->call);
     if (call != SCM_CALL_COLLECT && call != SCM_CALL_ISSUERS)
         fits = fits && acme_http_call_header(&step->call, "Accept", "application/json");
     if (body != NULL) {

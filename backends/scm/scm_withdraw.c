@@ -33,7 +33,7 @@ struct acme_err acme_scm_withdraw_begin(struct scm_context *ctx, enum scm_withdr
     state->withdrawing = why;
     state->phase = SCM_PHASE_FOLLOW;
     return acme_scm_call(
-        ctx, SCM_CALL_WITHDRAW, "POST", acme_arena_printf(ctx->arena, "/api/ssl/v1/decline/%lld", ssl_id),
+        ctx, SCM_CALL_WITHDRAW, "POST", acme_arena_printf(ctx->arena, "/decline/%lld", ssl_id),
         why == SCM_SUPERSEDED
             ? "{\"message\":\"A newer ACME order with another key took the place of this one.\"}"
             : "{\"message\":\"The ACME order has waited for its longest time.\"}",

@@ -43,7 +43,13 @@ have_lacme() { have_packages lacme lacme-accountd libcrypt-openssl-rsa-perl && m
 
 # Unpacked, not installed: the package would start a web server on port 80.
 build_caddy() {
-    cd -- "$1" && fetch apt-get download caddy && dpkg-deb -x caddy_*.deb . && usr/bin/caddy version
+    cd -- "$1" || return
+    if ! apt-get download caddy; then
+        # A new machine has no package lists yet.
+        ((EUID != 0)) || fetch apt-get update
+        fetch apt-get download caddy || return
+    fi
+    dpkg-deb -x caddy_*.deb . && usr/bin/caddy version
 }
 
 build_certbot_new() {
@@ -93,16 +99,20 @@ build_acme4j() {
         javac -d "$1/classes" -cp "$1/lib/*" "$CLIENT_PROGRAMS/acme4j/"*.java
 }
 
-# what_of FUNCTION: changes whenever what the function builds from changes.
+# what_of NAME FUNCTION: changes whenever what the client is built from changes.
 what_of() {
-    { declare -f "$1" && find "$CLIENT_PROGRAMS" -type f -exec cat {} +; } | sha256sum
+    local program=$CLIENT_PROGRAMS/${1%-new}
+    {
+        declare -f "$2"
+        [[ ! -d $program ]] || find "$program" -type f -exec cat {} +
+    } | sha256sum
 }
 
 # client NAME FUNCTION: the function, when what it made is not there yet, and what came of it.
 client() {
     local name=$1 function=$2 what
     local folder=$CLIENTS/$name
-    what=$(what_of "$function")
+    what=$(what_of "$name" "$function")
     if [[ $function == build_* && -f $folder/installed && $(<"$folder/installed") == "$what" ]]; then
         return
     fi

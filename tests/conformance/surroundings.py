@@ -15,7 +15,9 @@ import urllib.parse
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(FOLDER, ".."))
 
-from harness.alpn import AlpnResponder  # noqa: E402 (found through the line above)
+from cryptography import x509  # noqa: E402 (found through the line above)
+from harness.alpn import AlpnResponder  # noqa: E402
+from harness.authority import cross, make_root, pem  # noqa: E402
 from harness.bridge import Bridge, free_port  # noqa: E402
 from harness.dns_server import DnsServer  # noqa: E402
 from web import WebServer  # noqa: E402
@@ -97,6 +99,20 @@ def start_own(services, change=None):
     return site
 
 
+def add_chain(site):
+    """The CA of a running server gets a certificate from another root, so that there is a second chain."""
+    bridge = site.bridge
+    bridge.stop()
+    with open(bridge.root, "rb") as stream:
+        own = x509.load_pem_x509_certificate(stream.read())
+    path = os.path.join(bridge.directory, "cross.pem")
+    with open(path, "wb") as stream:
+        stream.write(pem(cross(own, *make_root("Another Root"))))
+    bridge.settings["issuers"][0]["cross_certificates_file"] = path
+    bridge.restart()
+    return site
+
+
 class World:
     """Made once, on first use, for all modules of a run."""
 
@@ -117,7 +133,7 @@ class World:
                 binding = (kid, base64.urlsafe_b64decode(key + "=" * (-len(key) % 4))) if kid and key else None
                 self.known_main = Site(self.services(), url, os.environ.get("ACME_CA_FILE"), False, binding)
             else:
-                self.known_main = start_own(self.services())
+                self.known_main = add_chain(start_own(self.services()))
         return self.known_main
 
 

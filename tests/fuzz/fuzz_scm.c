@@ -95,6 +95,19 @@ static void fuzz_revoke(struct acme_arena *arena, const struct acme_http_reply *
     }
 }
 
+/* How domains are validated, and the step behind it. */
+static void fuzz_dcv(struct acme_arena *arena, const struct acme_issue_request *request,
+                     const struct acme_http_reply *reply)
+{
+    static const char saved[] = "{\"phase\":\"follow\",\"call\":\"dcv\",\"sslId\":812}";
+    cJSON *state = NULL;
+    REQUIRE(!acme_failed(acme_json_parse(arena, saved, sizeof saved - 1, &state)));
+    const struct acme_issuer_input input = {.event = ACME_ISSUER_REPLY, .now_ms = 6000, .reply = reply};
+    struct acme_step step = {.kind = ACME_STEP_FAILED};
+    if (!acme_failed(issuer->class->step(issuer, arena, request, state, &input, &step)))
+        REQUIRE(step.kind == ACME_STEP_WAIT);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2)
@@ -134,5 +147,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!acme_failed(issuer->class->step(issuer, arena, &request, state, &input, &step)))
         check_step(&step);
     fuzz_revoke(arena, &reply);
+    fuzz_dcv(arena, &request, &reply);
     return 0;
 }

@@ -1,8 +1,9 @@
-"""What the scenario and interop suites share: the server under test, an ACME client, an http-01 responder.
+"""What the scenario, conformance and interop suites share: the server under test, an ACME client, an http-01 responder.
 
 bridge: starts and ends acmebridge. keys: account keys and CSRs. acme: a client. contract: what every response
 must keep. raw: bytes on a connection. responder: the web server that validations ask. dns_server: the DNS server they
-ask (dns_wire: its messages; dns_signer: DNSSEC). case: the base of the test classes.
+ask (dns_wire: its messages; dns_signer: DNSSEC). alpn: the TLS server of tls-alpn-01. authority: other CAs.
+case: the base of the test classes.
 """
 
 import os

@@ -15,10 +15,15 @@ class Latency:
         self.source = source
         self.seconds = []
         self.error = None
+        self.connection = None
+        self.connect_seconds = 0
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
 
     def __enter__(self):
+        begin = time.monotonic()
+        self.connection = RawConnection(self.bridge, source=self.source)
+        self.connect_seconds = time.monotonic() - begin
         self.thread.start()
         return self
 
@@ -36,7 +41,7 @@ class Latency:
 
     def measure(self):
         request = f"HEAD /new-nonce HTTP/1.1\r\nHost: localhost:{self.bridge.port}\r\n\r\n".encode("ascii")
-        with RawConnection(self.bridge, source=self.source) as connection:
+        with self.connection as connection:
             while not self.stopping.is_set():
                 begin = time.monotonic()
                 connection.send(request)
@@ -53,5 +58,5 @@ class Latency:
         return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
 
     def __str__(self):
-        return (f"p50 {self.percentile(0.5) * 1000:.1f} ms, p99 {self.percentile(0.99) * 1000:.1f} ms, "
+        return (f"connected in {self.connect_seconds * 1000:.0f} ms, p50 {self.percentile(0.5) * 1000:.1f} ms, p99 {self.percentile(0.99) * 1000:.1f} ms, "
                 f"max {max(self.seconds) * 1000:.1f} ms ({len(self.seconds)} requests)")

@@ -22,6 +22,7 @@ from lab import AlpnFiles, DnsControl
 
 CLIENTS = os.path.join(SOURCE, "build", "clients")
 LIST_SECONDS = 10
+ADDRESS_ROW = "http-01, ip"
 RESULTS = os.path.join(CLIENTS, "results")
 HOOK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "dns_hook.py")
 STEPS = ("issue", "renew", "revoke", "revoke by key")
@@ -50,13 +51,17 @@ class MatrixCase(Case):
     challenges = ()
     own_http = False      # answers http-01 itself, at http_port, instead of putting a file into the webroot
     own_tls = False       # answers tls-alpn-01 itself, at tls_port, instead of putting a certificate into alpn
+    addresses = False     # asks for an IP address too, with http-01
     several = True        # puts several names into one certificate
     revokes = True
     revoke_by_key = None
 
     def __init_subclass__(cls):
         for challenge in cls.challenges:
-            setattr(cls, "test_" + challenge.replace("-", "_"), lambda self, kind=challenge: self.walk(kind))
+            setattr(cls, "test_" + challenge.replace("-", "_"),
+                    lambda self, kind=challenge: self.walk(kind, kind, self.names_for(kind)))
+        if cls.addresses:
+            cls.test_address = lambda self: self.walk("http-01", ADDRESS_ROW, ["127.0.0.1"])
 
     @classmethod
     def setUpClass(cls):
@@ -105,7 +110,8 @@ class MatrixCase(Case):
         self.dns = DnsServer().start()
         self.addCleanup(self.dns.stop)
         for name in names:
-            self.dns.add(name, "A", "127.0.0.1")
+            if name != "127.0.0.1":
+                self.dns.add(name, "A", "127.0.0.1")
         self.control = DnsControl(self.dns)
         self.addCleanup(self.control.stop)
         if self.own_http:
@@ -163,46 +169,49 @@ class MatrixCase(Case):
 
     # ---- the walk ----
 
-    def record(self, challenge, step, verdict):
+    def names_for(self, challenge):
+        name = f"{challenge.split('-')[0]}.{self.folder}.corp.example"
+        if not self.several:
+            return [name]
+        return [name, f"*.{name}" if challenge == "dns-01" else f"more.{name}"]
+
+    def record(self, row, step, verdict):
+        """One cell of the table."""
         os.makedirs(RESULTS, exist_ok=True)
-        path = os.path.join(RESULTS, f"{self.folder}.{challenge}.json")
+        path = os.path.join(RESULTS, f"{self.folder}.{row}.json")
         self.verdicts[step] = verdict
         with open(path, "w", encoding="utf-8") as stream:
-            json.dump({"client": self.title, "version": self.version(), "challenge": challenge,
+            json.dump({"client": self.title, "version": self.version(), "challenge": row,
                        "steps": self.verdicts}, stream)
 
-    def walk(self, challenge):
-        name = f"{challenge.split('-')[0]}.{self.folder}.corp.example"
-        names = [name]
-        if self.several:
-            names.append(f"*.{name}" if challenge == "dns-01" else f"more.{name}")
+    def walk(self, challenge, row, names):
         self.start_lab(names)
         self.verdicts = {}
         for step in STEPS:
-            self.record(challenge, step, "failed")
+            self.record(row, step, "failed")
         first = self.check_files(*self.issue(challenge, names), names)
         self.check_challenge(challenge, len(names))
-        self.record(challenge, "issue", "ok")
+        self.record(row, "issue", "ok")
         kept = self.keep(*self.files)
         second = self.check_files(*self.renew(challenge, names), names)
         self.assertNotEqual(first.serial_number, second.serial_number, "the certificate was not renewed")
         self.assertEqual(len(self.bridge.log_lines('"account created"')), 1, "the account was not used again")
         self.assertEqual(self.control.left(), {}, "the client left DNS records behind")
-        self.record(challenge, "renew", "ok")
+        self.record(row, "renew", "ok")
         if self.revokes:
             self.assert_not_revoked(second)
             self.revoke(challenge, *self.files, names)
             self.assert_revoked(second, self.files[1])
-            self.record(challenge, "revoke", "ok")
+            self.record(row, "revoke", "ok")
         else:
-            self.record(challenge, "revoke", "none")
+            self.record(row, "revoke", "none")
         if self.revoke_by_key is not None:
             self.assert_not_revoked(first)
             self.revoke_by_key(*kept, names)
             self.assert_revoked(first, kept[1])
-            self.record(challenge, "revoke by key", "ok")
+            self.record(row, "revoke by key", "ok")
         else:
-            self.record(challenge, "revoke by key", "none")
+            self.record(row, "revoke by key", "none")
 
     def keep(self, chain_file, key_file):
         """Copies the files that a renewal replaces."""

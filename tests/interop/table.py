@@ -11,7 +11,7 @@ RESULTS = os.path.join(SOURCE, "build", "clients", "results")
 PAGE = os.path.join(SOURCE, "docs", "clients.md")
 BEGIN = "<!-- table: written by scripts/test --write-clients-table -->\n"
 END = "<!-- end of the table -->\n"
-CHALLENGES = ("http-01", "dns-01", "tls-alpn-01")
+CHALLENGES = ("http-01", "http-01, ip", "dns-01", "tls-alpn-01")
 STEPS = ("issue", "renew", "revoke", "revoke by key")
 WORDS = {"ok": "yes", "failed": "**no**", "none": "–"}
 

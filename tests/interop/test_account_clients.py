@@ -2,6 +2,7 @@
 """Real clients at what belongs to accounts: external account binding, another key, the end."""
 
 import os
+import time
 import unittest
 
 from client_case import ClientCase
@@ -111,6 +112,7 @@ class Uacme(BoundCase):
         return output
 
     def issue(self, *options):
+        time.sleep(1.1)  # it names what it replaces by the second, and fails when two have the same
         self.succeed("-h", self.hook, *options, "issue", "newkey.uacme.localhost")
         state = os.path.join(self.directory, "state")
         self.check_files(os.path.join(state, "newkey.uacme.localhost", "cert.pem"),

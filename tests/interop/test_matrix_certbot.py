@@ -27,7 +27,7 @@ class CertbotMatrix(MatrixCase):
                "dns-01": ("--manual", "--preferred-challenges", "dns", "--manual-auth-hook", f"{HOOK} certbot-auth",
                           "--manual-cleanup-hook", f"{HOOK} certbot-cleanup")}
         self.certbot("certonly", "--agree-tos", "--register-unsafely-without-email", *how[challenge],
-                     *[part for name in names for part in ("-d", name)])
+                     *[part for name in names for part in ("--ip-address" if name == "127.0.0.1" else "-d", name)])
         return self.files_of(names)
 
     def renew(self, challenge, names):
@@ -51,6 +51,7 @@ class CertbotDebian(CertbotMatrix):
 class CertbotNewest(CertbotMatrix):
     title = "certbot (PyPI)"
     folder = "certbot-new"
+    addresses = True
     program = os.path.join(CLIENTS, "certbot-new", "venv", "bin", "certbot")
 
 

@@ -47,6 +47,7 @@ class LegoNewest(MatrixCase):
     challenges = ("http-01", "dns-01", "tls-alpn-01")
     own_http = True
     own_tls = True
+    addresses = True
     program = os.path.join(CLIENTS, "lego-new", "lego-program")
 
     @classmethod

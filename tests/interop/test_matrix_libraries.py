@@ -45,6 +45,7 @@ class AcmeClientNpm(LibraryMatrix):
 class Acme4j(LibraryMatrix):
     title = "acme4j (Maven)"
     folder = "acme4j"
+    addresses = True
 
     @classmethod
     def find_version(cls):

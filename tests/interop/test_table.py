@@ -24,7 +24,7 @@ class Table(unittest.TestCase):
     def test_lists_what_is_tested(self):
         expected = {}
         for client in clients():
-            for challenge in client.challenges:
+            for challenge in client.challenges + ((matrix_case.ADDRESS_ROW,) if client.addresses else ()):
                 expected[client.title, challenge] = [
                     "yes", "yes", "yes" if client.revokes else "–", "yes" if client.revoke_by_key else "–"]
         self.assertEqual(table.rows_of(table.read_page()[1]), expected,

@@ -3,6 +3,7 @@
 
 import os
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
@@ -20,12 +21,16 @@ class CaaCase(DnsCase):
         bridge.settings["profiles"].append({"name": "free", "issuer": "local", "caa": "off"})
         bridge.settings["profiles"].append({"name": "second", "issuer": "local", "caa": ["second.test", "ca.test"]})
 
-    def attempt(self, name, **members):
-        """The settled dns-01 challenge of an order for a name."""
+    def begin(self, name, **members):
+        """(authorization URL, dns-01 challenge), answered, of a new order for a name."""
         authorization, challenge = self.start(name, **members)
         self.dns.add(f"_acme-challenge.{name.removeprefix('*.')}", "TXT", self.digest(challenge))
         self.trigger(challenge)
-        return self.settle(authorization, challenge, limit=60)
+        return authorization, challenge
+
+    def attempt(self, name, **members):
+        """The settled dns-01 challenge of an order for a name."""
+        return self.settle(*self.begin(name, **members), limit=60)
 
     def allowed(self, name, *records, **members):
         for record in records:
@@ -111,11 +116,13 @@ class Caa(CaaCase):
         self.invalid(self.attempt("third.caa.test"), "caa", "ca.test or other-name.ca.test")
 
     def test_records_that_cannot_be_had(self):
+        tries = {}
         for how in ("servfail", "refused", "timeout"):
+            self.dns.fail(f"{how}.sick.test", how)
+            tries[how] = self.begin(f"{how}.sick.test")
+        for how, attempt in tries.items():
             with self.subTest(how=how):
-                self.dns.fail(f"{how}.sick.test", how)
-                challenge = self.attempt(f"{how}.sick.test")
-                self.invalid(challenge, "dns", "CAA", f"{how}.sick.test")
+                self.invalid(self.settle(*attempt, limit=60), "dns", "CAA", f"{how}.sick.test")
 
     def test_a_failure_that_passes(self):
         self.dns.fail("soon.sick.test", "servfail")
@@ -188,6 +195,36 @@ class CaaAtIssuance(CaaCase):
         before = self.dns.asked("wide.test", "CAA")
         self.assertEqual(self.issue(order_url, order, names)["status"], "valid")
         self.assertEqual(self.dns.asked("wide.test", "CAA"), before + 1)
+
+
+class CaaWhileOthersHang(CaaCase):
+    """Validations that use up their places leave the questions of issuances alone."""
+
+    @classmethod
+    def configure(cls, bridge):
+        super().configure(bridge)
+        bridge.settings["validation"]["max_concurrency"] = 2
+
+    def test_all_places_taken(self):
+        order_url, order = self.acme.new_order("ready.busy.test")
+        self.valid(self.publish(order)[0])
+        for number in range(2):
+            other = self.client(self.bridge)
+            other.register()
+            name = f"mute{number}.busy.test"
+            self.dns.fail(f"_acme-challenge.{name}", "timeout")
+            _, challenge = self.start(name, client=other)
+            self.trigger(challenge, other)
+            self.wait_until(lambda name=name: self.dns.asked(f"_acme-challenge.{name}", "TXT") > 0)
+        begin = time.monotonic()
+        self.assertEqual(self.issue(order_url, order, ["ready.busy.test"])["status"], "valid")
+        self.assertLess(time.monotonic() - begin, 4)  # a validation keeps its place for ten seconds
+
+    def wait_until(self, condition):
+        deadline = time.monotonic() + 5
+        while not condition():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
 
 
 class Dnssec(CaaCase):

@@ -72,12 +72,13 @@ class Dns01(DnsCase):
         self.invalid(self.settle(authorization, challenge), "incorrectResponse", "and 3 more")
 
     def test_no_record(self):
-        for name, extra in (("nothing.dns.test", None), ("other.dns.test", ("A", "127.0.0.1"))):
+        self.dns.add("_acme-challenge.other.dns.test", "A", "127.0.0.1")
+        names = ("nothing.dns.test", "other.dns.test")
+        tries = [self.start(name) for name in names]
+        for _, challenge in tries:
+            self.trigger(challenge)
+        for name, (authorization, challenge) in zip(names, tries):
             with self.subTest(name=name):
-                if extra:
-                    self.dns.add(f"_acme-challenge.{name}", *extra)
-                authorization, challenge = self.start(name)
-                self.trigger(challenge)
                 self.invalid(self.settle(authorization, challenge), "unauthorized", f"_acme-challenge.{name}",
                              self.digest(challenge), "no TXT record")
 
@@ -105,13 +106,16 @@ class Dns01(DnsCase):
                 self.valid(self.settle(authorization, challenge))
 
     def test_failing_servers(self):
-        for how, word in (("servfail", "SERVFAIL"), ("refused", "SERVFAIL")):
+        names = {how: f"{how}-for-good.dns.test" for how in ("servfail", "refused")}
+        tries = {}
+        for how, name in names.items():
+            self.dns.fail(f"_acme-challenge.{name}", how)
+            tries[how] = self.start(name)
+            self.trigger(tries[how][1])
+        for how, (authorization, challenge) in tries.items():
             with self.subTest(how=how):
-                name = f"{how}-for-good.dns.test"
-                self.dns.fail(f"_acme-challenge.{name}", how)
-                authorization, challenge = self.start(name)
-                self.trigger(challenge)
-                self.invalid(self.settle(authorization, challenge), "dns", f"_acme-challenge.{name}", word, "TXT")
+                self.invalid(self.settle(authorization, challenge), "dns", f"_acme-challenge.{names[how]}",
+                             "SERVFAIL", "TXT")
 
     def test_silent_servers(self):
         name = "silent.dns.test"
@@ -225,15 +229,19 @@ class DnsPersist01(DnsCase):
     @classmethod
     def configure(cls, bridge):
         super().configure(bridge)
-        bridge.settings["profiles"].append({"name": "persist", "issuer": "local", "caa": ["ca.test", "authority.test"],
-                                            "challenges": ["dns-persist-01"]})
+        for profile, names in (("persist", ["ca.test", "authority.test"]), ("rival", ["rival.test", "authority.test"])):
+            bridge.settings["profiles"].append({"name": profile, "issuer": "local", "caa": names,
+                                                "challenges": ["dns-persist-01"]})
 
     def setUp(self):
         super().setUp()
         self.meta = self.client(self.bridge, profile="persist").directory["meta"]
 
-    def attempt(self, name, *records):
-        """The settled challenge for a name with these standing records; {uri} is the account's URL."""
+    def begin(self, name, *records):
+        """(authorization URL, challenge), triggered, for a name with these standing records.
+
+        {uri} stands for the account's URL, {hash} for its hashed form.
+        """
         domain = name.removeprefix("*.")
         for record in records:
             if isinstance(record, str):
@@ -241,7 +249,10 @@ class DnsPersist01(DnsCase):
             self.dns.add(f"_validation-persist.{domain}", "TXT", record)
         authorization, challenge = self.start(name, "dns-persist-01", profile="persist")
         self.trigger(challenge)
-        return self.settle(authorization, challenge)
+        return authorization, challenge
+
+    def attempt(self, name, *records):
+        return self.settle(*self.begin(name, *records))
 
     def hashed(self, domain, thumbprint=None, account=None):
         return hashed_account(self.meta["accountHashPrefix"], domain, thumbprint or self.acme.key.thumbprint(),
@@ -257,7 +268,7 @@ class DnsPersist01(DnsCase):
 
     def test_directory_and_challenge(self):
         self.assertEqual(self.meta["issuerDomainNames"], ["ca.test", "authority.test"])
-        self.assertEqual(self.acme.directory["meta"]["issuerDomainNames"], ["ca.test", "authority.test"])
+        self.assertEqual(self.acme.directory["meta"]["issuerDomainNames"], ["authority.test"])  # good for both profiles
         other = self.client(self.bridge, profile="default").directory["meta"]
         self.assertNotIn("issuerDomainNames", other)
         self.assertNotIn("accountHashPrefix", other)
@@ -280,22 +291,23 @@ class DnsPersist01(DnsCase):
     def test_invalid_records(self):
         stranger = self.client(self.bridge)
         stranger.register()
-        for number, (record, problem, word) in enumerate((
-                ("other.test; accounturi={uri}", "unauthorized", "names this CA"),
-                ("ca.test", "malformed", "no accounturi"),
-                ("ca.test; accounturi={uri}; accounturi={uri}", "malformed", "more than one accounturi"),
-                ("ca.test; accounturi=" + stranger.account, "unauthorized", "not this account"),
-                ("ca.test; accounturi=" + self.hashed("other.persist.test"), "unauthorized", "not this account"),
-                ("ca.test; accounturi=" + self.hashed("*", stranger.key.thumbprint()), "unauthorized", "not this"),
-                ("ca.test; accounturi={uri}; persistUntil=1", "unauthorized", "persistUntil is over"),
-                ("ca.test; accounturi={uri}; persistUntil=soon", "malformed", "persistUntil"),
-                ("ca.test; accounturi={uri}; persistUntil=", "malformed", "persistUntil"),
-                ("ca.test accounturi={uri}", "unauthorized", "names this CA"), (b"\x09x", "unauthorized", "(malformed)"),
-                (None, "unauthorized", "no TXT record"))):
+        cases = (
+            ("other.test; accounturi={uri}", "unauthorized", "names this CA"),
+            ("ca.test", "malformed", "no accounturi"),
+            ("ca.test; accounturi={uri}; accounturi={uri}", "malformed", "more than one accounturi"),
+            ("ca.test; accounturi=" + stranger.account, "unauthorized", "not this account"),
+            ("ca.test; accounturi=" + self.hashed("other.persist.test"), "unauthorized", "not this account"),
+            ("ca.test; accounturi=" + self.hashed("*", stranger.key.thumbprint()), "unauthorized", "not this"),
+            ("ca.test; accounturi={uri}; persistUntil=1", "unauthorized", "persistUntil is over"),
+            ("ca.test; accounturi={uri}; persistUntil=soon", "malformed", "persistUntil"),
+            ("ca.test; accounturi={uri}; persistUntil=", "malformed", "persistUntil"),
+            ("ca.test accounturi={uri}", "unauthorized", "names this CA"), (b"\x09x", "unauthorized", "(malformed)"),
+            (None, "unauthorized", "no TXT record"))
+        tries = [self.begin(f"no{number}.persist.test", *([] if record is None else [record]))
+                 for number, (record, _, _) in enumerate(cases)]
+        for number, ((record, problem, word), attempt) in enumerate(zip(cases, tries)):
             with self.subTest(record=record):
-                records = [] if record is None else [record]
-                self.invalid(self.attempt(f"no{number}.persist.test", *records), problem, word,
-                             f"_validation-persist.no{number}.persist.test")
+                self.invalid(self.settle(*attempt), problem, word, f"_validation-persist.no{number}.persist.test")
 
     def test_wildcards_need_the_policy(self):
         self.invalid(self.attempt("*.w1.persist.test", "ca.test; accounturi={uri}"), "unauthorized", "policy=wildcard")
@@ -309,6 +321,17 @@ class DnsPersist01(DnsCase):
         self.assertEqual(authorization["status"], "valid")
         ends = calendar.timegm(time.strptime(authorization["expires"][:19], "%Y-%m-%dT%H:%M:%S"))
         self.assertEqual(ends, until)
+
+    def test_a_record_for_one_ca_does_not_serve_another(self):
+        name = "one.persist.test"
+        self.valid(self.attempt(name, "ca.test; accounturi={uri}"))
+        _, order = self.acme.new_order(name, profile="persist")
+        self.assertEqual(order["status"], "ready")
+        _, order = self.acme.new_order(name, profile="rival")
+        self.assertEqual(order["status"], "pending")
+        authorization, challenge = self.start(name, "dns-persist-01", profile="rival")
+        self.trigger(challenge)
+        self.invalid(self.settle(authorization, challenge), "unauthorized", "names this CA", "rival.test")
 
     def test_records_outlive_a_change_of_keys(self):
         domain = "rollover.persist.test"

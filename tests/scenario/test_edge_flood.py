@@ -48,12 +48,12 @@ class Flooded(ServerCase):
         for _ in range(WINDOWS):
             with Latency(self.bridge, 0.002) as latency:
                 time.sleep(WINDOW_SECONDS)
-            self.assertGreater(len(latency.seconds), 20)
             if best is None or latency.percentile(0.99) < best.percentile(0.99):
                 best = latency
             if best.percentile(0.99) < limit:
                 break
         print(f"{what}: newNonce {best}", file=sys.stderr)
+        self.assertGreater(len(best.seconds), 20)
         self.assertLess(best.percentile(0.99), limit)
 
 

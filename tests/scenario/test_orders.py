@@ -13,11 +13,10 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 from cryptography import x509  # noqa: E402 (found through the line above)
-from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402 (found through the line above)
 from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: E402 (found through the line above)
-from cryptography.x509.oid import NameOID  # noqa: E402 (found through the line above)
 
-from harness.case import Case, ServerCase  # noqa: E402 (found through the line above)
+from harness.authority import cross, make_root, pem  # noqa: E402 (found through the line above)
+from harness.case import Case, ServerCase  # noqa: E402
 from harness.keys import AccountKey, b64, certificate_key, csr_der, public_der  # noqa: E402
 
 
@@ -217,11 +216,12 @@ class Sweep(Case):
         account = client.account.rpartition("/")[2]
         with contextlib.closing(sqlite3.connect(os.path.join(bridge.data, "acmebridge.db"))) as db, db:
             db.execute("PRAGMA foreign_keys = ON")
-            db.execute("INSERT INTO orders (id, account_id, profile, status, identifiers, not_before_ms, not_after_ms,"
-                       " expires_ms, created_ms, finalized_ms) VALUES (?, ?, 'default', 'pending', '[]', 0, 0, ?, ?, 0)",
+            db.execute("INSERT INTO orders (id, account_id, profile, status, identifiers, not_before_ms,"
+                       " not_after_ms, expires_ms, created_ms, finalized_ms)"
+                       " VALUES (?, ?, 'default', 'pending', '[]', 0, 0, ?, ?, 0)",
                        (self.OLD + "1", account, self.THEN_MS, self.THEN_MS))
-            db.execute("INSERT INTO authorizations (id, account_id, identifier_type, identifier_value, wildcard, status,"
-                       " expires_ms) VALUES (?, ?, 'dns', 'old.localhost', 0, 'pending', ?)",
+            db.execute("INSERT INTO authorizations (id, account_id, identifier_type, identifier_value, wildcard,"
+                       " status, expires_ms) VALUES (?, ?, 'dns', 'old.localhost', 0, 'pending', ?)",
                        (self.OLD + "2", account, self.THEN_MS))
             db.execute("INSERT INTO order_authorizations (order_id, position, authz_id) VALUES (?, 0, ?)",
                        (self.OLD + "1", self.OLD + "2"))
@@ -244,31 +244,6 @@ class Sweep(Case):
 class AlternateChains(Case):
     """A CA whose intermediate and root have certificates from two other roots as well."""
 
-    @staticmethod
-    def sign(subject, public, issuer, key, own=None):
-        now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
-        builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public)
-                   .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
-                   .not_valid_after(now + datetime.timedelta(days=300))
-                   .add_extension(x509.BasicConstraints(True, None), True)
-                   .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), True)
-                   .add_extension(own or x509.SubjectKeyIdentifier.from_public_key(public), False)
-                   .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), False))
-        return builder.sign(key, hashes.SHA256())
-
-    def make_root(self, name):
-        key = certificate_key()
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        return key, self.sign(subject, key.public_key(), subject, key)
-
-    def cross(self, own, root_key, root):
-        key_id = own.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-        return self.sign(own.subject, own.public_key(), root.subject, root_key, key_id)
-
-    @staticmethod
-    def pem(*certificates):
-        return b"".join(item.public_bytes(serialization.Encoding.PEM) for item in certificates)
-
     def test_real_chains(self):
         responder = self.make_responder()
         bridge = self.make_bridge(responder.port)
@@ -278,17 +253,17 @@ class AlternateChains(Case):
         for name in ("intermediate", "root"):
             with open(os.path.join(bridge.data, "ca", "local", name + ".pem"), "rb") as stream:
                 own[name] = x509.load_pem_x509_certificate(stream.read())
-        first_key, first = self.make_root("Partner Root")
-        second_key, second = self.make_root("Old Company Root")
+        first_key, first = make_root("Partner Root")
+        second_key, second = make_root("Old Company Root")
         path = os.path.join(bridge.directory, "cross.pem")
         with open(path, "wb") as stream:
-            stream.write(self.pem(self.cross(own["intermediate"], first_key, first),
-                                  self.cross(own["root"], second_key, second)))
+            stream.write(pem(cross(own["intermediate"], first_key, first),
+                             cross(own["root"], second_key, second)))
         roots = [bridge.root]
         for number, root in enumerate((first, second)):
             roots.append(os.path.join(bridge.directory, f"root{number}.pem"))
             with open(roots[-1], "wb") as stream:
-                stream.write(self.pem(root))
+                stream.write(pem(root))
         bridge.settings["issuers"][0]["cross_certificates_file"] = path
         bridge.restart()
         client = self.client(bridge)
@@ -309,7 +284,7 @@ class AlternateChains(Case):
         bridge = self.make_bridge(5002)
         path = os.path.join(bridge.directory, "cross.pem")
         with open(path, "wb") as stream:
-            stream.write(self.pem(self.make_root("Stranger")[1]))
+            stream.write(pem(make_root("Stranger")[1]))
         bridge.settings["issuers"][0]["cross_certificates_file"] = path
         with self.assertRaises(RuntimeError):
             bridge.start()

@@ -8,7 +8,8 @@ Modules, lowest first:
   csr         decoding and judging certificate signing requests
   lifecycle   requests, their way through the states, and their files
   faults      misbehaviour ordered through the control port
-  enroll_api, ssl_api, account_api   the operations of the API, one route table each
+  tokens      OAuth 2: the token endpoint and what it gave out
+  enroll_api, ssl_api, device_api, account_api   the operations of the API, one route table each
   world       what the operations work on
   dispatch    authentication, routing, counting, faults
   httpfront   sockets, TLS, HTTP/1.1

@@ -24,17 +24,27 @@ def custom_fields(world, call):
     del call
     return json_response([{"id": field["id"], "name": field["name"],
                            "mandatory": bool(field.get("mandatory"))}
-                          for field in world.settings.custom_fields])
+                          for field in world.settings.fields_of("ssl")])
 
 
 def custom_fields_v2(world, call):
-    if call.query.get("certType", "SSL").lower() != "ssl":
-        return json_response([], content_type=JSON_PLAIN, X_Total_Count=0)
-    fields = [{"id": field["id"], "name": field["name"], "certType": "ssl", "state": "ACTIVE",
+    kind = call.query.get("certType", "SSL").lower()
+    fields = [{"id": field["id"], "name": field["name"], "certType": kind, "state": "ACTIVE",
                "input": {"type": field.get("type", "TEXT_SINGLE_LINE")},
                "mandatories": ["REST_API", "ADMIN_UI"] if field.get("mandatory") else []}
-              for field in world.settings.custom_fields]
+              for field in world.settings.fields_of(kind)]
     return json_response(fields, content_type=JSON_PLAIN, X_Total_Count=len(fields))
+
+
+def organizations(world, call):
+    """The first organization; the others are its departments."""
+    del call
+    ids = world.settings.org_ids
+    shown = [{"id": org_id, "name": f"Organization {org_id}", "departments": []} for org_id in ids[:1]]
+    for org_id in ids[1:]:
+        shown[0]["departments"].append({"id": org_id, "name": f"Department {org_id}",
+                                        "parentName": shown[0]["name"]})
+    return json_response(shown, content_type=JSON_PLAIN)
 
 
 def password_state(world, call):
@@ -151,6 +161,7 @@ ROUTES = [
     ("GET", r"/api/ssl/v1/types", "types", types),
     ("GET", r"/api/ssl/v1/customFields", "custom-fields", custom_fields),
     ("GET", r"/api/customField/v2/?", "custom-fields", custom_fields_v2),
+    ("GET", r"/api/organization/v1", "organizations", organizations),
     ("GET", r"/api/admin/v1/password", "password", password_state),
     ("GET", r"/api/dcv/v1/validation", "dcv-list", dcv_list),
     ("POST", r"/api/dcv/v2/validation/status", "dcv-status", dcv_status),

@@ -23,6 +23,7 @@ def problem(status, text):
 def summary(request):
     return {"sslId": request.ssl_id, "status": request.status, "commonName": request.common_name,
             "sans": request.names, "csr_sha256": request.csr_sha256, "comments": request.comments,
+            "kind": request.kind, "customFields": request.custom_fields,
             "externalRequester": request.external_requester, "created": request.created,
             "profile": request.profile_id, "term": request.term, "serial": request.serial,
             "reasonCode": request.reason_code if request.revoke_asked or request.revoked else None,

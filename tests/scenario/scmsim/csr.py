@@ -46,6 +46,11 @@ class Csr:
             raise ApiError(-138)
         common_names = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         self.common_name = common_names[0].value.lower() if common_names else ""
+        try:
+            extension = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+            self.alternatives = extension.value.get_values_for_type(x509.DNSName)
+        except x509.ExtensionNotFound:
+            self.alternatives = []
         self.pem = request.public_bytes(serialization.Encoding.PEM).decode("ascii")
         self.sha256 = hashlib.sha256(der).hexdigest().upper()
         self.sha1 = hashlib.sha1(der).hexdigest().upper()

@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.parse
 
-from scmsim import account_api, enroll_api, faults, ssl_api
+from scmsim import account_api, device_api, enroll_api, faults, ssl_api, tokens
 from scmsim.wire import ApiError, JSON_PLAIN, Response
 
 LOG = logging.getLogger("scmsim")
@@ -35,6 +35,7 @@ class Credentials:
     login: str
     password: str = dataclasses.field(repr=False)
     customer_uri: str
+    client_id: str = "bridge"
 
 
 class Counters:
@@ -62,8 +63,9 @@ class Dispatcher:
         self.credentials = credentials
         self.faults = faults_
         self.counters = Counters()
+        self.tokens = tokens.Tokens(credentials.client_id, credentials.password, world.settings)
         self.routes = [(method, re.compile(pattern), operation, handler)
-                       for module in (enroll_api, ssl_api, account_api)
+                       for module in (enroll_api, ssl_api, device_api, account_api)
                        for method, pattern, operation, handler in module.ROUTES]
 
     def handle(self, call):
@@ -103,6 +105,8 @@ class Dispatcher:
 
     def route(self, method, path):
         other_method = False
+        if path == tokens.PATH and method == "POST":
+            return "token", None, {}, False
         for allowed, pattern, operation, handler in self.routes:
             match = pattern.fullmatch(path)
             if match and allowed == method:
@@ -113,6 +117,8 @@ class Dispatcher:
         return "unknown", None, {}, other_method
 
     def process(self, call, private, handler, other_method):
+        if call.path == tokens.PATH and call.method == "POST":
+            return self.tokens.issue(call)
         try:
             self.authenticate(call, private)
             if handler is None:
@@ -127,7 +133,16 @@ class Dispatcher:
             return ApiError(-2, status=500, description="Internal error.").response()
 
     def authenticate(self, call, private):
-        """Login and customer always; then the password, or under /private a client certificate."""
+        """A bearer token alone; or login and customer with the password, under /private with a client
+        certificate."""
+        logins = self.world.settings.logins
+        authorization = call.headers.get("Authorization")
+        if authorization is not None:
+            if private or "oauth" not in logins or not self.tokens.accepts(authorization):
+                raise ApiError(-16, status=401)
+            return
+        if ("certificate" if private else "password") not in logins:
+            raise ApiError(-16, status=401)
         expected = [("login", self.credentials.login), ("customerUri", self.credentials.customer_uri)]
         if not private:
             expected.append(("password", self.credentials.password))

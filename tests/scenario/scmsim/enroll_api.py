@@ -7,7 +7,7 @@ from scmsim.lifecycle import FAILED
 from scmsim.wire import (ApiError, custom_fields_member, json_response, no_content, number_member,
                          requester_member, text_list_member, text_member)
 
-DCV_MODES = ("CNAME", "EMAIL", "HTTP", "HTTPS", "TXT")
+DCV_MODES = ("CNAME", "EMAIL", "HTTP", "HTTPS", "TXT", "AUTO")
 UPDATABLE = ("Requested",) + FAILED
 
 
@@ -34,10 +34,10 @@ def profile_for(settings, profile_id, term):
     return profile
 
 
-def check_mandatory_fields(settings, fields):
+def check_mandatory_fields(settings, fields, kind="ssl"):
     given = {field["name"] for field in fields if field["value"]}
-    known = {field["name"] for field in settings.custom_fields}
-    for field in settings.custom_fields:
+    known = {field["name"] for field in settings.fields_of(kind)}
+    for field in settings.fields_of(kind):
         if field.get("mandatory") and field["name"] not in given:
             raise ApiError(-62)
     for name in given - known:

@@ -66,6 +66,7 @@ class SslRequest:
     renewed: float = 0
     renewed_from: int = 0
     suspend_notifications: bool = False
+    kind: str = "ssl"
 
 
 def behaviours_of(names):

@@ -4,6 +4,7 @@ import dataclasses
 import threading
 
 COLLECT_FLAVOURS = ("0", "-103", "-109", "-130", "-169", "-183", "-1400", "empty")
+LOGINS = ("password", "certificate", "oauth")
 CHAIN_ORDERS = ("root-first", "leaf-first", "mixed")
 
 
@@ -32,6 +33,8 @@ class Settings:
     dcv_domains: dict = dataclasses.field(default_factory=dict)
     custom_fields: list = dataclasses.field(default_factory=list)
     profiles: list = dataclasses.field(default_factory=list)
+    logins: list = dataclasses.field(default_factory=lambda: ["password", "certificate", "oauth"])
+    token_lifetime: float = 300.0
     org_ids: list = dataclasses.field(default_factory=list)
 
     def __post_init__(self):
@@ -64,6 +67,8 @@ class Settings:
             raise ValueError("unknown_id_status: expected 400 or 404")
         if checked.get("revoked_again_code", -102) not in (-102, -159):
             raise ValueError("revoked_again_code: expected -102 or -159")
+        if not set(checked.get("logins", [])) <= set(LOGINS):
+            raise ValueError("logins: expected some of " + ", ".join(LOGINS))
         with self.lock:
             for name, value in checked.items():
                 setattr(self, name, value)
@@ -73,6 +78,10 @@ class Settings:
 
     def profile(self, profile_id):
         return next((item for item in self.profiles if item["id"] == profile_id), None)
+
+    def fields_of(self, kind):
+        """The custom fields of a class of certificates."""
+        return [field for field in self.custom_fields if field.get("certType", "ssl") == kind]
 
     def dcv_status(self, name):
         """The DCV status that covers a host name: its own entry, else that of its nearest parent."""

@@ -102,6 +102,8 @@ def matches(world, request, query):
     def wants(name):
         return query.get(name, "")
 
+    if request.kind != "ssl":
+        return False
     if wants("commonName") and not contains(wants("commonName"), request.common_name):
         return False
     alternative = wants("subjectAlternativeName")

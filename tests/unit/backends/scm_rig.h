@@ -15,6 +15,7 @@ struct rig {
     struct pki pki;
     struct acme_arena *arena;
     struct acme_issuer *issuer;
+    struct acme_scm_config config; /* of the issuer */
     struct acme_csr csr;
     struct acme_issue_request request;
     const struct acme_revoke_request *revocation; /* NULL: issue */
@@ -30,6 +31,9 @@ struct rig {
 int rig_setup(void **state);
 int rig_setup_without_cn(void **state);
 int rig_teardown(void **state);
+
+/** rig_reconfigure(rig): make the issuer anew from rig->config. */
+void rig_reconfigure(struct rig *rig);
 
 /* Events. Each leaves the step decided in rig->step. */
 void rig_start(struct rig *rig);

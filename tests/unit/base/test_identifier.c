@@ -93,7 +93,12 @@ static void not_dns_names(void **state)
         A63 "." A63 "." A63 "." A63,
         "user@example.org",
         "example.org/x",
+        "0x7f000001",
+        "10.0.0.0X5",
+        "example.0x",
     };
+    expect_good("dns", "0x7f.example", "0x7f.example");
+    expect_good("dns", "example.0x7g", "example.0x7g");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         expect_bad("dns", bad[i], ACME_E_FORMAT);
     expect_bad("dns", NULL, ACME_E_FORMAT);

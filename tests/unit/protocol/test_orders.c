@@ -1,6 +1,8 @@
 /* Orders, authorizations and challenges up to the point where an order is ready. */
 #include "client.h"
 
+#include "base/problem.h"
+
 #include <string.h>
 
 static void test_new_order(void **state)
@@ -252,6 +254,87 @@ static void test_challenge_success(void **state)
     assert_string_equal(text_of(&next, "status"), "pending");
 }
 
+/* An invalid order says what is wrong with each of its names. */
+static void test_every_failure_is_in_the_order(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    struct reply order = order_names(f, &client, "a.test b.test c.test");
+    complete(f, &client, item_of(&order, "authorizations", 1), "b is away");
+    struct reply now = post(f, &client, order.location, "");
+    const cJSON *error = acme_json_get(now.json, "error");
+    assert_string_equal(text_of(&now, "status"), "invalid");
+    assert_string_equal(acme_json_str(error, "detail"), "b is away");
+    const cJSON *list = acme_json_get(error, "subproblems");
+    assert_int_equal(cJSON_GetArraySize(list), 1);
+    assert_string_equal(acme_json_str(acme_json_get(list->child, "identifier"), "value"), "b.test");
+    complete(f, &client, item_of(&order, "authorizations", 0), "a \"too\"");
+    complete(f, &client, item_of(&order, "authorizations", 2), NULL);
+    now = post(f, &client, order.location, "");
+    error = acme_json_get(now.json, "error");
+    assert_string_equal(acme_json_str(error, "detail"), "b is away"); /* the first */
+    list = acme_json_get(error, "subproblems");
+    assert_int_equal(cJSON_GetArraySize(list), 2);
+    const cJSON *first = list->child;
+    assert_string_equal(acme_json_str(acme_json_get(first, "identifier"), "value"), "a.test");
+    assert_string_equal(acme_json_str(acme_json_get(first, "identifier"), "type"), "dns");
+    assert_string_equal(acme_json_str(first, "detail"), "a \"too\"");
+    assert_string_equal(acme_json_str(first, "type"), "urn:ietf:params:acme:error:connection");
+
+    /* Not where no challenge failed. */
+    order = order_names(f, &client, "d.test");
+    (void)post(f, &client, item_of(&order, "authorizations", 0), "{\"status\":\"deactivated\"}");
+    now = post(f, &client, order.location, "");
+    assert_string_equal(text_of(&now, "status"), "invalid");
+    assert_null(acme_json_get(acme_json_get(now.json, "error"), "subproblems"));
+}
+
+/* As much as an order can hold is still an answer. */
+static void test_an_order_with_a_thousand_failures(void **state)
+{
+    enum { COUNT = 1000 };
+    struct fixture *f = *state;
+    struct client client = join(f);
+    struct acme_identifier *names = acme_arena_alloc(f->arena, COUNT * sizeof *names);
+    struct acme_authz *authzs = acme_arena_alloc(f->arena, COUNT * sizeof *authzs);
+    assert_true(names != NULL && authzs != NULL);
+    const struct acme_problem problem = {.type = ACME_PROBLEM_DNS,
+                                         .detail = acme_arena_printf(f->arena, "%0150d", 0)};
+    for (int i = 0; i < COUNT; i++) {
+        const char *id = acme_arena_printf(f->arena, "00000000-0000-7000-8000-%012d", i);
+        names[i] = (struct acme_identifier){.type = ACME_IDENTIFIER_DNS,
+                                            .value = acme_arena_printf(f->arena, "%050d.%050d.test", i, i)};
+        authzs[i] = (struct acme_authz){.id = id,
+                                        .identifier = names[i],
+                                        .status = i == 0 ? ACME_AUTHZ_PENDING : ACME_AUTHZ_INVALID,
+                                        .challenges = {{.id = id,
+                                                        .type = "http-01",
+                                                        .token = "t",
+                                                        .status = ACME_CHALLENGE_INVALID,
+                                                        .error = acme_problem_json(f->arena, &problem)}},
+                                        .challenge_count = 1};
+    }
+    struct acme_order order = {.id = "00000000-0000-7000-8000-000000000000",
+                               .account_id = id_of(client.kid),
+                               .profile = "default",
+                               .identifiers = names,
+                               .identifier_count = COUNT,
+                               .expires_ms = f->now_ms + ACME_DAY_MS};
+    struct acme_order made;
+    assert_int_equal(
+        acme_store_order_create(f->store, f->arena, &order, authzs, f->now_ms, f->now_ms, &made).code,
+        ACME_OK);
+    assert_int_equal(
+        acme_store_authz_deactivate(f->store, authzs[0].id, acme_problem_json(f->arena, &problem)).code,
+        ACME_OK);
+    struct reply now = post(f, &client, acme_arena_printf(f->arena, BASE "/order/%s", made.id), "");
+    assert_int_equal(now.status, 200);
+    assert_string_equal(text_of(&now, "status"), "invalid");
+    assert_true(now.response.body.len > (size_t)512 * 1024);
+    const cJSON *list = acme_json_get(acme_json_get(now.json, "error"), "subproblems");
+    assert_int_equal(cJSON_GetArraySize(list), COUNT - 1);
+}
+
 static void test_challenge_requests(void **state)
 {
     struct fixture *f = *state;
@@ -416,6 +499,8 @@ int main(void)
         T(test_addresses),
         T(test_profiles),
         T(test_challenge_success),
+        T(test_every_failure_is_in_the_order),
+        T(test_an_order_with_a_thousand_failures),
         T(test_challenge_requests),
         T(test_challenge_failure),
         T(test_authz_deactivation),

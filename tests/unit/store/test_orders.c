@@ -94,6 +94,30 @@ static void reuse_by_type_of_challenge(void **state)
     }
 }
 
+/* What names the CA of one profile says nothing about another's. */
+static void reuse_within_the_profile(void **state)
+{
+    struct fixture *f = *state;
+    const char *account = fixture_account(f);
+    struct acme_order first = fixture_ready_order(f, account, "a.example.com"); /* under "default" */
+    struct acme_identifier name = {.type = ACME_IDENTIFIER_DNS, .value = "a.example.com"};
+    static const char *const profiles[] = {"strict", "default"};
+    for (size_t i = 0; i < 2; i++) {
+        struct acme_authz authz = fixture_authz(f, "a.example.com", false, 1);
+        authz.challenges[0].of_profile = true;
+        authz.profile = profiles[i];
+        struct acme_order order = {.id = fixture_id(f),
+                                   .account_id = account,
+                                   .profile = profiles[i],
+                                   .identifiers = &name,
+                                   .identifier_count = 1,
+                                   .expires_ms = NOW + 7 * DAY};
+        assert_ok(acme_store_order_create(f->store, f->arena, &order, &authz, NOW, NOW, &order));
+        assert_int_equal(order.status, i == 1 ? ACME_ORDER_READY : ACME_ORDER_PENDING);
+        assert_int_equal(strcmp(order.authz_ids[0], first.authz_ids[0]) == 0, i == 1);
+    }
+}
+
 static void reuse_keeps_its_bounds(void **state)
 {
     struct fixture *f = *state;
@@ -189,6 +213,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(unknown_account_leaves_nothing, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(reuses_valid_authorizations, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(reuse_by_type_of_challenge, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(reuse_within_the_profile, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(reuse_keeps_its_bounds, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(lists_by_id_without_invalid, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(persists, fixture_setup, fixture_teardown),

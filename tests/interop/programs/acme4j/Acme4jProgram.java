@@ -144,7 +144,11 @@ public final class Acme4jProgram {
     }
 
     private static void obtain(Login login, String type, List<String> names) throws Exception {
-        Order order = login.newOrder().domains(names).create();
+        List<Identifier> identifiers = new ArrayList<>();
+        for (String name : names) {
+            identifiers.add(name.matches("[0-9.]+") ? Identifier.ip(name) : Identifier.dns(name));
+        }
+        Order order = login.newOrder().identifiers(identifiers).create();
         for (Authorization authorization : order.getAuthorizations()) {
             authorize(authorization, type);
         }

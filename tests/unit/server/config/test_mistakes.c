@@ -202,7 +202,8 @@ static const struct {
     {SCM_IS("login: l, org_id: 0, profile_id: 2, term_days: 3, password: '${CONFIG_TEST_PASSWORD}'"),
      "4:85: expected a whole number, at least 1, found '0'\n"},
     {SCM_IS("login: l, org_id: 1, profile_id: 2, term_days: 3"),
-     "4:3: expected the key 'password_file', 'password_credential' or 'password' (${VARIABLE}), found "
+     "4:3: expected a login: 'password_file' (or 'password_credential', 'password'), "
+     "'client_certificate_file' with 'client_key_file', or 'oauth', found "
      "none\n"},
     {SERVER
      "issuers:\n- { name: lab, type: local }\n- { name: s, type: scm, url: http://cm.example:8080/, "
@@ -211,6 +212,40 @@ static const struct {
      "4:30: expected 'https://cm.example:8080', found 'http://cm.example:8080/'\n"
      "4:129: expected http://host:port, https://host:port or socks5h://host:port, found something else (not "
      "shown)\n"},
+    {SCM_IS(
+         "login: l, org_id: 1, profile_id: 2, term_days: 3, password: '${CONFIG_TEST_PASSWORD}', oauth: {}"),
+     "4:154: expected one login, found 'oauth' besides 'password'\n"
+     "4:161: expected the key 'token_url' (https://host[:port][/path] (http:// only to a loopback host)), "
+     "found none\n"
+     "4:161: expected the key 'client_id', found none\n"},
+    {SCM_IS("org_id: 1, profile_id: 2, term_days: 3, password: '${CONFIG_TEST_PASSWORD}'"),
+     "4:3: expected the key 'login', found none\n"},
+    {SCM_IS("login: l, org_id: 1, profile_id: 2, term_days: 3, client_key_file: /dev/null/x"),
+     "4:117: expected client_certificate_file and client_key_file together, found only client_key_file\n"
+     "4:134: expected a readable file, found '/dev/null/x' (Not a directory)\n"},
+    {SCM_IS("org_id: 1, profile_id: 2, term_days: 3, oauth: { token_url: 'http://sso.example', client_id: i, "
+            "client_secret: '${CONFIG_TEST_PASSWORD}' }"),
+     "4:50: expected 'customer_uri' only with a password or a client certificate, found it besides 'oauth'\n"
+     "4:127: expected 'https://sso.example', found 'http://sso.example'\n"},
+    {SCM_IS("login: l, org_id: 1, profile_id: 2, term_days: 3, password: '${CONFIG_TEST_PASSWORD}', class: "
+            "email, dcv: on, dcv_mode: FAX, comments: '{tag}', custom_fields: [ a ]"),
+     "4:161: expected ssl or device, found 'email'\n"
+     "4:173: expected off or require-validated, found 'on'\n"
+     "4:187: expected CNAME, EMAIL, HTTP, HTTPS, TXT or AUTO, found 'FAX'\n"
+     "4:202: expected a text whose only braces are those of {order}, {account} and {eab}, found the text "
+     "'{tag}'\n"
+     "4:226: expected a mapping of at most 64 custom fields to their values, found a list\n"},
+    {SCM_IS(
+         "login: l, org_id: 1, profile_id: 2, term_days: 3, password: '${CONFIG_TEST_PASSWORD}', dcv_mode: "
+         "EMAIL, custom_fields: { '': x, A: '' }, call_timeout_seconds: 181"),
+     "4:164: expected dcv_email together with dcv_mode: EMAIL, found none\n"
+     "4:188: expected the name of a custom field, of 1 to 256 characters, found the text ''\n"
+     "4:198: expected text, found an empty one\n"
+     "4:226: expected a whole number of seconds from 5 to 180, found '181'\n"},
+    {SCM_IS("login: l, org_id: 1, profile_id: 2, term_days: 3, password: '${CONFIG_TEST_PASSWORD}', class: "
+            "device, dcv_email: a@b.example, dcv: off"),
+     "4:169: expected dcv_email only together with dcv_mode: EMAIL, found it without\n"
+     "4:193: expected 'dcv' only for class: ssl, found it with class: device\n"},
     /* profiles */
     {SERVER ISSUERS "profiles: []\n", "3:11: expected a list of profiles of 1 to 256 items, found 0\n"},
     {SERVER ISSUERS "profiles: [ { name: default } ]\n",

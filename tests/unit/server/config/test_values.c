@@ -233,6 +233,58 @@ static void test_external_accounts(void **state)
     rmdir(folder);
 }
 
+static void test_scm_issuers(void **state)
+{
+    (void)state;
+    setenv("CONFIG_TEST_PASSWORD", "pass word", 1);
+    struct acme_config *config = parse(
+        "f.yaml",
+        "server: { url: https://a.example, listen: 0.0.0.0:1 }\nissuers:\n- { name: lab, type: local }\n"
+        "- name: newer\n  type: scm\n  url: https://admin.enterprise.sectigo.com\n  org_id: 1\n"
+        "  profile_id: 2\n  term_days: 3\n  dcv: require-validated\n  dcv_mode: EMAIL\n"
+        "  dcv_email: a@b.example\n  comments: 'of {account}'\n"
+        "  custom_fields: { Cost centre: 4711, \"\xc3\x9c\": 'x y' }\n"
+        "  oauth: { token_url: https://sso.example/realms/api/token, client_id: bridge, scope: a b,\n"
+        "    client_secret: '${CONFIG_TEST_PASSWORD}' }\n"
+        "- { name: devices, type: scm, class: device, url: https://cm.example, customer_uri: c, login: l,\n"
+        "    org_id: 1, profile_id: 2, term_days: 3, connect_timeout_seconds: 3, call_timeout_seconds: 20,\n"
+        "    client_certificate_file: " EXAMPLE_FILE ", client_key_file: " EXAMPLE_FILE " }\n"
+        "profiles: [ { name: p, issuer: newer } ]\n",
+        NULL);
+    const struct acme_scm_config *newer = &config->issuers[1].scm;
+    assert_int_equal(newer->class, ACME_SCM_SSL);
+    assert_null(newer->password);
+    assert_string_equal(newer->oauth.token_url, "https://sso.example/realms/api/token");
+    assert_string_equal(newer->oauth.client_id, "bridge");
+    assert_string_equal(newer->oauth.client_secret, "pass word");
+    assert_string_equal(newer->oauth.scope, "a b");
+    assert_true(newer->dcv_required);
+    assert_string_equal(newer->dcv_mode, "EMAIL");
+    assert_string_equal(newer->dcv_email, "a@b.example");
+    assert_string_equal(newer->comments, "of {account}");
+    assert_int_equal(newer->custom_field_count, 2);
+    assert_string_equal(newer->custom_fields[0].name, "Cost centre");
+    assert_string_equal(newer->custom_fields[0].value, "4711");
+    assert_string_equal(newer->custom_fields[1].name, "\xc3\x9c");
+    assert_string_equal(newer->custom_fields[1].value, "x y");
+    assert_int_equal(newer->connect_timeout_ms, 10000);
+    assert_int_equal(newer->call_timeout_ms, 90000);
+    const struct acme_scm_config *devices = &config->issuers[2].scm;
+    assert_int_equal(devices->class, ACME_SCM_DEVICE);
+    assert_string_equal(devices->client_cert_file, EXAMPLE_FILE);
+    assert_string_equal(devices->client_key_file, EXAMPLE_FILE);
+    assert_null(devices->oauth.token_url);
+    assert_false(devices->dcv_required);
+    assert_int_equal(devices->connect_timeout_ms, 3000);
+    assert_int_equal(devices->call_timeout_ms, 20000);
+    for (size_t i = 1; i <= 2; i++) {
+        struct acme_issuer *issuer = NULL;
+        assert_false(acme_failed(acme_scm_issuer_create("x", &config->issuers[i].scm, &issuer)));
+        acme_issuer_destroy(issuer);
+    }
+    acme_config_destroy(config);
+}
+
 static void test_upstream_urls(void **state)
 {
     (void)state;
@@ -371,10 +423,15 @@ static void test_reference_names_every_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),          cmocka_unit_test(test_values),
-        cmocka_unit_test(test_external_accounts), cmocka_unit_test(test_upstream_urls),
-        cmocka_unit_test(test_data_dir),          cmocka_unit_test(test_embedded_defaults),
-        cmocka_unit_test(test_example_file),      cmocka_unit_test(test_reference_names_every_key),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_external_accounts),
+        cmocka_unit_test(test_scm_issuers),
+        cmocka_unit_test(test_upstream_urls),
+        cmocka_unit_test(test_data_dir),
+        cmocka_unit_test(test_embedded_defaults),
+        cmocka_unit_test(test_example_file),
+        cmocka_unit_test(test_reference_names_every_key),
     };
     return cmocka_run_group_tests_name("config values", tests, NULL, NULL);
 }

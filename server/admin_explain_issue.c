@@ -1,0 +1,165 @@
+/* "order explain": from finalize to the certificate's end. */
+#include "server/admin_explain.h"
+
+#include "certs/csr.h"
+#include "certs/ossl.h"
+
+#include <openssl/core_names.h>
+#include <openssl/x509.h>
+#include <string.h>
+
+enum { GROUP_SIZE = 64 };
+
+/* "RSA of 2048 bits", "EC P-256", "ED25519". */
+static const char *key_words(struct explain *explain, const struct acme_csr *csr)
+{
+    const unsigned char *der = csr->spki.data;
+    OSSL_CLEANUP(EVP_PKEY) EVP_PKEY *key = d2i_PUBKEY(NULL, &der, (long)csr->spki.len);
+    if (key == NULL)
+        return "of an unknown kind";
+    char group[GROUP_SIZE];
+    const char *type = EVP_PKEY_get0_type_name(key);
+    if (EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group, NULL) == 1 &&
+        EVP_PKEY_is_a(key, "EC"))
+        return acme_explain_text(explain, "EC %s",
+                                 strcmp(group, "prime256v1") == 0  ? "P-256"
+                                 : strcmp(group, "secp384r1") == 0 ? "P-384"
+                                 : strcmp(group, "secp521r1") == 0 ? "P-521"
+                                                                   : group);
+    if (EVP_PKEY_is_a(key, "RSA"))
+        return acme_explain_text(explain, "RSA of %d bits", EVP_PKEY_get_bits(key));
+    return acme_explain_text(explain, "%s", type == NULL ? "of an unknown kind" : type);
+}
+
+static void explain_finalize(struct explain *explain)
+{
+    const struct acme_order *order = &explain->order;
+    const struct acme_issuance *issuance = explain->issuance;
+    struct acme_csr csr;
+    const char *key = "of an unknown kind";
+    if (!acme_failed(acme_csr_reread(explain->arena, issuance->csr, &csr)))
+        key = key_words(explain, &csr);
+    acme_explain_add(explain, order->finalized_ms,
+                     "the client finalized: key %s, CSR with the SHA-256 %.16s...", key,
+                     order->csr_sha256 == NULL ? "?" : order->csr_sha256);
+}
+
+/* Which of three ways finalize took. */
+static void explain_way(struct explain *explain)
+{
+    const struct acme_order *order = &explain->order;
+    const struct acme_issuance *issuance = explain->issuance;
+    const struct acme_issuer_config *issuer = acme_admin_issuer(explain->call, issuance->issuer);
+    const char *type = issuer == NULL                    ? "not configured any more"
+                       : issuer->type == ACME_ISSUER_SCM ? "SCM"
+                                                         : "local CA";
+    if (strcmp(issuance->order_id, order->id) == 0)
+        acme_explain_add(explain, issuance->created_ms,
+                         "issuance %s began at the issuer %s (%s); it has to end by %s", issuance->id,
+                         issuance->issuer, type, acme_explain_time(explain, issuance->deadline_ms));
+    else if (explain->certificate != NULL && explain->certificate->created_ms <= order->finalized_ms)
+        acme_explain_add(
+            explain, order->finalized_ms,
+            "it adopted the certificate that issuance %s had got at %s for the earlier order %s: "
+            "same names, same key, never downloaded",
+            issuance->id, issuance->issuer, issuance->order_id);
+    else
+        acme_explain_add(
+            explain, order->finalized_ms,
+            "it joined issuance %s, under way at the issuer %s (%s) since %s for the earlier order "
+            "%s: same names, same key; it has to end by %s",
+            issuance->id, issuance->issuer, type, acme_explain_time(explain, issuance->created_ms),
+            issuance->order_id, acme_explain_time(explain, issuance->deadline_ms));
+}
+
+static void explain_dcv(struct explain *explain)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, explain->dcv)
+    {
+        const char *domain = acme_json_str(item, "domain");
+        const char *mode = acme_json_str(item, "mode");
+        const char *text =
+            acme_explain_text(explain, "the CA wants proof of %s by %s", domain == NULL ? "a domain" : domain,
+                              mode == NULL ? "a way it did not name" : mode);
+        for (const cJSON *member = item->child; member != NULL; member = member->next) {
+            if (cJSON_IsString(member) && strcmp(member->string, "domain") != 0 &&
+                strcmp(member->string, "mode") != 0)
+                text = acme_explain_text(explain, "%s; %s: %s", text, member->string, member->valuestring);
+        }
+        acme_explain_add(explain, explain->call->now_ms, "%s", text);
+    }
+}
+
+static void explain_job(struct explain *explain)
+{
+    const struct acme_job_report *report = explain->job;
+    const struct acme_job_remark *remark = &report->remark;
+    if (remark->note != NULL)
+        acme_explain_add(explain, remark->noted_ms, "last word of the issuer: %s", remark->note);
+    if (remark->upstream_ref != NULL)
+        acme_explain_add(explain, explain->call->now_ms, "the upstream's number of the request is %s",
+                         remark->upstream_ref);
+    if (report->job.attempts > 0)
+        acme_explain_add(explain, explain->call->now_ms, "%d attempts failed so far; waiting is not counted",
+                         report->job.attempts);
+    if (report->job.intent)
+        acme_explain_add(
+            explain, explain->call->now_ms,
+            "a call that must not happen twice was announced and its outcome is not known: before "
+            "anything else the earlier request is looked for upstream");
+    explain_dcv(explain);
+}
+
+void acme_explain_issuance(struct explain *explain)
+{
+    const struct acme_issuance *issuance = explain->issuance;
+    if (issuance == NULL) {
+        if (explain->order.status == ACME_ORDER_INVALID)
+            acme_explain_add(explain, 0, "the order is invalid: %s",
+                             acme_explain_problem(explain, explain->order.error));
+        return;
+    }
+    explain_finalize(explain);
+    explain_way(explain);
+    if (explain->job != NULL)
+        explain_job(explain);
+    if (explain->order.status != ACME_ORDER_INVALID)
+        return;
+    if (issuance->upstream_ref != NULL)
+        acme_explain_add(explain, 0, "the upstream's number of the request was %s", issuance->upstream_ref);
+    acme_explain_add(explain, 0, "the issuance failed and the order is invalid: %s",
+                     acme_explain_problem(explain, explain->order.error));
+}
+
+static void explain_revocation(struct explain *explain)
+{
+    const struct acme_revocation *revocation = explain->revocation;
+    acme_explain_add(explain, revocation->requested_ms, "revocation was requested (reason %d)",
+                     revocation->reason);
+    if (revocation->status == ACME_REVOCATION_DONE)
+        acme_explain_add(explain, revocation->revoked_ms, "the certificate was revoked");
+    if (revocation->status == ACME_REVOCATION_FAILED)
+        acme_explain_add(explain, revocation->requested_ms,
+                         "the issuer refused to revoke it; it is NOT revoked: %s",
+                         acme_explain_problem(explain, revocation->error));
+}
+
+void acme_explain_certificate(struct explain *explain)
+{
+    const struct acme_certificate *certificate = explain->certificate;
+    if (certificate == NULL)
+        return;
+    const char *ref = explain->issuance == NULL ? NULL : explain->issuance->upstream_ref;
+    acme_explain_add(explain, certificate->created_ms,
+                     "certificate %s was issued: serial %s, valid from %s until %s%s%s", certificate->id,
+                     certificate->serial_hex, acme_explain_time(explain, certificate->not_before_ms),
+                     acme_explain_time(explain, certificate->not_after_ms),
+                     ref == NULL ? "" : ", upstream number ", ref == NULL ? "" : ref);
+    if (certificate->downloaded_ms != 0)
+        acme_explain_add(explain, certificate->downloaded_ms, "the client downloaded it for the first time");
+    if (certificate->not_after_ms < explain->call->now_ms)
+        acme_explain_add(explain, certificate->not_after_ms, "the certificate expired");
+    if (explain->revocation != NULL)
+        explain_revocation(explain);
+}

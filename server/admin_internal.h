@@ -1,0 +1,72 @@
+/* Shared by the files that answer the operator's questions. */
+#ifndef ACME_SERVER_ADMIN_INTERNAL_H
+#define ACME_SERVER_ADMIN_INTERNAL_H
+
+#include "server/admin.h"
+
+#include "base/json_writer.h"
+
+struct acme_admin_request {
+    enum acme_admin_command command;
+    const char *id;      /* as it came; NULL for lists */
+    const char *status;  /* of order list; NULL: any */
+    const char *account; /* of order list, as it came; NULL: of all */
+    size_t limit;
+    int64_t expiring_days; /* of certificate list; negative: not asked for */
+};
+
+/** acme_admin_request_parse(arena, line, len, ret, ret_why): read a question strictly: members that the
+ * command does not have are mistakes. *ret_why: what is wrong, in `arena` or static. Errors: FORMAT, NOMEM.
+ * Thread: any. */
+struct acme_err acme_admin_request_parse(struct acme_arena *arena, const char *line, size_t len,
+                                         struct acme_admin_request *ret, const char **ret_why) ACME_MUST_USE;
+
+/* One question being answered. */
+struct admin_call {
+    const struct acme_admin_options *options;
+    const struct acme_admin_request *request;
+    struct acme_arena *arena;
+    struct acme_json_writer *writer; /* inside of the object "result" */
+    int64_t now_ms;
+    const char *refusal; /* after ACME_E_PROBLEM: the code of the error */
+    const char *detail;  /* likewise */
+};
+
+/* One handler per command: writes the members of "result". Errors: PROBLEM (refusal and detail are set); else
+ * our own failure. */
+typedef struct acme_err (*acme_admin_handler)(struct admin_call *call);
+
+struct acme_err acme_admin_order_list(struct admin_call *call) ACME_MUST_USE;
+struct acme_err acme_admin_order_show(struct admin_call *call) ACME_MUST_USE;
+struct acme_err acme_admin_order_explain(struct admin_call *call) ACME_MUST_USE;
+struct acme_err acme_admin_account_list(struct admin_call *call) ACME_MUST_USE;
+struct acme_err acme_admin_account_show(struct admin_call *call) ACME_MUST_USE;
+struct acme_err acme_admin_account_deactivate(struct admin_call *call) ACME_MUST_USE;
+struct acme_err acme_admin_certificate_list(struct admin_call *call) ACME_MUST_USE;
+struct acme_err acme_admin_certificate_show(struct admin_call *call) ACME_MUST_USE;
+struct acme_err acme_admin_issuer_list(struct admin_call *call) ACME_MUST_USE;
+
+/** acme_admin_refused(call, code, format, ...): set the refusal; returns PROBLEM (NOMEM without memory). */
+struct acme_err acme_admin_refused(struct admin_call *call, const char *code, const char *format, ...)
+    ACME_PRINTF(3, 4) ACME_MUST_USE;
+
+/** acme_admin_resolve(call, kind, text, ret): the id that `text` means: an id, a unique beginning of one, the
+ * object's URL, of a certificate also its serial number. Errors: PROBLEM (none, or several). */
+struct acme_err acme_admin_resolve(struct admin_call *call, enum acme_object_kind kind, const char *text,
+                                   const char **ret) ACME_MUST_USE;
+
+/** acme_admin_order_ended(order, now_ms): it expired before it was finalized, which nobody has written down.
+ */
+bool acme_admin_order_expired(const struct acme_order *order, int64_t now_ms);
+
+/** acme_admin_order_status(order, now_ms): its status as the operator sees it: "expired" for the above. */
+const char *acme_admin_order_status(const struct acme_order *order, int64_t now_ms);
+
+/** acme_admin_issuer(call, name): its configuration; NULL when it has none any more. */
+const struct acme_issuer_config *acme_admin_issuer(const struct admin_call *call, const char *name);
+
+/** acme_admin_issuance_job(call, issuance, ret): the job of an issuance. Errors: NOT_FOUND. */
+struct acme_err acme_admin_issuance_job(const struct admin_call *call, const struct acme_issuance *issuance,
+                                        struct acme_job_report *ret) ACME_MUST_USE;
+
+#endif
