@@ -16,6 +16,20 @@
 #include "certs/chain.h"
 #include "certs/csr.h"
 
+/* The certificate an issuance goes on from, for issuers that can do that; others make a new one. */
+enum acme_earlier_use {
+    ACME_EARLIER_NONE,
+    ACME_EARLIER_RENEW,  /* renew it */
+    ACME_EARLIER_REPLACE /* give it the key of this CSR: nobody has fetched it */
+};
+
+struct acme_earlier {
+    enum acme_earlier_use use;
+    const char *upstream_ref; /* not NULL unless use is NONE */
+    const char *tag;          /* of the issuance that made it */
+    const char *serial_hex;   /* of its certificate */
+};
+
 struct acme_issue_request {
     const char
         *tag; /* unique per issuance, printable, at most 64 characters: written into upstream comments */
@@ -31,6 +45,11 @@ struct acme_issue_request {
     int64_t validity_ms;   /* the profile's validity, for issuers that choose dates (local) */
     int64_t created_ms;
     int64_t deadline_ms; /* give up then */
+    struct acme_earlier earlier;
+    bool withdraw; /* nobody wants it any more: nothing new is begun, what is open upstream is taken back */
+    /* Whether another issuance has this number of the upstream; NULL: none has. Reads the store. */
+    bool (*is_taken)(void *context, const char *upstream_ref);
+    void *is_taken_context;
 };
 
 struct acme_revoke_request {

@@ -186,6 +186,10 @@ struct acme_err acme_account_key_is_taken(struct acme_exchange *x, EVP_PKEY *key
 struct acme_err acme_order_load(struct acme_exchange *x, struct acme_order *ret) ACME_MUST_USE;
 struct acme_err acme_order_as_of_now(struct acme_exchange *x, struct acme_order *order) ACME_MUST_USE;
 
+/** acme_order_note_seen(x, order): its client has looked at it (noted once a minute at most, for
+ * supersede_after_ms). */
+void acme_order_note_seen(struct acme_exchange *x, const struct acme_order *order);
+
 /** acme_order_explain(x, order): give the error of an order that ended before finalize a subproblem for each
  * name whose authorization has failed by now. Errors: the usual ones. */
 struct acme_err acme_order_explain(struct acme_exchange *x, struct acme_order *order) ACME_MUST_USE;

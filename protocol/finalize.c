@@ -102,6 +102,35 @@ static const char *const outcome_names[] = {
     [ACME_FINALIZE_REPEATED] = "repeated",
 };
 
+/* A certificate that ended so recently is still the one to renew. */
+#define RENEW_AFTER_END_MS (30 * ACME_DAY_MS)
+
+static const char *superseded_error(struct acme_exchange *x)
+{
+    return acme_problem_json(
+        x->arena,
+        &(struct acme_problem){
+            .type = ACME_PROBLEM_ORDER_NOT_READY,
+            .detail = "A newer order of this account for the same names, with another key, took this "
+                      "one's place before its certificate was issued; use the newer order"});
+}
+
+static void log_effects(const struct acme_order *order, const struct acme_finalize_effects *effects)
+{
+    for (size_t i = 0; i < effects->superseded_count; i++)
+        acme_log(
+            INFO,
+            "an order with another key takes the place of an earlier one that nobody asks about; what is "
+            "upstream for that is withdrawn",
+            LOG_STR("order", order->id), LOG_STR("superseded", effects->superseded[i]));
+    if (effects->continuation == ACME_CONTINUE_REPLACE)
+        acme_log(INFO, "the order's key is to replace that of a certificate nobody fetched",
+                 LOG_STR("order", order->id), LOG_STR("predecessor", effects->predecessor_id));
+    if (effects->continuation == ACME_CONTINUE_RENEW)
+        acme_log(INFO, "the order is to renew an earlier certificate", LOG_STR("order", order->id),
+                 LOG_STR("predecessor", effects->predecessor_id));
+}
+
 static struct acme_err commit(struct acme_exchange *x, const struct acme_profile *profile,
                               const struct acme_csr *csr, struct acme_order *order,
                               enum acme_finalize_outcome *ret_outcome)
@@ -144,14 +173,25 @@ static struct acme_err commit(struct acme_exchange *x, const struct acme_profile
         .owner = service->config->job_owner,
         .until_ms = x->now_ms + service->config->job_lease_ms,
     };
-    struct acme_err err =
-        acme_store_order_finalize(service->store, x->arena, &issuance, &job, &lease, x->now_ms,
-                                  x->now_ms - service->config->adopt_window_ms, order, ret_outcome);
+    const char *superseded = superseded_error(x);
+    ENSURE(superseded != NULL, ACME_E_NOMEM);
+    const struct acme_finalize_rules rules = {
+        .now_ms = x->now_ms,
+        .adopt_since_ms = x->now_ms - service->config->adopt_window_ms,
+        .supersede_before_ms = profile->supersede_after_ms > 0 ? x->now_ms - profile->supersede_after_ms : 0,
+        .replace = profile->replace,
+        .renew_since_ms = profile->renew ? x->now_ms - RENEW_AFTER_END_MS : 0,
+        .superseded_error = superseded,
+    };
+    struct acme_finalize_effects effects = {.superseded_count = 0};
+    struct acme_err err = acme_store_order_finalize(service->store, x->arena, &issuance, &job, &lease, &rules,
+                                                    order, ret_outcome, &effects);
     if (err.code == ACME_E_STATE) /* it changed since it was read */
         return not_ready(x, order);
     TRY(err);
     acme_log(INFO, "order finalized", LOG_STR("account", order->account_id), LOG_STR("order", order->id),
              LOG_STR("outcome", outcome_names[*ret_outcome]), LOG_STR("issuance", order->issuance_id));
+    log_effects(order, &effects);
     if (*ret_outcome == ACME_FINALIZE_STARTED)
         service->hooks.job_created(service->hooks.context, &job);
     return acme_ok();
@@ -196,8 +236,10 @@ struct acme_err acme_order_finalize(struct acme_exchange *x)
     if (order.csr_sha256 != NULL) {
         const char *digest = sha256_hex(x->arena, der);
         ENSURE(digest != NULL, ACME_E_NOMEM);
-        if (strcmp(digest, order.csr_sha256) == 0)
+        if (strcmp(digest, order.csr_sha256) == 0) {
+            acme_order_note_seen(x, &order);
             return acme_order_respond(x, 200, &order);
+        }
     }
     return not_ready(x, &order);
 }

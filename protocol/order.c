@@ -55,11 +55,24 @@ struct acme_err acme_order_respond(struct acme_exchange *x, int status, const st
     return acme_respond_json(x, status, &out);
 }
 
+/* So seldom that polling costs next to nothing; what it is for reckons in minutes. */
+#define SEEN_EVERY_MS ACME_MINUTE_MS
+
+void acme_order_note_seen(struct acme_exchange *x, const struct acme_order *order)
+{
+    if (order->status != ACME_ORDER_PROCESSING && order->status != ACME_ORDER_VALID)
+        return;
+    int64_t last_ms = order->seen_ms > order->finalized_ms ? order->seen_ms : order->finalized_ms;
+    if (x->now_ms - last_ms >= SEEN_EVERY_MS)
+        acme_store_order_seen(x->service->store, order->id, x->now_ms);
+}
+
 struct acme_err acme_order_get(struct acme_exchange *x)
 {
     struct acme_order order;
     TRY(acme_order_load(x, &order));
     TRY(acme_exchange_read_only(x));
+    acme_order_note_seen(x, &order);
     TRY(acme_order_explain(x, &order));
     return acme_order_respond(x, 200, &order);
 }

@@ -23,6 +23,11 @@ struct acme_profile {
     int64_t validity_ms;
     bool allow_requested_dates; /* an order may ask for notBefore and notAfter, within validity_ms */
     int64_t issue_deadline_ms;  /* from finalize; the issuer's */
+    /* A client that comes back with another key: an order for the old one, not looked at for so long, gives
+     * way (0: never), and the issuer can give the new key to a certificate nobody fetched. */
+    int64_t supersede_after_ms;
+    bool replace;
+    bool renew; /* a certificate for the same names is renewed rather than ordered anew */
 };
 
 enum { ACME_EXTERNAL_KEY_MIN = 32, ACME_EXTERNAL_KEY_MAX = 768 };

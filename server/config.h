@@ -17,7 +17,10 @@ struct acme_issuer_config {
     int requests_per_minute;             /* type scm, else 0 */
     int burst;                           /* likewise */
     const char *cross_certificates_file; /* type local; NULL: none */
-    struct acme_scm_config scm;          /* type scm; its password was read from password_file or ${VAR} */
+    int64_t supersede_after_ms;          /* type scm, as the rest */
+    bool never_supersede;
+    bool renew;
+    struct acme_scm_config scm; /* type scm; its password was read from password_file or ${VAR} */
 };
 
 struct acme_server_config {

@@ -228,6 +228,10 @@ static void read_profile(struct objects *objects, const struct acme_yaml_node *n
         return;
     profile->issuer = issuer->name;
     profile->issue_deadline_ms = issuer->deadline_ms;
+    bool continues = issuer->type == ACME_ISSUER_SCM && issuer->scm.class == ACME_SCM_SSL;
+    profile->supersede_after_ms = issuer->never_supersede ? 0 : issuer->supersede_after_ms;
+    profile->replace = profile->supersede_after_ms > 0 && continues;
+    profile->renew = issuer->renew && continues;
     if (issuer->type == ACME_ISSUER_SCM)
         profile->validity_ms = issuer->scm.term_days * ACME_DAY_MS;
 }

@@ -301,6 +301,31 @@ const struct acme_config_table acme_config_root_table = {root_keys, COUNT(root_k
 #define AT(field)  offsetof(struct acme_issuer_config, field)
 #define SCM(field) offsetof(struct acme_issuer_config, scm.field)
 
+/* One of two words: *ret tells whether it is the second. */
+static void read_choice(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                        const char *first, const char *second, bool *ret)
+{
+    char expected[64];
+    bool scalar = node->kind == ACME_YAML_SCALAR;
+    snprintf(expected, sizeof expected, "%s or %s", first, second);
+    if (scalar && strcmp(node->text, second) == 0)
+        *ret = true;
+    else if (!scalar || strcmp(node->text, first) != 0)
+        acme_config_wrong(reader, node, expected);
+}
+
+static void read_supersede(struct acme_config_reader *reader, const struct acme_yaml_node *node, void *object)
+{
+    struct acme_issuer_config *issuer = object;
+    read_choice(reader, node, "decline", "never", &issuer->never_supersede);
+}
+
+static void read_renewal(struct acme_config_reader *reader, const struct acme_yaml_node *node, void *object)
+{
+    struct acme_issuer_config *issuer = object;
+    read_choice(reader, node, "enroll", "renew", &issuer->renew);
+}
+
 static const struct acme_config_key issuer_keys[] = {
     {.name = "name",
      .type = ACME_CONFIG_TEXT,
@@ -483,6 +508,17 @@ static const struct acme_config_key issuer_keys[] = {
      .standard = 900,
      .scale = ACME_SECOND_MS,
      .unit = "seconds"},
+    {.name = "supersede", .type = ACME_CONFIG_READ, .applies = ACME_CONFIG_KIND_SCM, .read = read_supersede},
+    {.name = "supersede_after_minutes",
+     .type = ACME_CONFIG_INT64,
+     .applies = ACME_CONFIG_KIND_SCM,
+     .offset = AT(supersede_after_ms),
+     .min = 2,
+     .max = 10080,
+     .standard = 10,
+     .scale = ACME_MINUTE_MS,
+     .unit = "minutes"},
+    {.name = "renewal", .type = ACME_CONFIG_READ, .applies = ACME_CONFIG_KIND_SCM, .read = read_renewal},
 };
 const struct acme_config_table acme_config_issuer_table = {issuer_keys, COUNT(issuer_keys), kinds};
 

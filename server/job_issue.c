@@ -118,12 +118,30 @@ static struct acme_err write_alternates(const struct active_job *job, const stru
     return acme_ok();
 }
 
-/* Nothing is begun for an account that has ended: true when it has, and the issuance has failed. What may
- * already be under way upstream is followed to its end all the same. */
-static bool fail_without_account(struct active_job *job)
+/* It may have happened since this run began. */
+static bool is_superseded(const struct active_job *job)
+{
+    struct acme_issuance issuance;
+    struct acme_err err = acme_store_issuance_get(acme_runner_options_of(job->runner)->store, job->arena,
+                                                  job->subject_id, &issuance);
+    if (acme_failed(err))
+        acme_job_log_code(job, "an issuance could not be read again", err);
+    return !acme_failed(err) && issuance.status == ACME_ISSUANCE_WITHDRAWN;
+}
+
+/* Nothing is begun for an order that was superseded, or an account that has ended: true when that is so, and
+ * the issuance has failed. What may already be under way upstream is followed to its end all the same. */
+static bool fail_unwanted(struct active_job *job)
 {
     const struct issue_run *run = issue_of(job);
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    if (is_superseded(job)) {
+        acme_log(INFO, "issuance not begun, a newer order took its place",
+                 LOG_STR("order", run->issuance.order_id), LOG_STR("issuer", run->issuance.issuer));
+        fail(job, &(struct acme_problem){.type = ACME_PROBLEM_ORDER_NOT_READY,
+                                         .detail = "A newer order took this one's place"});
+        return true;
+    }
     struct acme_account account;
     struct acme_err err =
         acme_store_account_get(options->store, job->arena, run->issuance.account_id, &account);
@@ -238,12 +256,69 @@ static void end(struct active_job *job, const struct acme_step *step)
     fail(job, step->kind == ACME_STEP_FAILED ? &step->problem : &broken);
 }
 
+/* At once, so that no other issuance takes the same request for its own; the end stores it again. */
+static void keep_ref(struct active_job *job)
+{
+    const struct issue_run *run = issue_of(job);
+    struct acme_err err = acme_store_issuance_ref(acme_runner_options_of(job->runner)->store,
+                                                  run->issuance.id, run->run.upstream_ref);
+    if (acme_failed(err))
+        acme_job_log_code(job, "the issuer's number of an issuance could not be stored yet", err);
+}
+
 static const struct issuer_run_class issue_class = {.name = "issuance",
                                                     .about = "order",
                                                     .step = step,
                                                     .end = end,
                                                     .end_after_deadline = fail_after_deadline,
-                                                    .end_unwanted = fail_without_account};
+                                                    .end_unwanted = fail_unwanted,
+                                                    .ref_known = keep_ref};
+
+static bool is_taken(void *context, const char *upstream_ref)
+{
+    const struct active_job *job = context;
+    const struct issue_run *run = issue_of(job);
+    bool taken = false;
+    struct acme_err err =
+        acme_store_issuance_owns(acme_runner_options_of(job->runner)->store, run->issuance.issuer,
+                                 upstream_ref, run->issuance.id, &taken);
+    if (acme_failed(err))
+        acme_job_log_code(job, "it is not known whether another issuance has a request", err);
+    return taken || acme_failed(err);
+}
+
+static const char *tag_of(struct active_job *job, const char *issuance_id)
+{
+    return acme_arena_printf(job->arena, "acmebridge/%s", issuance_id);
+}
+
+/* The certificate to go on from, unless it has been swept since. */
+static struct acme_err load_earlier(struct active_job *job, const struct acme_issuance *issuance,
+                                    struct acme_earlier *ret)
+{
+    static const enum acme_earlier_use uses[] = {[ACME_CONTINUE_NOTHING] = ACME_EARLIER_NONE,
+                                                 [ACME_CONTINUE_RENEW] = ACME_EARLIER_RENEW,
+                                                 [ACME_CONTINUE_REPLACE] = ACME_EARLIER_REPLACE};
+    struct acme_store *store = acme_runner_options_of(job->runner)->store;
+    struct acme_issuance earlier;
+    struct acme_certificate certificate;
+    if (issuance->predecessor_id == NULL)
+        return acme_ok();
+    struct acme_err err = acme_store_issuance_get(store, job->arena, issuance->predecessor_id, &earlier);
+    if (!acme_failed(err) && earlier.certificate_id != NULL && earlier.upstream_ref != NULL)
+        err = acme_store_certificate_get(store, job->arena, earlier.certificate_id, &certificate);
+    else if (!acme_failed(err))
+        err = acme_err(ACME_E_NOT_FOUND);
+    if (err.code == ACME_E_NOT_FOUND)
+        return acme_ok();
+    TRY(err);
+    ret->tag = tag_of(job, earlier.id);
+    ENSURE(ret->tag != NULL, ACME_E_NOMEM);
+    ret->use = uses[issuance->continuation];
+    ret->upstream_ref = earlier.upstream_ref;
+    ret->serial_hex = certificate.serial_hex;
+    return acme_ok();
+}
 
 static struct acme_err load(struct active_job *job, struct issue_run *run)
 {
@@ -256,7 +331,7 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
         acme_store_account_get(options->store, job->arena, run->issuance.account_id, &account);
     if (err.code != ACME_E_NOT_FOUND)
         TRY(err);
-    const char *tag = acme_arena_printf(job->arena, "acmebridge/%s", run->issuance.id);
+    const char *tag = tag_of(job, run->issuance.id);
     ENSURE(tag != NULL, ACME_E_NOMEM);
     run->run.upstream_ref = run->issuance.upstream_ref;
     run->run.about = run->issuance.order_id;
@@ -274,8 +349,11 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
         .validity_ms = options->profile_validity_ms(options->context, run->issuance.profile),
         .created_ms = run->issuance.created_ms,
         .deadline_ms = run->issuance.deadline_ms,
+        .withdraw = run->issuance.status == ACME_ISSUANCE_WITHDRAWN,
+        .is_taken = is_taken,
+        .is_taken_context = job,
     };
-    return acme_ok();
+    return load_earlier(job, &run->issuance, &run->request.earlier);
 }
 
 /* ---- CAA, before the issuer hears of it ---- */
@@ -393,7 +471,7 @@ void acme_job_issue_run(void *argument)
     }
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
     const struct acme_profile *profile = options->find_profile(options->context, issue->issuance.profile);
-    bool first = job->state == NULL && !job->intent && issue->run.issuer != NULL;
+    bool first = job->state == NULL && !job->intent && issue->run.issuer != NULL && !issue->request.withdraw;
     if (first && profile != NULL && profile->caa_issuer_count > 0)
         ask_caa(job, profile);
     else

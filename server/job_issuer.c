@@ -281,8 +281,12 @@ static void take_step(struct active_job *job)
                      "the issuer's step failed for a reason of this server's own; see its log");
         return;
     }
-    if (step.upstream_ref != NULL)
+    if (step.upstream_ref != NULL &&
+        (run->upstream_ref == NULL || strcmp(step.upstream_ref, run->upstream_ref) != 0)) {
         run->upstream_ref = acme_arena_strdup(job->arena, step.upstream_ref);
+        if (run->upstream_ref != NULL && run->class->ref_known != NULL)
+            run->class->ref_known(job);
+    }
     log_note(job, &step);
     switch (step.kind) {
     case ACME_STEP_CALL:

@@ -110,6 +110,8 @@ struct issuer_run_class {
     /** end_unwanted(job): asked before the first step and before each call that must not happen twice: true
      * when it shall not be made any more and the job has been ended, and given away. NULL: always wanted. */
     bool (*end_unwanted)(struct active_job *job);
+    /** ref_known(job): run->upstream_ref is new. NULL: nothing to do. */
+    void (*ref_known)(struct active_job *job);
 };
 
 /* First member of the kinds' own. */

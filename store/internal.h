@@ -114,6 +114,32 @@ struct acme_err acme_store_job_delete(struct acme_db *db, const char *job_id, co
 struct acme_err acme_store_job_give_back(struct acme_db *db, const char *job_id, const char *owner,
                                          const char *state, int64_t run_at_ms, int attempts) ACME_MUST_USE;
 
+/* A certificate wanted, when an earlier wish for the same is looked for. */
+struct acme_wish {
+    const struct acme_issuance *issuance; /* candidate */
+    const struct acme_order *order;
+    int64_t now_ms;
+};
+
+/** acme_store_supersede(db, arena, wish, rules, effects): end the orders of pending issuances for the same
+ * names with another key whose clients have been away since rules->supersede_before_ms, and let their jobs
+ * withdraw what they have upstream. Fills effects->superseded. */
+struct acme_err acme_store_supersede(struct acme_db *db, struct acme_arena *arena,
+                                     const struct acme_wish *wish, const struct acme_finalize_rules *rules,
+                                     struct acme_finalize_effects *effects) ACME_MUST_USE;
+
+/** acme_store_find_predecessor(db, arena, wish, rules, effects): the certificate to replace or to renew. Sets
+ * effects->continuation and ->predecessor_id, or leaves both. Nothing is continued twice. */
+struct acme_err acme_store_find_predecessor(struct acme_db *db, struct acme_arena *arena,
+                                            const struct acme_wish *wish,
+                                            const struct acme_finalize_rules *rules,
+                                            struct acme_finalize_effects *effects) ACME_MUST_USE;
+
+/** acme_continuation_word(continuation): as stored; NULL for ACME_CONTINUE_NOTHING. _of: the other way round.
+ */
+const char *acme_continuation_word(enum acme_continuation continuation);
+enum acme_continuation acme_continuation_of(const char *word);
+
 /** acme_store_order_load(db, arena, id, ret): see acme_store_order_get. */
 struct acme_err acme_store_order_load(struct acme_db *db, struct acme_arena *arena, const char *id,
                                       struct acme_order *ret) ACME_MUST_USE;

@@ -8,6 +8,7 @@ static const char *const status_words[] = {
     [ACME_ISSUANCE_PENDING] = "pending",
     [ACME_ISSUANCE_ISSUED] = "issued",
     [ACME_ISSUANCE_FAILED] = "failed",
+    [ACME_ISSUANCE_WITHDRAWN] = "withdrawn",
 };
 enum { STATUS_COUNT = sizeof status_words / sizeof status_words[0] };
 
@@ -33,6 +34,8 @@ static struct acme_err issuance_from_row(struct acme_db_stmt *stmt, struct acme_
         .upstream_ref = acme_db_text(stmt, arena, 15),
         .certificate_id = acme_db_text(stmt, arena, 16),
         .error = acme_db_text(stmt, arena, 17),
+        .continuation = acme_continuation_of(acme_db_text(stmt, arena, 18)),
+        .predecessor_id = acme_db_text(stmt, arena, 19),
     };
     TRY(acme_db_row_check(stmt));
     TRY(acme_identifiers_from_json(arena, identifiers, &issuance.identifiers, &issuance.identifier_count));
@@ -48,7 +51,7 @@ static struct acme_err load(struct acme_db *db, struct acme_arena *arena, const 
         db, &stmt,
         "SELECT id, account_id, order_id, profile, issuer, status, names_digest, spki_sha256, csr_sha256,"
         " csr, identifiers, not_before_ms, not_after_ms, created_ms, deadline_ms, upstream_ref,"
-        " certificate_id, error FROM issuances WHERE id = $1",
+        " certificate_id, error, continuation, predecessor_id FROM issuances WHERE id = $1",
         DB_TEXT(id)));
     return issuance_from_row(stmt, arena, ret);
 }
@@ -89,13 +92,15 @@ struct finalize {
     const struct acme_job *job;
     const struct acme_lease *lease;
     int64_t now_ms;
-    int64_t adopt_since_ms;
+    const struct acme_finalize_rules *rules;
     struct acme_order order;
     enum acme_finalize_outcome outcome;
+    struct acme_finalize_effects effects;
 };
 
 /* What already exists for the same wish: *ret_id NULL for nothing; *ret_certificate_id set when it is issued.
- * A certificate that somebody wanted to be revoked, even in vain, is nobody's wish. */
+ * A certificate that somebody wanted to be revoked, even in vain, or that another one replaces, is nobody's
+ * wish. */
 static struct acme_err find_existing(struct acme_db *db, const struct finalize *request, const char **ret_id,
                                      const char **ret_certificate_id)
 {
@@ -109,11 +114,13 @@ static struct acme_err find_existing(struct acme_db *db, const struct finalize *
         " AND i.issuer = $5"
         " AND (i.status = 'pending' OR (i.status = 'issued' AND c.downloaded_ms = 0"
         " AND c.created_ms >= $6 AND c.not_after_ms > $7"
-        " AND NOT EXISTS (SELECT 1 FROM revocations r WHERE r.certificate_id = c.id)))"
+        " AND NOT EXISTS (SELECT 1 FROM revocations r WHERE r.certificate_id = c.id)"
+        " AND NOT EXISTS (SELECT 1 FROM issuances s WHERE s.predecessor_id = i.id"
+        " AND s.continuation = 'replace' AND s.status <> 'failed')))"
         " AND i.not_before_ms = $8 AND i.not_after_ms = $9"
         " ORDER BY i.created_ms DESC, i.id DESC LIMIT 1",
         DB_TEXT(request->order.account_id), DB_TEXT(wanted->names_digest), DB_TEXT(wanted->spki_sha256),
-        DB_TEXT(request->order.profile), DB_TEXT(wanted->issuer), DB_INT(request->adopt_since_ms),
+        DB_TEXT(request->order.profile), DB_TEXT(wanted->issuer), DB_INT(request->rules->adopt_since_ms),
         DB_INT(request->now_ms), DB_INT(wanted->not_before_ms), DB_INT(wanted->not_after_ms)));
     TRY(acme_db_next(stmt, &row));
     *ret_id = row ? acme_db_text(stmt, request->arena, 0) : NULL;
@@ -128,12 +135,15 @@ static struct acme_err insert_issuance(struct acme_db *db, const struct finalize
         db, NULL,
         "INSERT INTO issuances (id, account_id, order_id, profile, issuer, status, names_digest,"
         " spki_sha256, csr_sha256, csr, identifiers, not_before_ms, not_after_ms, created_ms,"
-        " deadline_ms) VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+        " deadline_ms, continuation, predecessor_id)"
+        " VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         DB_TEXT(issuance->id), DB_TEXT(request->order.account_id), DB_TEXT(request->order.id),
         DB_TEXT(request->order.profile), DB_TEXT(issuance->issuer), DB_TEXT(issuance->names_digest),
         DB_TEXT(issuance->spki_sha256), DB_TEXT(issuance->csr_sha256), DB_BLOB(issuance->csr),
         DB_TEXT(request->identifiers_json), DB_INT(issuance->not_before_ms), DB_INT(issuance->not_after_ms),
-        DB_INT(issuance->created_ms), DB_INT(issuance->deadline_ms));
+        DB_INT(issuance->created_ms), DB_INT(issuance->deadline_ms),
+        DB_TEXT(acme_continuation_word(request->effects.continuation)),
+        DB_TEXT(request->effects.predecessor_id));
 }
 
 static struct acme_err update_order(struct acme_db *db, struct finalize *request, const char *issuance_id,
@@ -164,6 +174,10 @@ static struct acme_err accept(struct acme_db *db, struct finalize *request)
         return update_order(db, request, existing, certificate_id);
     }
     request->outcome = ACME_FINALIZE_STARTED;
+    const struct acme_wish wish = {
+        .issuance = request->issuance, .order = &request->order, .now_ms = request->now_ms};
+    TRY(acme_store_supersede(db, request->arena, &wish, request->rules, &request->effects));
+    TRY(acme_store_find_predecessor(db, request->arena, &wish, request->rules, &request->effects));
     TRY(insert_issuance(db, request));
     TRY(acme_store_job_insert(db, request->job, ACME_JOB_ISSUE, request->issuance->id, request->lease,
                               request->now_ms));
@@ -185,9 +199,11 @@ static struct acme_err finalize(struct acme_db *db, void *arg)
 
 struct acme_err acme_store_order_finalize(struct acme_store *store, struct acme_arena *arena,
                                           const struct acme_issuance *issuance, const struct acme_job *job,
-                                          const struct acme_lease *lease, int64_t now_ms,
-                                          int64_t adopt_since_ms, struct acme_order *ret_order,
-                                          enum acme_finalize_outcome *ret_outcome)
+                                          const struct acme_lease *lease,
+                                          const struct acme_finalize_rules *rules,
+                                          struct acme_order *ret_order,
+                                          enum acme_finalize_outcome *ret_outcome,
+                                          struct acme_finalize_effects *ret_effects)
 {
     struct finalize request = {
         .arena = arena,
@@ -195,15 +211,18 @@ struct acme_err acme_store_order_finalize(struct acme_store *store, struct acme_
         .identifiers_json = acme_identifiers_json(arena, issuance->identifiers, issuance->identifier_count),
         .job = job,
         .lease = lease,
-        .now_ms = now_ms,
-        .adopt_since_ms = adopt_since_ms,
+        .now_ms = rules->now_ms,
+        .rules = rules,
     };
     ENSURE(request.identifiers_json, ACME_E_NOMEM);
     struct acme_err err = acme_writer_run(&store->writer, finalize, &request);
     if (err.code == ACME_OK || err.code == ACME_E_STATE)
         *ret_order = request.order;
-    if (err.code == ACME_OK)
+    if (err.code == ACME_OK) {
         *ret_outcome = request.outcome;
+        if (ret_effects != NULL)
+            *ret_effects = request.effects;
+    }
     return err;
 }
 

@@ -180,8 +180,17 @@ static const char schema_9[] = "ALTER TABLE jobs ADD COLUMN note TEXT;"
                                "ALTER TABLE jobs ADD COLUMN upstream_ref TEXT;"
                                "CREATE INDEX certificates_end ON certificates (not_after_ms);";
 
+/* When a client last looked at its order, what an issuance continues upstream, and whose a number is there.
+ */
+static const char schema_10[] =
+    "ALTER TABLE orders ADD COLUMN seen_ms BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE issuances ADD COLUMN predecessor_id TEXT;"
+    "ALTER TABLE issuances ADD COLUMN continuation TEXT;"
+    "CREATE INDEX issuances_predecessor ON issuances (predecessor_id) WHERE predecessor_id IS NOT NULL;"
+    "CREATE INDEX issuances_upstream ON issuances (issuer, upstream_ref) WHERE upstream_ref IS NOT NULL;";
+
 static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4, schema_5,
-                                    schema_6, schema_7, schema_8, schema_9};
+                                    schema_6, schema_7, schema_8, schema_9, schema_10};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static struct acme_err read_version(struct acme_db *db, int64_t *ret)

@@ -2,6 +2,9 @@
  */
 #include "store/internal.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static const char *const status_words[] = {
     [ACME_ORDER_PENDING] = "pending",       [ACME_ORDER_READY] = "ready",
     [ACME_ORDER_PROCESSING] = "processing", [ACME_ORDER_VALID] = "valid",
@@ -27,6 +30,7 @@ static struct acme_err order_from_row(struct acme_db_stmt *stmt, struct acme_are
         .issuance_id = acme_db_text(stmt, arena, 11),
         .certificate_id = acme_db_text(stmt, arena, 12),
         .error = acme_db_text(stmt, arena, 13),
+        .seen_ms = acme_db_int(stmt, 14),
     };
     TRY(acme_db_row_check(stmt));
     TRY(acme_identifiers_from_json(arena, identifiers, &order.identifiers, &order.identifier_count));
@@ -41,7 +45,7 @@ static struct acme_err load_row(struct acme_db *db, struct acme_arena *arena, co
     TRY(acme_db_one(
         db, &stmt,
         "SELECT id, account_id, profile, status, identifiers, not_before_ms, not_after_ms, expires_ms,"
-        " created_ms, finalized_ms, csr_sha256, issuance_id, certificate_id, error"
+        " created_ms, finalized_ms, csr_sha256, issuance_id, certificate_id, error, seen_ms"
         " FROM orders WHERE id = $1",
         DB_TEXT(id)));
     return order_from_row(stmt, arena, ret);
@@ -97,6 +101,29 @@ static struct acme_err walk(struct acme_db_stmt *stmt, struct acme_arena *arena,
         if (shown)
             page->ids[page->count++] = last;
     }
+}
+
+struct seen {
+    int64_t now_ms;
+    char id[];
+};
+
+static struct acme_err seen(struct acme_db *db, void *arg)
+{
+    const struct seen *note = arg;
+    return acme_db_run(db, NULL, "UPDATE orders SET seen_ms = $1 WHERE id = $2", DB_INT(note->now_ms),
+                       DB_TEXT(note->id));
+}
+
+void acme_store_order_seen(struct acme_store *store, const char *id, int64_t now_ms)
+{
+    size_t size = strlen(id) + 1;
+    struct seen *note = malloc(sizeof *note + size);
+    if (!note)
+        return;
+    note->now_ms = now_ms;
+    memcpy(note->id, id, size);
+    acme_writer_post(&store->writer, seen, note);
 }
 
 static struct acme_err list(struct acme_db *db, struct acme_arena *arena, const char *account_id,

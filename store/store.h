@@ -315,6 +315,7 @@ struct acme_order {
     int64_t expires_ms;
     int64_t created_ms;
     int64_t finalized_ms;
+    int64_t seen_ms;        /* when its client last looked, as noted by acme_store_order_seen; 0: not yet */
     const char *csr_sha256; /* lower-case hex, of the accepted finalize */
     const char *issuance_id;
     const char *certificate_id;
@@ -336,6 +337,10 @@ struct acme_err acme_store_order_create(struct acme_store *store, struct acme_ar
 struct acme_err acme_store_order_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                      struct acme_order *ret) ACME_MUST_USE;
 
+/** acme_store_order_seen(store, id, now_ms): remember that its client has looked at the order. Does not wait
+ * for the commit: losing it in a crash makes the client look as if it had been away a little longer. */
+void acme_store_order_seen(struct acme_store *store, const char *id, int64_t now_ms);
+
 struct acme_order_page {
     const char **ids;
     size_t count;
@@ -355,7 +360,19 @@ struct acme_err acme_store_orders_list(struct acme_store *store, struct acme_are
  * ----
  */
 
-enum acme_issuance_status { ACME_ISSUANCE_PENDING, ACME_ISSUANCE_ISSUED, ACME_ISSUANCE_FAILED };
+enum acme_issuance_status {
+    ACME_ISSUANCE_PENDING,
+    ACME_ISSUANCE_ISSUED,
+    ACME_ISSUANCE_FAILED,
+    ACME_ISSUANCE_WITHDRAWN /* superseded: its orders have ended, its job takes back what is upstream */
+};
+
+/* What an issuance goes on from, where its issuer can do that. */
+enum acme_continuation {
+    ACME_CONTINUE_NOTHING,
+    ACME_CONTINUE_RENEW,  /* the predecessor's certificate is renewed */
+    ACME_CONTINUE_REPLACE /* the predecessor's, which nobody fetched, gets this issuance's key */
+};
 
 struct acme_issuance {
     const char *id;
@@ -374,9 +391,34 @@ struct acme_issuance {
     int64_t not_after_ms;
     int64_t created_ms;
     int64_t deadline_ms;
-    const char *upstream_ref; /* the issuer's own number (SCM sslId), for people */
+    const char *upstream_ref; /* the issuer's own number (SCM sslId), from when it is known */
     const char *certificate_id;
     const char *error;
+    enum acme_continuation continuation;
+    const char *predecessor_id; /* of the issuance it continues; may have been swept since */
+};
+
+/* What finalize may do about earlier wishes of the account for the same names, profile and issuer. */
+struct acme_finalize_rules {
+    int64_t now_ms;
+    /* Certificates made before that, or downloaded, are neither adopted nor replaced. */
+    int64_t adopt_since_ms;
+    /* An issuance for another key, none of whose clients was seen since, is superseded while it is pending
+     * and replaced when it is issued; 0: never. */
+    int64_t supersede_before_ms;
+    bool replace;                 /* the issuer can replace */
+    int64_t renew_since_ms;       /* certificates that end later than that are renewed; 0: never */
+    const char *superseded_error; /* problem document for the orders that are superseded */
+};
+
+enum { ACME_SUPERSEDED_MAX = 8 };
+
+/* What finalize did beside its outcome. */
+struct acme_finalize_effects {
+    const char *superseded[ACME_SUPERSEDED_MAX]; /* issuances */
+    size_t superseded_count;
+    enum acme_continuation continuation; /* of the issuance that was started */
+    const char *predecessor_id;
 };
 
 enum acme_finalize_outcome {
@@ -387,17 +429,28 @@ enum acme_finalize_outcome {
     ACME_FINALIZE_REPEATED /* the same CSR was accepted for this order before: nothing changed */
 };
 
-/** acme_store_order_finalize(store, arena, issuance, job, lease, now_ms, adopt_since_ms, ret_order,
- * ret_outcome): ready -> processing (or valid) with what it takes, in one step. `issuance` and `job` are
- * candidates, used only for STARTED; issuance->order_id names the order. Issued certificates made before
- * adopt_since_ms or already downloaded are not adopted. Errors: NOT_FOUND; STATE when the order is neither
- * ready nor finalized with this very CSR (*ret_order is then set all the same, to tell the client its
- * status). */
+/** acme_store_order_finalize(store, arena, issuance, job, lease, rules, ret_order, ret_outcome,
+ * ret_effects): ready -> processing (or valid) with what it takes, in one step. `issuance` and `job` are
+ * candidates, used only for STARTED; issuance->order_id names the order. ret_effects may be NULL. Errors:
+ * NOT_FOUND; STATE when the order is neither ready nor finalized with this very CSR (*ret_order is then set
+ * all the same, to tell the client its status). */
 struct acme_err acme_store_order_finalize(struct acme_store *store, struct acme_arena *arena,
                                           const struct acme_issuance *issuance, const struct acme_job *job,
-                                          const struct acme_lease *lease, int64_t now_ms,
-                                          int64_t adopt_since_ms, struct acme_order *ret_order,
-                                          enum acme_finalize_outcome *ret_outcome) ACME_MUST_USE;
+                                          const struct acme_lease *lease,
+                                          const struct acme_finalize_rules *rules,
+                                          struct acme_order *ret_order,
+                                          enum acme_finalize_outcome *ret_outcome,
+                                          struct acme_finalize_effects *ret_effects) ACME_MUST_USE;
+
+/** acme_store_issuance_ref(store, id, upstream_ref): note the issuer's number as soon as it is known. */
+struct acme_err acme_store_issuance_ref(struct acme_store *store, const char *id,
+                                        const char *upstream_ref) ACME_MUST_USE;
+
+/** acme_store_issuance_owns(store, issuer, upstream_ref, except_id, ret): whether an issuance other than
+ * except_id has that number of the issuer. */
+struct acme_err acme_store_issuance_owns(struct acme_store *store, const char *issuer,
+                                         const char *upstream_ref, const char *except_id,
+                                         bool *ret) ACME_MUST_USE;
 
 /** acme_store_issuance_get: Errors: NOT_FOUND. */
 struct acme_err acme_store_issuance_get(struct acme_store *store, struct acme_arena *arena, const char *id,

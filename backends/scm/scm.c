@@ -45,12 +45,21 @@ static struct acme_err on_reply(struct scm_context *ctx)
 {
     switch (ctx->state->call) {
     case SCM_CALL_ENROLL:
+    case SCM_CALL_RENEW:
+    case SCM_CALL_REPLACE:
         return acme_scm_enroll_reply(ctx);
+    case SCM_CALL_REPLACED:
+        return acme_scm_replaced_reply(ctx);
+    case SCM_CALL_COMMENT:
+        return acme_scm_comment_done(ctx);
+    case SCM_CALL_WITHDRAW:
+        return acme_scm_withdraw_done(ctx);
     case SCM_CALL_LIST:
         return acme_scm_recover_list_reply(ctx);
     case SCM_CALL_CANDIDATE:
         return acme_scm_recover_candidate_reply(ctx);
     case SCM_CALL_DECLINE:
+    case SCM_CALL_UNDO:
         return acme_scm_recover_declined(ctx);
     case SCM_CALL_DETAILS:
         return acme_scm_follow_reply(ctx);
@@ -72,8 +81,15 @@ static struct acme_err on_call_failed(struct scm_context *ctx)
 {
     switch (ctx->state->call) {
     case SCM_CALL_ENROLL:
+    case SCM_CALL_RENEW:
+    case SCM_CALL_REPLACE:
         return acme_scm_enroll_failed(ctx);
+    case SCM_CALL_COMMENT:
+        return acme_scm_comment_done(ctx);
+    case SCM_CALL_WITHDRAW:
+        return acme_scm_withdraw_done(ctx);
     case SCM_CALL_DECLINE:
+    case SCM_CALL_UNDO:
         return acme_scm_recover_declined(ctx);
     case SCM_CALL_DCV:
         return acme_scm_dcv_reply(ctx);
@@ -82,6 +98,42 @@ static struct acme_err on_call_failed(struct scm_context *ctx)
     default:
         return acme_scm_call_failed(ctx);
     }
+}
+
+/* How long SCM is asked to decline a request whose order's time is over. */
+#define WITHDRAW_PATIENCE_MS (10 * ACME_MINUTE_MS)
+
+/* What stays in SCM when the order has ended. */
+static const char *left_there(struct scm_context *ctx)
+{
+    const struct scm_state *state = ctx->state;
+    long long ssl_id = (long long)state->ssl_id;
+    if (state->replacing)
+        return acme_arena_printf(ctx->arena, " The key of SCM request %lld was to be replaced: look there.",
+                                 ssl_id);
+    if (state->locked_in)
+        return acme_arena_printf(
+            ctx->arena, " SCM does not decline request %lld any more: revoke what it yields.", ssl_id);
+    if (ssl_id > 0)
+        return acme_arena_printf(
+            ctx->arena, " Request %lld is still open in SCM: decline it there, or revoke what it yields.",
+            ssl_id);
+    if (state->phase == SCM_PHASE_RECOVER)
+        return " It is not known whether SCM holds a request for it: look for the order's names there.";
+    return "";
+}
+
+/* The request goes with its order, as long as SCM lets it. */
+static struct acme_err withdraw_late(struct scm_context *ctx)
+{
+    const char *last = ctx->step->note;
+    *ctx->step = (struct acme_step){0};
+    ctx->state->locked_in = false;
+    ctx->state->failures = 0;
+    TRY(acme_scm_withdraw_begin(ctx, SCM_TOO_LATE));
+    ctx->step->note = acme_arena_printf(ctx->arena, "%s Last: %s", ctx->step->note, last);
+    ENSURE(ctx->step->note != NULL, ACME_E_NOMEM);
+    return acme_ok();
 }
 
 /* At the deadline nothing new is begun: no wait, no enroll. A look at the status that is under way is
@@ -99,20 +151,20 @@ static struct acme_err keep_deadline(struct scm_context *ctx)
     }
     if (step->kind != ACME_STEP_WAIT && !(step->kind == ACME_STEP_CALL && step->once))
         return acme_ok();
-    const char *left = "";
-    if (ctx->state->ssl_id > 0)
-        left = " The request is still open in SCM: decline it there, or revoke what it yields.";
-    else if (ctx->state->phase == SCM_PHASE_RECOVER)
-        left = " It is not known whether SCM holds a request for it: look for the order's names there.";
+    const struct scm_state *state = ctx->state;
+    if (state->ssl_id > 0 && !state->replacing && state->withdrawing != SCM_TOO_LATE)
+        return withdraw_late(ctx);
+    if (step->kind == ACME_STEP_WAIT && state->withdrawing == SCM_TOO_LATE && !state->locked_in &&
+        ctx->input->now_ms < deadline_ms + WITHDRAW_PATIENCE_MS)
+        return acme_ok();
+    const char *left = left_there(ctx);
+    ENSURE(left != NULL, ACME_E_NOMEM);
     const char *last = step->kind == ACME_STEP_WAIT ? step->note : "The enroll was about to be sent.";
     const char *note = acme_arena_printf(
         ctx->arena, "Gave up because the order's deadline has passed. Last: %s%s", last, left);
     *ctx->step = (struct acme_step){0};
-    return acme_scm_fail(
-        ctx, ACME_PROBLEM_SERVER_INTERNAL,
-        "The certificate authority did not issue the certificate within the time this server "
-        "waits for it.",
-        note);
+    ctx->state->withdrawing = SCM_TOO_LATE;
+    return acme_scm_withdrawn_fail(ctx, note);
 }
 
 static struct acme_err scm_step(const struct acme_issuer *issuer, struct acme_arena *arena,

@@ -10,9 +10,10 @@ static const struct scm_class classes[] = {
                       .field_type = "SSL",
                       .takes_names = true,
                       .takes_dcv_mode = true,
-                      .lists_names = true},
-    /* Names come from the CSR alone, there is no external requester, and lists can be filtered neither by
-     * where a request came from nor by alternative names. */
+                      .lists_names = true,
+                      .continues = true},
+    /* A renewal takes no new CSR, so none is made; names come from the CSR alone, there is no external
+     * requester, and lists can be filtered neither by where a request came from nor by alternative names. */
     [ACME_SCM_DEVICE] = {.root = "/api/device/v1",
                          .id_enrolled = "deviceCertId",
                          .id_listed = "id",

@@ -55,6 +55,7 @@ static struct acme_err judge_failure(struct scm_context *ctx)
     case SCM_VERDICT_RETRY:
     case SCM_VERDICT_UNKNOWN:
     case SCM_VERDICT_DONE: /* of revocations only */
+    case SCM_VERDICT_ANEW: /* of renewals and replacements only */
         break;
     }
     /* At the polling pace: the status, asked in between, answers well and would reset a back-off each time.
@@ -117,6 +118,11 @@ struct acme_err acme_scm_collect_reply(struct scm_context *ctx)
         return err;
 
     err = acme_chain_build(&certs, ctx->request->csr->spki_sha256, &chain);
+    if (err.code == ACME_E_NOT_FOUND && state->replacing)
+        return later(ctx, false,
+                     acme_arena_printf(
+                         ctx->arena, "SCM still hands out the certificate of request %lld that was replaced.",
+                         (long long)state->ssl_id));
     if (err.code == ACME_E_NOT_FOUND && state->replaced)
         return acme_scm_fail(
             ctx, ACME_PROBLEM_SERVER_INTERNAL,

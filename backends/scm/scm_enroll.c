@@ -74,10 +74,48 @@ static char *enroll_body(struct scm_context *ctx, const char *csr_pem)
     return text != NULL ? acme_arena_strdup(ctx->arena, text) : NULL;
 }
 
+static struct acme_err enroll_call(struct scm_context *ctx, const char *csr_pem)
+{
+    const char *body = enroll_body(ctx, csr_pem);
+    ENSURE(body != NULL, ACME_E_NOMEM);
+    return acme_scm_call(ctx, SCM_CALL_ENROLL, "POST", "/enroll", body,
+                         "Requesting the certificate from SCM.");
+}
+
+static struct acme_err make_call(struct scm_context *ctx, const char *csr_pem)
+{
+    struct scm_state *state = ctx->state;
+    state->phase = SCM_PHASE_ENROLL;
+    state->enroll_sent_ms = ctx->input->now_ms;
+    state->enroll_attempts++;
+    state->unknown_since_ms = 0;
+    state->search_rounds = 0;
+    switch (acme_scm_earlier_use(ctx)) {
+    case ACME_EARLIER_RENEW:
+        TRY(acme_scm_renew_call(ctx, csr_pem));
+        break;
+    case ACME_EARLIER_REPLACE:
+        TRY(acme_scm_replace_call(ctx, csr_pem));
+        break;
+    case ACME_EARLIER_NONE:
+        TRY(enroll_call(ctx, csr_pem));
+        break;
+    }
+    struct acme_step *step = ctx->step;
+    step->once = true;
+    if (state->enroll_attempts > 1) {
+        step->note = acme_arena_printf(ctx->arena, "%.*s (attempt %lld).", (int)strlen(step->note) - 1,
+                                       step->note, (long long)state->enroll_attempts);
+        ENSURE(step->note != NULL, ACME_E_NOMEM);
+    }
+    return acme_ok();
+}
+
 struct acme_err acme_scm_enroll_begin(struct scm_context *ctx)
 {
     const struct acme_issue_request *request = ctx->request;
-    struct scm_state *state = ctx->state;
+    if (request->withdraw)
+        return acme_scm_nothing_begun(ctx);
     for (size_t i = 0; i < request->identifier_count; i++) {
         if (request->identifiers[i].type != ACME_IDENTIFIER_DNS)
             return acme_scm_fail(
@@ -94,22 +132,7 @@ struct acme_err acme_scm_enroll_begin(struct scm_context *ctx)
         return acme_scm_fail(ctx, ACME_PROBLEM_BAD_CSR,
                              "The CSR is longer than the certificate service takes.",
                              "The CSR is longer than SCM takes; nothing was sent to SCM.");
-    const char *body = enroll_body(ctx, pem);
-    ENSURE(body != NULL, ACME_E_NOMEM);
-
-    state->phase = SCM_PHASE_ENROLL;
-    state->enroll_sent_ms = ctx->input->now_ms;
-    state->enroll_attempts++;
-    state->unknown_since_ms = 0;
-    state->search_rounds = 0;
-    TRY(acme_scm_call(ctx, SCM_CALL_ENROLL, "POST", "/enroll", body,
-                      state->enroll_attempts == 1
-                          ? "Requesting the certificate from SCM."
-                          : acme_arena_printf(ctx->arena,
-                                              "Requesting the certificate from SCM (attempt %lld).",
-                                              (long long)state->enroll_attempts)));
-    ctx->step->once = true;
-    return acme_ok();
+    return make_call(ctx, pem);
 }
 
 /* Begin the search, and say in the note why it is made. */
@@ -123,9 +146,34 @@ static struct acme_err search_because(struct scm_context *ctx, const char *why)
 
 static struct acme_err accepted(struct scm_context *ctx, int64_t ssl_id)
 {
+    bool renewal = ctx->state->call == SCM_CALL_RENEW;
     acme_scm_follow_enter(ctx, ssl_id);
+    if (renewal)
+        return acme_scm_comment_begin(ctx, ssl_id);
     return acme_scm_follow_wait(
         ctx, acme_arena_printf(ctx->arena, "SCM accepted the enroll as request %lld.", (long long)ssl_id));
+}
+
+static struct acme_err replaced(struct scm_context *ctx)
+{
+    acme_scm_follow_enter(ctx, acme_scm_earlier_id(ctx));
+    ctx->state->replacing = true;
+    ctx->state->locked_in = true; /* to decline it would touch a certificate that is issued */
+    return acme_scm_follow_wait(ctx, acme_arena_printf(ctx->arena, "SCM took the new key for request %lld.",
+                                                       (long long)ctx->state->ssl_id));
+}
+
+/* What the earlier certificate cannot be used for is requested anew. */
+static struct acme_err anew(struct scm_context *ctx, const struct scm_verdict *verdict)
+{
+    ctx->state->refused = true;
+    ctx->state->refusals = 0;
+    ctx->state->enroll_attempts = 0;
+    TRY(acme_scm_enroll_begin(ctx));
+    ctx->step->note =
+        acme_arena_printf(ctx->arena, "%s Requesting a new certificate instead.", verdict->note);
+    ENSURE(ctx->step->note != NULL, ACME_E_NOMEM);
+    return acme_ok();
 }
 
 /* SCM refused in so many words: nothing was made there. */
@@ -133,6 +181,8 @@ static struct acme_err refused(struct scm_context *ctx, const struct scm_verdict
 {
     struct scm_state *state = ctx->state;
     state->enroll_sent_ms = 0;
+    if (verdict->class == SCM_VERDICT_ANEW)
+        return anew(ctx, verdict);
     if (verdict->class == SCM_VERDICT_CREDENTIALS)
         return acme_scm_wait_failure(ctx, SCM_LOGIN_FIRST_MS, SCM_LOGIN_MAX_MS, verdict->note);
     if (verdict->class == SCM_VERDICT_RETRY) {
@@ -147,20 +197,28 @@ struct acme_err acme_scm_enroll_reply(struct scm_context *ctx)
 {
     const struct acme_http_reply *reply = ctx->input->reply;
     struct scm_state *state = ctx->state;
-    if (reply->status >= 200 && reply->status <= 299 && reply->body.len > 0) {
+    bool replacing = state->call == SCM_CALL_REPLACE;
+    if (replacing && (reply->status == 204 || (reply->status == 200 && reply->body.len == 0)))
+        return replaced(ctx);
+    if (!replacing && reply->status >= 200 && reply->status <= 299 && reply->body.len > 0) {
         cJSON *json = NULL;
         int64_t ssl_id = 0;
         struct acme_err err =
             acme_json_parse(ctx->arena, (const char *)reply->body.data, reply->body.len, &json);
         if (err.code == ACME_E_NOMEM)
             return err;
-        if (!acme_failed(err) && acme_scm_json_int(json, acme_scm_class_of(ctx->scm)->id_enrolled, &ssl_id) &&
-            ssl_id > 0)
+        const char *id = acme_scm_class_of(ctx->scm)->id_enrolled;
+        bool named = !acme_failed(err) && acme_scm_json_int(json, id, &ssl_id) && ssl_id > 0;
+        if (named && (state->call != SCM_CALL_RENEW || ssl_id != acme_scm_earlier_id(ctx)))
             return accepted(ctx, ssl_id);
     }
 
     struct scm_verdict verdict;
-    TRY(acme_scm_judge(ctx, SCM_AT_ENROLL, &verdict));
+    TRY(acme_scm_judge(ctx,
+                       replacing                       ? SCM_AT_REPLACE
+                       : state->call == SCM_CALL_RENEW ? SCM_AT_RENEW
+                                                       : SCM_AT_ENROLL,
+                       &verdict));
     if (verdict.class != SCM_VERDICT_UNKNOWN)
         return refused(ctx, &verdict);
     /* Counted here, acted upon when the search has shown that there really is nothing. */
@@ -175,9 +233,12 @@ struct acme_err acme_scm_enroll_failed(struct scm_context *ctx)
 {
     struct scm_state *state = ctx->state;
     if (ctx->input->reached) {
+        const char *sent = state->call == SCM_CALL_RENEW     ? "The renewal"
+                           : state->call == SCM_CALL_REPLACE ? "The replacement"
+                                                             : "The enroll";
         acme_scm_recover_enter(ctx, ctx->input->now_ms);
         const char *why = ctx->input->failure != NULL ? ctx->input->failure : "no answer";
-        why = acme_arena_printf(ctx->arena, "The enroll was sent but its outcome is not known: %s.", why);
+        why = acme_arena_printf(ctx->arena, "%s was sent but its outcome is not known: %s.", sent, why);
         ENSURE(why != NULL, ACME_E_NOMEM);
         return search_because(ctx, why);
     }

@@ -60,10 +60,24 @@
         code, SCM_AT_ALL, NULL, SCM_VERDICT_CREDENTIALS, ACME_PROBLEM_SERVER_INTERNAL, 0, TO_CLIENT_SETUP,   \
             gist                                                                                             \
     }
-#define OPEN(code, tries, gist) /* on enroll it may have been done all the same */                           \
+#define OPEN(code, tries, gist) /* it may have been done all the same */                                     \
     {                                                                                                        \
-        code, SCM_AT_ENROLL, NULL, SCM_VERDICT_UNKNOWN, ACME_PROBLEM_SERVER_INTERNAL, tries,                 \
+        code, SCM_AT_ONCE, NULL, SCM_VERDICT_UNKNOWN, ACME_PROBLEM_SERVER_INTERNAL, tries,                   \
             TO_CLIENT_TROUBLE, gist                                                                          \
+    }
+#define AGAIN(code, gist) /* what may be done twice */                                                       \
+    {                                                                                                        \
+        code, SCM_AT_ALL & ~SCM_AT_ONCE, NULL, SCM_VERDICT_RETRY, ACME_PROBLEM_SERVER_INTERNAL, 0,           \
+            TO_CLIENT_TROUBLE, gist                                                                          \
+    }
+#define ANEW(code, endpoints, gist)                                                                          \
+    {                                                                                                        \
+        code, endpoints, NULL, SCM_VERDICT_ANEW, ACME_PROBLEM_SERVER_INTERNAL, 0, TO_CLIENT_TROUBLE, gist    \
+    }
+#define DECLINE(code, gist)                                                                                  \
+    {                                                                                                        \
+        code, SCM_AT_DECLINE, NULL, SCM_VERDICT_STATE, ACME_PROBLEM_SERVER_INTERNAL, 0, TO_CLIENT_TROUBLE,   \
+            gist                                                                                             \
     }
 #define NOT_YET(code, gist)                                                                                  \
     {                                                                                                        \
@@ -94,7 +108,7 @@ static const struct scm_rule rules[] = {
     LOGIN(-37, "the configured login may not do this in SCM"),
     LOGIN(-226, "the configured login has no rights on this organization in SCM"),
 
-    {-140, SCM_AT_ENROLL, NULL, SCM_VERDICT_RETRY, ACME_PROBLEM_SERVER_INTERNAL, 0, TO_CLIENT_TROUBLE,
+    {-140, SCM_AT_ONCE, NULL, SCM_VERDICT_RETRY, ACME_PROBLEM_SERVER_INTERNAL, 0, TO_CLIENT_TROUBLE,
      "SCM cannot decode CSRs at the moment"},
     {-1138, SCM_AT_ENROLL, NULL, SCM_VERDICT_RETRY, ACME_PROBLEM_BAD_PUBLIC_KEY, 2, TO_CLIENT_KEY,
      "SCM could not check the key in the CSR"},
@@ -110,6 +124,26 @@ static const struct scm_rule rules[] = {
     OPEN(-65, 5, "SCM has an internal error"),
     OPEN(-3114, 0, "another user changed the record in SCM"),
     OPEN(-3115, 0, "another user changed the record in SCM"),
+    AGAIN(-129, "SCM lost its connection to the CA"),
+    AGAIN(-195, "the CA is not available to SCM"),
+    AGAIN(-196, "SCM has no connection to the CA"),
+    AGAIN(-1, "SCM has an internal error"),
+    AGAIN(-2, "SCM has an internal error"),
+    AGAIN(-14, "SCM has an internal error"),
+    AGAIN(-43, "SCM has an internal error"),
+    AGAIN(-65, "SCM has an internal error"),
+    AGAIN(-3114, "another user changed the record in SCM"),
+    AGAIN(-3115, "another user changed the record in SCM"),
+    ANEW(-180, SCM_AT_RENEW, "SCM cannot renew this certificate"),
+    ANEW(-123, SCM_AT_RENEW, "SCM cannot renew this certificate"),
+    ANEW(-105, SCM_AT_RENEW, "SCM cannot renew this certificate"),
+    ANEW(-1148, SCM_AT_REPLACE, "SCM installs this certificate itself and does not replace it"),
+    ANEW(-130, SCM_AT_RENEW | SCM_AT_REPLACE, "the earlier request is not in a state for that"),
+    ANEW(-124, SCM_AT_RENEW | SCM_AT_REPLACE, "SCM does not know the earlier request any more"),
+    ANEW(-5101, SCM_AT_RENEW | SCM_AT_REPLACE, "SCM does not know the earlier request any more"),
+    DECLINE(-1112, "its state does not allow that any more"),
+    DECLINE(-1113, "its state does not allow that any more"),
+    DECLINE(-130, "its state does not allow that any more"),
 
     CONFIG(-36, TO_CLIENT_TERM, "term_days is not one of the certificate profile's terms"),
     CONFIG(-39, TO_CLIENT_PROFILE, "profile_id is not a certificate profile of the organization"),
@@ -258,6 +292,10 @@ static const struct scm_rule *rule_for_status(enum scm_endpoint endpoint, int st
 
 static const struct scm_rule unlisted_enroll =
     CONFIG(0, TO_CLIENT_SETUP, "SCM refused the enroll with a code this server does not know");
+static const struct scm_rule unlisted_continued =
+    ANEW(0, SCM_AT_RENEW | SCM_AT_REPLACE, "SCM refused it with a code this server does not know there");
+static const struct scm_rule unlisted_decline =
+    DECLINE(0, "SCM refused it with a code this server does not know");
 static const struct scm_rule unlisted_revoke =
     REVOKE(0, FINAL, 0, "SCM refused the revocation with a code this server does not know");
 static const struct scm_rule unlisted = {0,
@@ -291,8 +329,12 @@ static const char *verb_of(enum scm_endpoint endpoint)
         return "the collection";
     case SCM_AT_REVOKE:
         return "the revocation";
+    case SCM_AT_RENEW:
+        return "the renewal";
+    case SCM_AT_REPLACE:
+        return "the replacement";
     default:
-        return "the request to decline a duplicate";
+        return "the request to decline";
     }
 }
 
@@ -319,9 +361,11 @@ struct acme_err acme_scm_judge(struct scm_context *ctx, enum scm_endpoint endpoi
         reply->status == 401 || reply->status == 403 || reply->status == 429 || reply->status >= 500;
     bool client_error = reply->status >= 400 && reply->status <= 499;
     if (rule == NULL && coded && !by_status && !success)
-        rule = endpoint == SCM_AT_ENROLL                   ? &unlisted_enroll
-               : endpoint == SCM_AT_REVOKE && client_error ? &unlisted_revoke
-                                                           : &unlisted;
+        rule = endpoint == SCM_AT_ENROLL                                ? &unlisted_enroll
+               : endpoint == SCM_AT_RENEW || endpoint == SCM_AT_REPLACE ? &unlisted_continued
+               : endpoint == SCM_AT_DECLINE && client_error             ? &unlisted_decline
+               : endpoint == SCM_AT_REVOKE && client_error              ? &unlisted_revoke
+                                                                        : &unlisted;
     if (rule == NULL)
         rule = rule_for_status(endpoint, reply->status);
 
@@ -334,7 +378,7 @@ struct acme_err acme_scm_judge(struct scm_context *ctx, enum scm_endpoint endpoi
      * open. */
     bool refused = reply->status >= 400 && reply->status <= 499 && reply->status != 429 &&
                    (coded || rule->class == SCM_VERDICT_CREDENTIALS);
-    if (endpoint == SCM_AT_ENROLL && !refused)
+    if (((unsigned)endpoint & SCM_AT_ONCE) != 0 && !refused)
         ret->class = SCM_VERDICT_UNKNOWN;
 
     const char *words = quoted(ctx, description);

@@ -1,6 +1,10 @@
 /* After enroll: ask for the details until the status settles. */
 #include "backends/scm/scm_internal.h"
 
+#include "base/b64url.h"
+
+#include <strings.h>
+
 /* Enterprise requests with validated domains are ready within a minute; those that wait for a person are not
  * worth asking about often: a twelfth of their age then, every five minutes after an hour, and so on up to
  * poll_max_seconds. */
@@ -19,6 +23,7 @@ void acme_scm_follow_enter(struct scm_context *ctx, int64_t ssl_id)
         .enroll_attempts = state->enroll_attempts,
         .accepted_ms = ctx->input->now_ms,
         .duplicates = state->duplicates,
+        .surplus = state->surplus,
     };
 }
 
@@ -27,6 +32,10 @@ struct acme_err acme_scm_follow_begin(struct scm_context *ctx)
     int64_t ssl_id = ctx->state->ssl_id;
     ENSURE(ssl_id > 0, ACME_E_INTERNAL);
     ctx->state->phase = SCM_PHASE_FOLLOW;
+    if (!ctx->state->locked_in && ctx->state->withdrawing != SCM_KEEP)
+        return acme_scm_withdraw_begin(ctx, (enum scm_withdrawal)ctx->state->withdrawing);
+    if (!ctx->state->locked_in && ctx->request->withdraw)
+        return acme_scm_withdraw_begin(ctx, SCM_SUPERSEDED);
     return acme_scm_call(
         ctx, SCM_CALL_DETAILS, "GET", acme_arena_printf(ctx->arena, "/%lld", (long long)ssl_id), NULL,
         acme_arena_printf(ctx->arena, "Asking SCM for the status of request %lld.", (long long)ssl_id));
@@ -90,6 +99,16 @@ static struct acme_err judge_failure(struct scm_context *ctx)
     }
 }
 
+/* Replaced, and still the certificate from before. */
+static bool is_still_old(const struct scm_context *ctx, const struct scm_details *details, const char *hash)
+{
+    const char *serial = ctx->request->earlier.serial_hex;
+    if (!ctx->state->replacing || details->status->class == SCM_STATUS_IN_FLIGHT)
+        return false;
+    return (details->csr_sha256 != NULL && strcasecmp(details->csr_sha256, hash) != 0) ||
+           (details->serial != NULL && serial != NULL && acme_scm_same_serial(details->serial, serial));
+}
+
 struct acme_err acme_scm_follow_reply(struct scm_context *ctx)
 {
     struct scm_state *state = ctx->state;
@@ -103,6 +122,13 @@ struct acme_err acme_scm_follow_reply(struct scm_context *ctx)
 
     const char *note = acme_arena_printf(ctx->arena, "SCM request %lld %s (status \"%s\").",
                                          (long long)state->ssl_id, details.status->gist, details.status_text);
+    const char *hash = acme_hex_encode(ctx->arena, ctx->request->csr->sha256, ACME_SHA256_SIZE, true);
+    ENSURE(hash != NULL, ACME_E_NOMEM);
+    if (details.status->class != SCM_STATUS_FAILED && is_still_old(ctx, &details, hash))
+        return acme_scm_follow_wait(
+            ctx, acme_arena_printf(ctx->arena,
+                                   "SCM request %lld still has the certificate that is being replaced.",
+                                   (long long)state->ssl_id));
     if (details.status->class != SCM_STATUS_IN_FLIGHT)
         state->dcv = NULL;
     switch (details.status->class) {

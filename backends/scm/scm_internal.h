@@ -6,9 +6,11 @@
  *     |  +-- nothing found for long enough |  +---- not yet -----+
  *     +--outcome unknown-->  recover  --found
  *
- * A revocation (scm_revoke.c) is another job with one phase of its own. Later operations (renew, replace,
- * checks) are further phases with a file of their own; the calls, the state and the catalogue are common to
- * all. */
+ * The first call may also be a renew or a replace (scm_renew.c): where SCM refuses that, an enroll follows.
+ * What nobody waits for any more is declined (scm_withdraw.c) instead of followed.
+ *
+ * A revocation (scm_revoke.c) is another job with one phase of its own. The calls, the state and the
+ * catalogue are common to all. */
 #ifndef ACME_BACKENDS_SCM_SCM_INTERNAL_H
 #define ACME_BACKENDS_SCM_SCM_INTERNAL_H
 
@@ -29,6 +31,7 @@ struct scm_class {
     const char *field_type;  /* in the filter of custom fields */
     bool takes_names;        /* enroll has subjAltNames and externalRequester */
     bool takes_dcv_mode;     /* enroll has dcvMode, and requests have instructions */
+    bool continues;          /* requests can be renewed and replaced with a new CSR */
     bool lists_names;        /* lists show common names, and can be filtered by source and alternative name */
 };
 
@@ -55,6 +58,12 @@ enum scm_call {
     SCM_CALL_COLLECT,
     SCM_CALL_ISSUERS,
     SCM_CALL_REVOKE,
+    SCM_CALL_RENEW,
+    SCM_CALL_REPLACE,
+    SCM_CALL_REPLACED, /* details, after a replace with an open outcome */
+    SCM_CALL_COMMENT,  /* our tag onto a renewed request */
+    SCM_CALL_WITHDRAW,
+    SCM_CALL_UNDO, /* revoke a duplicate */
     SCM_CALL_DCV,
     SCM_CALL_COUNT
 };
@@ -74,6 +83,9 @@ struct scm_match {
     bool issued;
 };
 
+/* Why a request is taken back. */
+enum scm_withdrawal { SCM_KEEP, SCM_SUPERSEDED, SCM_TOO_LATE };
+
 /* The saved state. */
 struct scm_state {
     enum scm_phase phase;
@@ -92,12 +104,17 @@ struct scm_state {
     int64_t gone_since_ms;
     int64_t collect_since_ms; /* since when SCM says Issued */
     bool replaced;            /* collecting for status Replaced: only a matching key will do */
+    bool refused;             /* renew or replace: enroll instead */
+    bool replacing;           /* the request was another issuance's until we replaced its certificate */
+    bool locked_in;           /* SCM would not decline it: what comes is taken */
+    int64_t withdrawing;      /* enum scm_withdrawal */
     int64_t variant;          /* of the search */
     int64_t position;
     int64_t current; /* the candidate whose details are asked for */
     struct scm_ids candidates;
     struct scm_ids ruled_out;  /* looked at, not ours: later rounds skip them */
     struct scm_ids duplicates; /* to be declined */
+    struct scm_ids surplus;    /* duplicates that are issued, to be revoked */
     struct scm_match matches[SCM_MAX_MATCHES];
     size_t match_count;
     int64_t dcv_asked_ms;     /* when the instructions of this request were asked for last */
@@ -171,13 +188,18 @@ enum scm_endpoint {
     SCM_AT_COLLECT = 8,
     SCM_AT_DECLINE = 16,
     SCM_AT_REVOKE = 32,
-    SCM_AT_ALL = 63
+    SCM_AT_RENEW = 64,
+    SCM_AT_REPLACE = 128,
+    SCM_AT_ALL = 255
 };
+/* What must not be done twice. */
+#define SCM_AT_ONCE (SCM_AT_ENROLL | SCM_AT_RENEW | SCM_AT_REPLACE)
 
 enum scm_verdict_class {
     SCM_VERDICT_NOT_YET,     /* nothing wrong, come back */
     SCM_VERDICT_RETRY,       /* a passing trouble; nothing was done */
-    SCM_VERDICT_UNKNOWN,     /* enroll: it may have been done; recover */
+    SCM_VERDICT_UNKNOWN,     /* enroll, renew, replace: it may have been done; recover */
+    SCM_VERDICT_ANEW,        /* renew, replace: not possible, enroll instead */
     SCM_VERDICT_CREDENTIALS, /* our login is refused: waits for the operator */
     SCM_VERDICT_GONE,        /* SCM does not know the number */
     SCM_VERDICT_STATE,       /* the request is in another state than assumed: read it again */
@@ -190,9 +212,9 @@ struct scm_verdict {
     enum acme_problem_type problem; /* for FINAL, and for the others once patience ends */
     const char *detail;             /* for the client */
     const char *note;               /* for the operator */
-    int tries;                      /* RETRY, UNKNOWN on enroll, STATE on revoke: fail after so many in a row;
-                                       0: no limit */
-    bool coded;                     /* SCM's own error body, not a gateway's */
+    int tries;  /* RETRY, UNKNOWN on SCM_AT_ONCE, STATE on revoke: fail after so many in a row;
+                   0: no limit */
+    bool coded; /* SCM's own error body, not a gateway's */
 };
 
 /** acme_scm_judge(ctx, endpoint, ret): the meaning of ctx->input->reply, which is not a usable success. Never
@@ -278,11 +300,44 @@ struct scm_details {
 struct acme_err acme_scm_details_read(struct scm_context *ctx, int64_t ssl_id,
                                       struct scm_details *ret) ACME_MUST_USE;
 
+/** acme_scm_same_serial(a, b): "0A:1B" and "a1b" are the same number. */
+bool acme_scm_same_serial(const char *a, const char *b);
+
 /* ---- the phases: `begin` acts at the start or after a wait, the others judge an outcome ---- */
 
+/** acme_scm_enroll_begin(ctx): the call that makes the request: renew or replace when the order continues a
+ * certificate and SCM has not refused that, else enroll. _reply and _failed are for all three. */
 struct acme_err acme_scm_enroll_begin(struct scm_context *ctx) ACME_MUST_USE;
 struct acme_err acme_scm_enroll_reply(struct scm_context *ctx) ACME_MUST_USE;
 struct acme_err acme_scm_enroll_failed(struct scm_context *ctx) ACME_MUST_USE;
+
+/** acme_scm_earlier_use(ctx): what this issuance does with the earlier certificate, as things stand. */
+enum acme_earlier_use acme_scm_earlier_use(const struct scm_context *ctx);
+/** acme_scm_earlier_id(ctx): SCM's number of it; 0: none. */
+int64_t acme_scm_earlier_id(const struct scm_context *ctx);
+
+/* ---- scm_renew.c ---- */
+
+/** acme_scm_renew_call(ctx, csr_pem) / _replace_call: the step is that call, not yet marked `once`. */
+struct acme_err acme_scm_renew_call(struct scm_context *ctx, const char *csr_pem) ACME_MUST_USE;
+struct acme_err acme_scm_replace_call(struct scm_context *ctx, const char *csr_pem) ACME_MUST_USE;
+/** acme_scm_comment_begin(ctx): put our tag onto a renewed request, which carries that of the earlier one. */
+struct acme_err acme_scm_comment_begin(struct scm_context *ctx, int64_t ssl_id) ACME_MUST_USE;
+struct acme_err acme_scm_comment_done(struct scm_context *ctx) ACME_MUST_USE;
+/** acme_scm_replaced_begin(ctx): has a replace with an open outcome happened? */
+struct acme_err acme_scm_replaced_begin(struct scm_context *ctx) ACME_MUST_USE;
+struct acme_err acme_scm_replaced_reply(struct scm_context *ctx) ACME_MUST_USE;
+
+/* ---- scm_withdraw.c ---- */
+
+/** acme_scm_withdraw_begin(ctx, why): decline the request that is followed. */
+struct acme_err acme_scm_withdraw_begin(struct scm_context *ctx, enum scm_withdrawal why) ACME_MUST_USE;
+/** acme_scm_withdraw_done(ctx): that was answered, or failed. */
+struct acme_err acme_scm_withdraw_done(struct scm_context *ctx) ACME_MUST_USE;
+/** acme_scm_withdrawn_fail(ctx, note): the issuance ends because of ctx->state->withdrawing. */
+struct acme_err acme_scm_withdrawn_fail(struct scm_context *ctx, const char *note) ACME_MUST_USE;
+/** acme_scm_nothing_begun(ctx): it ends before anything was requested. */
+struct acme_err acme_scm_nothing_begun(struct scm_context *ctx) ACME_MUST_USE;
 
 /** acme_scm_common_name(request): what SCM will call the certificate: the CSR's CN or the first name of the
  * order. */
@@ -294,7 +349,11 @@ void acme_scm_recover_enter(struct scm_context *ctx, int64_t since_ms);
 struct acme_err acme_scm_recover_begin(struct scm_context *ctx) ACME_MUST_USE;
 struct acme_err acme_scm_recover_list_reply(struct scm_context *ctx) ACME_MUST_USE;
 struct acme_err acme_scm_recover_candidate_reply(struct scm_context *ctx) ACME_MUST_USE;
-/** acme_scm_recover_declined(ctx): a decline was answered or failed, either is taken. */
+/** acme_scm_recover_search_over(ctx, note): what the search, or the look at the replaced request, did not
+ * find: wait and look again, or make the call once more. */
+struct acme_err acme_scm_recover_search_over(struct scm_context *ctx) ACME_MUST_USE;
+/** acme_scm_recover_declined(ctx): the decline or revocation of a duplicate was answered or failed, either is
+ * taken. */
 struct acme_err acme_scm_recover_declined(struct scm_context *ctx) ACME_MUST_USE;
 
 /** acme_scm_follow_enter(ctx, ssl_id): from now on the issuance is this request. */

@@ -85,11 +85,14 @@ static struct acme_err call_list(struct scm_context *ctx)
 struct acme_err acme_scm_recover_begin(struct scm_context *ctx)
 {
     struct scm_state *state = ctx->state;
+    if (acme_scm_earlier_use(ctx) == ACME_EARLIER_REPLACE) /* its number is known */
+        return acme_scm_replaced_begin(ctx);
     state->variant = applies(ctx, BY_NAME_VIA_REST) ? BY_NAME_VIA_REST : BY_NAME;
     state->position = 0;
     state->current = 0;
     state->candidates.count = 0;
     state->duplicates.count = 0;
+    state->surplus.count = 0;
     state->match_count = 0;
     state->unjudged = 0;
     state->search_started_ms = ctx->input->now_ms;
@@ -99,7 +102,7 @@ struct acme_err acme_scm_recover_begin(struct scm_context *ctx)
 
 /* ---- the end of a round ---- */
 
-static struct acme_err nothing_found(struct scm_context *ctx)
+struct acme_err acme_scm_recover_search_over(struct scm_context *ctx)
 {
     struct scm_state *state = ctx->state;
     int64_t quiet_ms = QUIET_FIRST_MS;
@@ -111,6 +114,11 @@ static struct acme_err nothing_found(struct scm_context *ctx)
     if (state->unjudged > 0) /* one of them may be ours: that is worth a longer wait than an empty list */
         quiet_ms = QUIET_MAX_MS;
     if (state->search_started_ms - state->unknown_since_ms >= quiet_ms) {
+        bool continued = acme_scm_earlier_use(ctx) != ACME_EARLIER_NONE;
+        if (state->refusals >= MAX_REFUSALS && continued) {
+            state->refused = true;
+            state->refusals = 0;
+        }
         if (state->refusals >= MAX_REFUSALS)
             return acme_scm_fail(ctx, ACME_PROBLEM_SERVER_INTERNAL,
                                  "The certificate service has an internal problem; please try again later.",
@@ -134,9 +142,16 @@ static struct acme_err nothing_found(struct scm_context *ctx)
     return acme_ok();
 }
 
+/* What waits is declined, what is issued revoked. */
 static struct acme_err call_decline(struct scm_context *ctx, const char *note)
 {
     int64_t ssl_id = acme_scm_ids_pop(&ctx->state->duplicates);
+    if (ssl_id == 0)
+        return acme_scm_call(
+            ctx, SCM_CALL_UNDO, "POST",
+            acme_arena_printf(ctx->arena, "%s%lld", acme_scm_class_of(ctx->scm)->revoke,
+                              (long long)acme_scm_ids_pop(&ctx->state->surplus)),
+            "{\"reasonCode\":4,\"reason\":\"Duplicate of another request by the same ACME order.\"}", note);
     return acme_scm_call(ctx, SCM_CALL_DECLINE, "POST",
                          acme_arena_printf(ctx->arena, "/decline/%lld", (long long)ssl_id),
                          "{\"message\":\"Duplicate of another request by the same ACME order.\"}", note);
@@ -168,19 +183,18 @@ static struct acme_err choose_match(struct scm_context *ctx)
         const struct scm_match *match = &state->matches[i];
         if (match == kept || !match->tagged || match->failed)
             continue;
-        if (!match->issued)
-            acme_scm_ids_add(&state->duplicates, match->ssl_id);
+        acme_scm_ids_add(match->issued ? &state->surplus : &state->duplicates, match->ssl_id);
         ENSURE(note != NULL, ACME_E_NOMEM);
         note = acme_arena_printf(
             ctx->arena, "%s; number %lld is a duplicate and %s", note, (long long)match->ssl_id,
-            match->issued ? "issued already, so it has to be revoked by hand" : "is being declined");
+            match->issued ? "issued already, so it is being revoked" : "is being declined");
     }
     ENSURE(note != NULL, ACME_E_NOMEM);
     note = acme_arena_printf(ctx->arena, "%s.", note);
     ENSURE(note != NULL, ACME_E_NOMEM);
 
     acme_scm_follow_enter(ctx, kept->ssl_id);
-    if (state->duplicates.count > 0)
+    if (state->duplicates.count + state->surplus.count > 0)
         return call_decline(ctx, note);
     TRY(acme_scm_follow_begin(ctx));
     ctx->step->note = note;
@@ -190,11 +204,14 @@ static struct acme_err choose_match(struct scm_context *ctx)
 struct acme_err acme_scm_recover_declined(struct scm_context *ctx)
 {
     struct scm_state *state = ctx->state;
-    const char *note = "A duplicate request was declined in SCM.";
+    bool undo = state->call == SCM_CALL_UNDO;
+    const char *note =
+        undo ? "A duplicate certificate was revoked in SCM." : "A duplicate request was declined in SCM.";
     if (ctx->input->event != ACME_ISSUER_REPLY || ctx->input->reply->status < 200 ||
         ctx->input->reply->status > 299)
-        note = "SCM did not decline a duplicate request; decline or revoke it there by hand.";
-    if (state->duplicates.count > 0)
+        note = undo ? "SCM did not revoke a duplicate certificate; revoke it there by hand."
+                    : "SCM did not decline a duplicate request; decline or revoke it there by hand.";
+    if (state->duplicates.count + state->surplus.count > 0)
         return call_decline(ctx, note);
     TRY(acme_scm_follow_begin(ctx));
     ctx->step->note = note;
@@ -219,7 +236,7 @@ static struct acme_err proceed(struct scm_context *ctx)
         state->variant++;
     while (state->variant < VARIANT_COUNT && !applies(ctx, state->variant));
     if (state->variant >= VARIANT_COUNT)
-        return nothing_found(ctx);
+        return acme_scm_recover_search_over(ctx);
     return call_list(ctx);
 }
 
@@ -240,6 +257,12 @@ int64_t acme_scm_total_count(const struct acme_http_reply *reply)
     return strtoll(text, NULL, 10);
 }
 
+/* SCM may show such a name in another form; then the details alone tell. */
+static bool is_internationalised(const char *name)
+{
+    return strncasecmp(name, "xn--", 4) == 0 || strcasestr(name, ".xn--") != NULL;
+}
+
 static void take_candidates(struct scm_context *ctx, const cJSON *list)
 {
     struct scm_state *state = ctx->state;
@@ -252,7 +275,8 @@ static void take_candidates(struct scm_context *ctx, const cJSON *list)
         if (!acme_scm_json_int(item, acme_scm_class_of(ctx->scm)->id_listed, &ssl_id) || ssl_id <= 0)
             continue;
         /* The filter may be a substring match. */
-        if (state->variant < BY_ALT_NAME && name != NULL && strcasecmp(name, wanted) != 0)
+        if (state->variant < BY_ALT_NAME && name != NULL && !is_internationalised(wanted) &&
+            strcasecmp(name, wanted) != 0)
             continue;
         if (!acme_scm_ids_have(&state->ruled_out, ssl_id))
             acme_scm_ids_add(&state->candidates, ssl_id);
@@ -301,15 +325,35 @@ struct acme_err acme_scm_recover_list_reply(struct scm_context *ctx)
 /* ---- candidates ---- */
 
 /* Clients re-use CSRs, so one may have been sent weeks ago: adopting that would hand out an old certificate.
- * A request in flight is recent; an issued one has to show its day. The time zone of that day is not known.
+ * The day has to fit, as far as it is shown; of an issued one it must be. The time zone of that day is not
+ * known.
  */
 static bool is_recent(const struct scm_context *ctx, const struct scm_details *details)
 {
-    if (details->status->class == SCM_STATUS_IN_FLIGHT)
-        return true;
     int64_t since_ms = ctx->request->created_ms > 0 ? ctx->request->created_ms : ctx->state->unknown_since_ms;
-    return details->status->class == SCM_STATUS_ISSUED && details->requested_day_ms > 0 &&
-           details->requested_day_ms + 2 * ACME_DAY_MS > since_ms;
+    if (details->requested_day_ms > 0)
+        return (details->status->class == SCM_STATUS_IN_FLIGHT ||
+                details->status->class == SCM_STATUS_ISSUED) &&
+               details->requested_day_ms + 2 * ACME_DAY_MS > since_ms &&
+               details->requested_day_ms < ctx->input->now_ms + 2 * ACME_DAY_MS;
+    return details->status->class == SCM_STATUS_IN_FLIGHT;
+}
+
+static struct acme_err is_taken(const struct scm_context *ctx, int64_t ssl_id, bool *ret)
+{
+    const struct acme_issue_request *request = ctx->request;
+    const char *ref = acme_arena_printf(ctx->arena, "%lld", (long long)ssl_id);
+    ENSURE(ref != NULL, ACME_E_NOMEM);
+    *ret = request->is_taken != NULL && request->is_taken(request->is_taken_context, ref);
+    return acme_ok();
+}
+
+/* A renewed request carries the tag of the one it renews, until we change that. */
+static bool is_renewed(const struct scm_context *ctx, const char *comments)
+{
+    const char *tag = ctx->request->earlier.tag;
+    return acme_scm_earlier_use(ctx) == ACME_EARLIER_RENEW && tag != NULL &&
+           ctx->state->current != acme_scm_earlier_id(ctx) && acme_scm_comments_have_tag(comments, tag);
 }
 
 struct acme_err acme_scm_recover_candidate_reply(struct scm_context *ctx)
@@ -333,9 +377,19 @@ struct acme_err acme_scm_recover_candidate_reply(struct scm_context *ctx)
     ENSURE(hash != NULL, ACME_E_NOMEM);
     const char *comments = details.comments != NULL ? details.comments : "";
     bool tagged = acme_scm_comments_have_tag(comments, ctx->request->tag);
-    bool same_csr = details.csr_sha256 != NULL && strcasecmp(details.csr_sha256, hash) == 0 &&
-                    !acme_scm_comments_have_other_tag(comments, ctx->request->tag) &&
-                    is_recent(ctx, &details);
+    bool same_csr = details.csr_sha256 != NULL && strcasecmp(details.csr_sha256, hash) == 0;
+    if (is_renewed(ctx, comments) && is_recent(ctx, &details)) {
+        tagged = same_csr;
+        same_csr = details.csr_sha256 == NULL; /* an older SCM: nobody else renews that request */
+    } else {
+        same_csr = same_csr && !acme_scm_comments_have_other_tag(comments, ctx->request->tag) &&
+                   is_recent(ctx, &details);
+    }
+    if (same_csr && !tagged) {
+        bool taken = false;
+        TRY(is_taken(ctx, state->current, &taken));
+        same_csr = !taken;
+    }
     if ((tagged || same_csr) && state->match_count < SCM_MAX_MATCHES) {
         state->matches[state->match_count++] =
             (struct scm_match){.ssl_id = state->current,

@@ -26,25 +26,6 @@ static struct acme_err again(struct scm_context *ctx, const char *note)
     return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS, note);
 }
 
-/* "0A:1B" and "a1b" are the same number. */
-static bool same_serial(const char *a, const char *b)
-{
-    a += strspn(a, "0:");
-    b += strspn(b, "0:");
-    for (;;) {
-        a += strspn(a, ":");
-        b += strspn(b, ":");
-        char left = *a >= 'a' && *a <= 'f' ? (char)(*a - 'a' + 'A') : *a;
-        char right = *b >= 'a' && *b <= 'f' ? (char)(*b - 'a' + 'A') : *b;
-        if (left != right)
-            return false;
-        if (left == '\0')
-            return true;
-        a++;
-        b++;
-    }
-}
-
 /* Pairs of digits with colons between, as SCM's path takes it. */
 static const char *colons(struct acme_arena *arena, const char *serial_hex)
 {
@@ -134,6 +115,7 @@ static struct acme_err judge_failure(struct scm_context *ctx, enum scm_endpoint 
     case SCM_VERDICT_NOT_YET:
     case SCM_VERDICT_RETRY:
     case SCM_VERDICT_UNKNOWN:
+    case SCM_VERDICT_ANEW: /* of renewals and replacements only */
         break;
     }
     return again(ctx, verdict.note);
@@ -149,7 +131,7 @@ static struct acme_err details_reply(struct scm_context *ctx)
     ctx->state->gone_since_ms = 0;
     const char *name = details.status->name;
     /* A replacement keeps the number and has another certificate: that one is not meant. */
-    bool ours = details.serial == NULL || same_serial(details.serial, ctx->revocation->serial_hex);
+    bool ours = details.serial == NULL || acme_scm_same_serial(details.serial, ctx->revocation->serial_hex);
     if (ours && name != NULL && (strcmp(name, "Revoked") == 0 || strcmp(name, "Expired") == 0))
         return done(ctx, acme_arena_printf(ctx->arena, "SCM request %lld %s (status \"%s\").",
                                            (long long)ctx->state->ssl_id, details.status->gist,

@@ -7,7 +7,8 @@
 
 static const char *const phase_names[SCM_PHASE_COUNT] = {"enroll", "recover", "follow", "collect", "revoke"};
 static const char *const call_names[SCM_CALL_COUNT] = {
-    "", "enroll", "list", "candidate", "decline", "details", "collect", "issuers", "revoke", "dcv"};
+    "",       "enroll", "list",    "candidate", "decline", "details",  "collect", "issuers",
+    "revoke", "renew",  "replace", "replaced",  "comment", "withdraw", "undo",    "dcv"};
 
 #define NUMBER(member, json)                                                                                 \
     {                                                                                                        \
@@ -34,6 +35,7 @@ static const struct {
     NUMBER(variant, "variant"),
     NUMBER(position, "position"),
     NUMBER(current, "current"),
+    NUMBER(withdrawing, "withdrawing"),
 };
 
 #define IDS(member, json)                                                                                    \
@@ -47,6 +49,21 @@ static const struct {
     IDS(candidates, "candidates"),
     IDS(ruled_out, "ruledOut"),
     IDS(duplicates, "duplicates"),
+    IDS(surplus, "surplus"),
+};
+
+#define FLAG(member, json)                                                                                   \
+    {                                                                                                        \
+        json, offsetof(struct scm_state, member)                                                             \
+    }
+static const struct {
+    const char *name;
+    size_t offset;
+} flags[] = {
+    FLAG(replaced, "replaced"),
+    FLAG(refused, "refused"),
+    FLAG(replacing, "replacing"),
+    FLAG(locked_in, "lockedIn"),
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -120,7 +137,6 @@ void acme_scm_state_load(const cJSON *saved, struct scm_state *ret)
     *ret = (struct scm_state){
         .phase = (enum scm_phase)index_of(acme_json_str(saved, "phase"), phase_names, SCM_PHASE_COUNT),
         .call = (enum scm_call)index_of(acme_json_str(saved, "call"), call_names, SCM_CALL_COUNT),
-        .replaced = acme_json_bool(saved, "replaced", false),
         .certificates = acme_json_str(saved, "certificates"),
         .dcv = acme_json_get(saved, "dcv"),
     };
@@ -129,6 +145,8 @@ void acme_scm_state_load(const cJSON *saved, struct scm_state *ret)
         if (acme_json_int(saved, numbers[i].name, &value))
             memcpy((char *)ret + numbers[i].offset, &value, sizeof value);
     }
+    for (size_t i = 0; i < COUNT_OF(flags); i++)
+        *(bool *)((char *)ret + flags[i].offset) = acme_json_bool(saved, flags[i].name, false);
     for (size_t i = 0; i < COUNT_OF(id_lists); i++) {
         struct scm_ids *ids = (struct scm_ids *)((char *)ret + id_lists[i].offset);
         load_ids(acme_json_get(saved, id_lists[i].name), ids);
@@ -180,8 +198,10 @@ struct acme_err acme_scm_state_store(const struct scm_state *state, cJSON *saved
         if (value != 0)
             ok = ok && cJSON_AddNumberToObject(fresh, numbers[i].name, (double)value) != NULL;
     }
-    if (state->replaced)
-        ok = ok && cJSON_AddTrueToObject(fresh, "replaced") != NULL;
+    for (size_t i = 0; i < COUNT_OF(flags); i++) {
+        if (*(const bool *)((const char *)state + flags[i].offset))
+            ok = ok && cJSON_AddTrueToObject(fresh, flags[i].name) != NULL;
+    }
     if (state->certificates != NULL)
         ok = ok && cJSON_AddStringToObject(fresh, "certificates", state->certificates) != NULL;
     if (state->dcv != NULL) {

@@ -94,3 +94,21 @@ struct acme_err acme_scm_details_read(struct scm_context *ctx, int64_t ssl_id, s
     };
     return acme_ok();
 }
+
+bool acme_scm_same_serial(const char *a, const char *b)
+{
+    a += strspn(a, "0:");
+    b += strspn(b, "0:");
+    for (;;) {
+        a += strspn(a, ":");
+        b += strspn(b, ":");
+        char left = *a >= 'a' && *a <= 'f' ? (char)(*a - 'a' + 'A') : *a;
+        char right = *b >= 'a' && *b <= 'f' ? (char)(*b - 'a' + 'A') : *b;
+        if (left != right)
+            return false;
+        if (left == '\0')
+            return true;
+        a++;
+        b++;
+    }
+}

@@ -131,6 +131,47 @@ class Connections(Fixture):
         with socket.create_connection(("127.0.0.1", port), 10):
             self.assertEqual(self.scm.api("GET", "/api/ssl/v1/types").status, 200)
 
+    def test_fault_for_one_name(self):
+        """It meets calls about a request of that name only, by body, number or filter."""
+        mine, other = self.scm.enroll("mine.name.test"), self.scm.enroll("other.name.test")
+        for operation in ("enroll", "details", "list", "decline"):
+            self.scm.control("POST", "/faults", {"operation": operation, "fault": "status-503", "name": "mine.name.test"})
+        calls = (lambda ssl_id, name: self.scm.api("POST", "/api/ssl/v1/enroll", self.scm.enroll_body(name)),
+                 lambda ssl_id, name: self.scm.api("GET", f"/api/ssl/v1/{ssl_id}"),
+                 lambda ssl_id, name: self.scm.api("GET", f"/api/ssl/v1?commonName={name}"),
+                 lambda ssl_id, name: self.scm.api("POST", f"/api/ssl/v1/decline/{ssl_id}", {"message": "no"}))
+        for call in calls:
+            self.assertNotEqual(call(other, "other.name.test").status, 503)
+            self.assertEqual(call(mine, "mine.name.test").status, 503)
+            self.assertNotEqual(call(mine, "mine.name.test").status, 503)
+        self.assertEqual(self.scm.control("GET", "/faults"), [])
+
+    def test_strange_bodies(self):
+        ssl_id = self.scm.enroll("strange.name.test")
+        self.scm.wait_for(ssl_id, "Issued")
+        for kind in ("wrong-certificate", "empty"):
+            self.scm.control("POST", "/faults", {"operation": "collect", "fault": kind})
+        stranger = self.scm.collect(ssl_id).body
+        self.assertIn(b"-----BEGIN CERTIFICATE-----", stranger)
+        answer = self.scm.collect(ssl_id)
+        self.assertEqual((answer.status, answer.body), (200, b""))
+        self.assertNotIn(self.scm.collect(ssl_id, "x509CO").body, stranger)
+
+    def test_replaced_in_either_way(self):
+        ssl_id = self.scm.enroll("replace.name.test")
+        self.scm.wait_for(ssl_id, "Issued")
+        for status in ("Replaced", "Issued"):
+            self.scm.control("POST", "/settings", {"replaced_status": status})
+            before = self.scm.details(ssl_id)["serialNumber"]
+            if status == "Issued":
+                self.scm.control("POST", f"/requests/{ssl_id}/status", {"status": "Issued"})
+            answer = self.scm.api("POST", f"/api/ssl/v1/replace/{ssl_id}",
+                                  {"csr": make_csr(["replace.name.test"]), "reason": "test"})
+            self.assertEqual(answer.status, 204)
+            self.scm.wait_for(ssl_id, status)
+            self.assertNotEqual(self.scm.details(ssl_id)["serialNumber"], before)
+            self.assertEqual(self.scm.collect(ssl_id).status, 200)
+
     def test_concurrent_enrollments_get_ids_of_their_own(self):
         csrs = [make_csr([NAME]) for _ in range(40)]
         with concurrent.futures.ThreadPoolExecutor(20) as pool:

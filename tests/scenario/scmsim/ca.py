@@ -123,6 +123,12 @@ class Hierarchy:
                    x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Simulated Corp")]))
         return self.issuing.sign(names, public_key, start, end, subject)
 
+    def strangers_chain(self):
+        """Leaf-first PEM of a certificate that nobody asked for."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        leaf = self.issue(["stranger.invalid"], "stranger.invalid", key.public_key(), 30)
+        return self.download(leaf, "x509", "leaf-first", False)
+
     def download(self, leaf, fmt, order="root-first", base64_as_pem=False):
         """The body of a collect answer in one of FORMATS."""
         upper = [tier.certificate for tier in self.tiers]

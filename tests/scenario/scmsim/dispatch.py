@@ -74,7 +74,7 @@ class Dispatcher:
         operation, handler, call.groups, other_method = self.route(call.method, path)
         with self.counters.lock:
             self.counters.received[operation] += 1
-        fault = self.faults.take(operation)
+        fault = self.faults.take(operation, self.names_of(call))
         response = self.before(fault, operation)
         if response is None:
             response = self.process(call, private, handler, other_method)
@@ -83,6 +83,25 @@ class Dispatcher:
             response = self.after(fault, response)
         LOG.info("%s %s -> %d %s", call.method, call.path, response.status, response.wire)
         return response
+
+    def names_of(self, call):
+        """The names a call is about: of its request, its body or its filter."""
+        names = {call.query.get("commonName", ""), call.query.get("subjectAlternativeName", "")}
+        ssl_id = call.groups.get("id")
+        try:
+            body = json.loads(call.raw_body or b"{}")
+        except ValueError:
+            body = {}
+        if isinstance(body, dict):
+            names.update(str(body.get("subjAltNames", "")).split(","))
+            ssl_id = ssl_id or body.get("sslId")
+        with self.world.registry.lock:
+            request = self.world.registry.find(int(ssl_id)) if ssl_id else None
+            if "serial" in call.groups:
+                request = self.world.registry.find_serial(call.groups["serial"])
+            if request is not None:
+                names.update(request.names)
+        return names - {""}
 
     def route(self, method, path):
         other_method = False
@@ -187,4 +206,8 @@ class Dispatcher:
             response.wire = "drop"
         elif fault.fault == "truncate":
             response.wire = "truncate"
+        elif fault.fault == "empty":
+            response.body = b""
+        elif fault.fault == "wrong-certificate" and response.status == 200:
+            response.body = self.world.hierarchy.strangers_chain()
         return response

@@ -5,7 +5,7 @@ import re
 import threading
 
 KINDS = re.compile(r"status-[45]\d\d(-html)?|html-200|error|delay|delay-after|drop-before|drop-after"
-                   r"|truncate")
+                   r"|truncate|wrong-certificate|empty")
 HTML = ("<html><head><title>{0}</title></head><body><h1>{0}</h1>"
         "<p>upstream connect error or disconnect/reset before headers</p></body></html>\n")
 
@@ -14,7 +14,8 @@ HTML = ("<html><head><title>{0}</title></head><body><h1>{0}</h1>"
 class Fault:
     """`times` counts down to 0; -1 never ends. `operation` may be * for every operation.
 
-    A `retry_after_s` of 0 sends no Retry-After header.
+    `name` limits it to calls about a request that has this name. A `retry_after_s` of 0 sends no
+    Retry-After header.
     """
 
     operation: str
@@ -25,6 +26,7 @@ class Fault:
     status: int = 400
     delay_s: float = 1.0
     retry_after_s: int = 0
+    name: str = ""
 
 
 class Faults:
@@ -52,11 +54,11 @@ class Faults:
         with self.lock:
             self.pending.append(fault)
 
-    def take(self, operation):
-        """The next fault for an operation, used up by one; None when there is none."""
+    def take(self, operation, names=()):
+        """The next fault for an operation on these names, used up by one; None when there is none."""
         with self.lock:
             for fault in self.pending:
-                if fault.operation in (operation, "*"):
+                if fault.operation in (operation, "*") and (not fault.name or fault.name in names):
                     fault.times -= fault.times > 0
                     if fault.times == 0:
                         self.pending.remove(fault)

@@ -147,7 +147,7 @@ class Registry:
             request.approved = moment
         elif status == "Applied":
             request.backend_id = request.backend_id or str(990000 + request.ssl_id)
-        elif status == "Issued":
+        elif status in ("Issued", "Replaced"):
             self.issue(request)
             request.issued = moment
         elif status == "Declined":
@@ -185,8 +185,10 @@ class Registry:
             if "slow" in request.behaviours:
                 delay += settings.slow_delay
             target = "Rejected" if "rejected" in request.behaviours else "Issued"
+            if request.replaced and target == "Issued":
+                target = settings.replaced_status
             return target, request.since + delay
-        if status == "Issued":
+        if status in ("Issued", "Replaced"):
             if request.revoke_asked:
                 return "Revoked", request.revoke_asked + settings.revoke_delay
             return "Expired", request.not_after

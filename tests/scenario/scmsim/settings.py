@@ -16,6 +16,7 @@ class Settings:
     ca_delay: float = 2.0
     slow_delay: float = 60.0
     revoke_delay: float = 0.0
+    replaced_status: str = "Issued"
     collect_lag: float = 0.0
     visibility_lag: float = 0.0
     collect_flavour: str = "0"
@@ -60,6 +61,8 @@ class Settings:
             raise ValueError("collect_flavour: expected one of " + ", ".join(COLLECT_FLAVOURS))
         if checked.get("chain_order", "mixed") not in CHAIN_ORDERS:
             raise ValueError("chain_order: expected one of " + ", ".join(CHAIN_ORDERS))
+        if checked.get("replaced_status", "Issued") not in ("Issued", "Replaced"):
+            raise ValueError("replaced_status: expected Issued or Replaced")
         if checked.get("unknown_id_status", 404) not in (400, 404):
             raise ValueError("unknown_id_status: expected 400 or 404")
         if checked.get("revoked_again_code", -102) not in (-102, -159):

@@ -215,7 +215,7 @@ def revoke(world, call):
             request = world.request_of(call)
         if request.status == "Revoked":
             raise ApiError(world.settings.revoked_again_code)
-        if request.status != "Issued":
+        if request.status not in ("Issued", "Replaced"):
             raise ApiError(-102)
         request.reason_code = reason_code
         request.revoke_asked = request.revoke_asked or time.time()

@@ -184,8 +184,8 @@ static void test_statuses(void **state)
 
 enum { AT, CODE, HTTP, CLASS, ENROLLS, PROBLEM, EXPLANATION, ADVICE, ERROR_CELLS };
 
-static const enum scm_endpoint endpoints[] = {SCM_AT_ENROLL,  SCM_AT_LIST,    SCM_AT_DETAILS,
-                                              SCM_AT_COLLECT, SCM_AT_DECLINE, SCM_AT_REVOKE};
+static const enum scm_endpoint endpoints[] = {SCM_AT_ENROLL,  SCM_AT_LIST,   SCM_AT_DETAILS, SCM_AT_COLLECT,
+                                              SCM_AT_DECLINE, SCM_AT_REVOKE, SCM_AT_RENEW,   SCM_AT_REPLACE};
 enum { ENDPOINT_COUNT = sizeof endpoints / sizeof endpoints[0] };
 
 /* A row for each of its codes. */
@@ -208,8 +208,8 @@ static struct {
 
 static unsigned endpoints_of(struct acme_arena *arena, const char *cell)
 {
-    static const char *const names[ENDPOINT_COUNT] = {"enroll",  "list",    "details",
-                                                      "collect", "decline", "revoke"};
+    static const char *const names[ENDPOINT_COUNT] = {"enroll",  "list",   "details", "collect",
+                                                      "decline", "revoke", "renew",   "replace"};
     if (strcmp(cell, "all") == 0)
         return SCM_AT_ALL;
     unsigned mask = 0;
@@ -284,6 +284,8 @@ static const char *class_cell(enum scm_verdict_class class)
         return "retry";
     case SCM_VERDICT_UNKNOWN:
         return "open";
+    case SCM_VERDICT_ANEW:
+        return "anew";
     case SCM_VERDICT_CREDENTIALS:
         return "credentials";
     case SCM_VERDICT_GONE:
@@ -327,14 +329,19 @@ static bool is_refusal(int status)
     return status >= 400 && status <= 499 && status != 429;
 }
 
+static bool is_once(enum scm_endpoint endpoint)
+{
+    return ((unsigned)endpoint & SCM_AT_ONCE) != 0;
+}
+
 /* The statuses for which the row of a listed code holds as it stands; the document's text above the table
  * says that an enroll is open under all others. */
 static bool row_holds(const struct entry *entry, enum scm_endpoint endpoint, int status)
 {
     const char *cell = entry->row->cells[HTTP];
     bool refusal_only =
-        strcmp(cell, "4xx") == 0 || (endpoint == SCM_AT_ENROLL && strcmp(cell, "any, enroll: 4xx") == 0);
-    if (!refusal_only && strcmp(cell, "any") != 0 && strcmp(cell, "any, enroll: 4xx") != 0)
+        strcmp(cell, "4xx") == 0 || (is_once(endpoint) && strcmp(cell, "any, once: 4xx") == 0);
+    if (!refusal_only && strcmp(cell, "any") != 0 && strcmp(cell, "any, once: 4xx") != 0)
         fail_msg("HTTP: %s", cell);
     return !refusal_only || is_refusal(status);
 }
@@ -354,11 +361,11 @@ static void check_verdict(struct rig *rig, const struct entry *entry, enum scm_e
     const char *where = rig_format(rig, "endpoint %d, HTTP %d, body %s", (int)endpoint, status, body);
 
     if (open) {
-        assert_int_equal(endpoint, SCM_AT_ENROLL);
+        assert_true(is_once(endpoint));
         if (verdict.class != SCM_VERDICT_UNKNOWN)
             fail_msg("%s: not open", where);
     } else {
-        int tries = endpoint == SCM_AT_ENROLL ? verdict.tries : 0;
+        int tries = is_once(endpoint) ? verdict.tries : 0;
         bool fails = verdict.class == SCM_VERDICT_FINAL || verdict.class == SCM_VERDICT_GONE || tries > 0;
         expect_cell(entry, CLASS, class_cell(verdict.class), where);
         expect_cell(entry, ENROLLS, tries > 0 ? rig_format(rig, "%d", tries) : "-", where);
@@ -508,7 +515,7 @@ static void test_unlisted_codes(void **state)
         }
         struct scm_verdict verdict;
         judge(rig, endpoints[e], 302, coded_body(rig, -77777, NULL), &verdict);
-        assert_string_equal(class_cell(verdict.class), endpoints[e] == SCM_AT_ENROLL ? "open" : "retry");
+        assert_string_equal(class_cell(verdict.class), is_once(endpoints[e]) ? "open" : "retry");
     }
     expect_all_used(ANY_CODE);
 }

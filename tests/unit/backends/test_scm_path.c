@@ -473,9 +473,12 @@ static void test_deadline(void **state)
     const char *asked_state = rig->state;
     const struct acme_step asked = rig->step;
     rig_reply(rig, 200, rig_details(rig, 4242, "Requested", NULL, NULL));
-    rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
+    rig_expect_call(rig, "POST", "/api/ssl/v1/decline/4242");
     rig_expect_note(rig, "deadline");
     rig_expect_note(rig, "Requested");
+    rig_reply(rig, 204, "");
+    rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
+    rig_expect_note(rig, "withdrawn (declined)");
     rig_expect_ref(rig, "4242");
 
     rig->state = asked_state;

@@ -276,7 +276,7 @@ static void test_oldest_good_one_is_kept(void **state)
         bool declines;
     } rows[] = {
         {"Declined", "Requested", 4250, false}, {"Issued", "Requested", 4242, true},
-        {"Requested", "Issued", 4242, false}, /* an issued one cannot be declined; the note says so */
+        {"Requested", "Issued", 4242, true}, /* an issued one cannot be declined, so it is revoked */
         {"Declined", "Rejected", 4242, false},  {"Applied", "Invalid", 4242, false},
     };
     struct rig *rig = *state;
@@ -293,13 +293,14 @@ static void test_oldest_good_one_is_kept(void **state)
         expect_candidate(rig, 4242);
         rig_reply(rig, 200, rig_details(rig, 4242, rows[i].older, RIG_TAG, NULL));
         if (rows[i].declines) {
-            rig_expect_call(rig, "POST",
-                            rig_format(rig, "/api/ssl/v1/decline/%d", rows[i].kept == 4242 ? 4250 : 4242));
-            rig_reply(rig, 204, "");
+            bool issued = strcmp(rows[i].newer, "Issued") == 0;
+            rig_expect_call(rig, "POST", issued ? "/api/ssl/v1/revoke/4250" : "/api/ssl/v1/decline/4250");
+            rig_expect_note(rig, issued ? "4250 is a duplicate and issued already, so it is being revoked"
+                                        : "4250 is a duplicate and is being declined");
+            rig_reply(rig, issued ? 500 : 204, "");
+            rig_expect_note(rig, issued ? "by hand" : "was declined");
         }
         rig_expect_call(rig, "GET", rig_format(rig, "/api/ssl/v1/%d", rows[i].kept));
-        if (strcmp(rows[i].newer, "Issued") == 0)
-            rig_expect_note(rig, "revoked by hand");
     }
 }
 
@@ -337,6 +338,43 @@ static void test_not_ours(void **state)
         rig_expect_wait(rig, 5, true);
         assert_null(rig->step.upstream_ref);
     }
+}
+
+static bool is_4242(void *context, const char *ref)
+{
+    ++*(int *)context;
+    return strcmp(ref, "4242") == 0;
+}
+
+/* Without a tag, the same CSR and asked for in time, but another issuance of this server has that number. */
+static void test_taken_request_is_not_ours(void **state)
+{
+    struct rig *rig = *state;
+    int asked = 0;
+    rig->request.is_taken = is_4242;
+    rig->request.is_taken_context = &asked;
+    lose_answer(rig);
+    rig_reply_header(rig, 200, "x-total-count", "2", "[{\"sslId\":4242},{\"sslId\":4241}]");
+    expect_candidate(rig, 4242);
+    rig_reply(rig, 200, rig_details(rig, 4242, "Requested", NULL, rig->csr_sha256));
+    expect_candidate(rig, 4241);
+    rig_reply(rig, 200, rig_details(rig, 4241, "Requested", NULL, rig->csr_sha256));
+    rig_expect_call(rig, "GET", "/api/ssl/v1/4241");
+    rig_expect_ref(rig, "4241");
+    assert_int_equal(asked, 2);
+}
+
+static void test_old_request_in_flight_is_not_ours(void **state)
+{
+    struct rig *rig = *state;
+    lose_answer(rig);
+    find_4242(rig);
+    rig_reply(rig, 200,
+              rig_format(rig,
+                         "{\"sslId\":4242,\"status\":\"Requested\",\"requested\":\"01/12/2027\","
+                         "\"csrDetails\":{\"sha256Hash\":\"%s\"}}",
+                         rig->csr_sha256));
+    rig_expect_search(rig, CN_QUERY, false, 0);
 }
 
 /* A match only by CSR next to one by tag: another order's request is left in peace. */
@@ -560,6 +598,8 @@ int main(void)
         WITH_RIG(test_two_found),
         WITH_RIG(test_oldest_good_one_is_kept),
         WITH_RIG(test_not_ours),
+        WITH_RIG(test_taken_request_is_not_ours),
+        WITH_RIG(test_old_request_in_flight_is_not_ours),
         WITH_RIG(test_same_csr_is_never_declined),
         WITH_RIG(test_match_survives_a_broken_round),
         WITH_RIG(test_names_are_compared_here),

@@ -149,6 +149,47 @@ static void test_alternate_chains(void **state)
     assert_problem(&reply, 400, "malformed", "POST-as-GET");
 }
 
+/* Another key for the same names: an order whose client still asks stays, one that nobody asks about gives
+ * way. */
+static void test_another_key(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    f->profiles[0].supersede_after_ms = 10 * ACME_MINUTE_MS;
+    const char *urls[4];
+    urls[0] = ready_order(f, &client, "a.test");
+    for (int i = 1; i < 4; i++)
+        urls[i] = order_names(f, &client, "a.test").location;
+    f->job_count = 0;
+    EVP_PKEY *first = new_key(f);
+    assert_int_equal(finalize(f, &client, urls[0], csr_payload(f, first, "a.test")).status, 200);
+    f->now_ms += 5 * ACME_MINUTE_MS;
+    assert_status(f, &client, urls[0], "processing");
+    f->now_ms += 7 * ACME_MINUTE_MS;
+    assert_int_equal(finalize(f, &client, urls[1], csr_payload(f, new_key(f), "a.test")).status, 200);
+    assert_status(f, &client, urls[0], "processing"); /* this is asking, too */
+    f->now_ms += 11 * ACME_MINUTE_MS;
+    assert_status(f, &client, urls[1], "processing");
+    assert_int_equal(finalize(f, &client, urls[2], csr_payload(f, new_key(f), "a.test")).status, 200);
+
+    struct reply order = post(f, &client, urls[0], "");
+    assert_string_equal(text_of(&order, "status"), "invalid");
+    const cJSON *error = cJSON_GetObjectItem(order.json, "error");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(error, "type")),
+                        "urn:ietf:params:acme:error:orderNotReady");
+    assert_non_null(strstr(cJSON_GetStringValue(cJSON_GetObjectItem(error, "detail")), "newer order"));
+    assert_status(f, &client, urls[1], "processing");
+    assert_status(f, &client, urls[2], "processing");
+    assert_int_equal(f->job_count, 3);
+
+    f->now_ms += 30 * ACME_MINUTE_MS;
+    assert_int_equal(finalize(f, &client, urls[3], csr_payload(f, first, "a.test")).status, 200);
+    assert_status(f, &client, urls[1], "invalid");
+    assert_status(f, &client, urls[2], "invalid");
+    assert_status(f, &client, urls[3], "processing");
+    assert_int_equal(f->job_count, 4); /* the first issuance is being withdrawn: not joined */
+}
+
 /* Whichever chain is fetched, the certificate has been downloaded, and no later order adopts it. */
 static void test_an_alternate_is_a_download(void **state)
 {
@@ -487,6 +528,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_whole_way),
         T(test_alternate_chains),
+        T(test_another_key),
         T(test_an_alternate_is_a_download),
         T(test_bad_csrs),
         T(test_not_ready),

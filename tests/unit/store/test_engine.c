@@ -360,8 +360,9 @@ static void posted_write_is_done_soon(void **state)
     struct acme_issuance issuance = fixture_issuance(f, &order, "key", "csr");
     struct acme_job job = fixture_job(f, "lab");
     enum acme_finalize_outcome outcome;
-    assert_ok(acme_store_order_finalize(f->store, f->arena, &issuance, &job, &fixture_lease, NOW, 0, &order,
-                                        &outcome));
+    assert_ok(acme_store_order_finalize(f->store, f->arena, &issuance, &job, &fixture_lease,
+                                        &(struct acme_finalize_rules){.now_ms = NOW, .adopt_since_ms = 0},
+                                        &order, &outcome, NULL));
     struct acme_certificate certificate = fixture_certificate(f, order.account_id);
     assert_ok(acme_store_issuance_issued(f->store, issuance.id, job.id, "me", NULL, &certificate));
     acme_store_certificate_downloaded(f->store, certificate.id, NOW + 1);

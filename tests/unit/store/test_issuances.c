@@ -13,8 +13,10 @@ static struct outcome finalize(struct fixture *f, const struct acme_order *order
                                const char *csr, int64_t adopt_since_ms)
 {
     struct outcome result = {.job = fixture_job(f, "lab"), .issuance = fixture_issuance(f, order, key, csr)};
-    result.err = acme_store_order_finalize(f->store, f->arena, &result.issuance, &result.job, &fixture_lease,
-                                           NOW + 10, adopt_since_ms, &result.order, &result.outcome);
+    result.err = acme_store_order_finalize(
+        f->store, f->arena, &result.issuance, &result.job, &fixture_lease,
+        &(struct acme_finalize_rules){.now_ms = NOW + 10, .adopt_since_ms = adopt_since_ms}, &result.order,
+        &result.outcome, NULL);
     return result;
 }
 
@@ -136,8 +138,10 @@ static void another_issuer_is_not_joined(void **state)
     struct outcome second = {.job = fixture_job(f, "other"),
                              .issuance = fixture_issuance(f, &two, "key1", "csr2")};
     second.issuance.issuer = "other";
-    assert_ok(acme_store_order_finalize(f->store, f->arena, &second.issuance, &second.job, &fixture_lease,
-                                        NOW + 10, 0, &second.order, &second.outcome));
+    assert_ok(
+        acme_store_order_finalize(f->store, f->arena, &second.issuance, &second.job, &fixture_lease,
+                                  &(struct acme_finalize_rules){.now_ms = NOW + 10, .adopt_since_ms = 0},
+                                  &second.order, &second.outcome, NULL));
     assert_int_equal(second.outcome, ACME_FINALIZE_STARTED);
     assert_string_equal(second.order.issuance_id, second.issuance.id);
 }

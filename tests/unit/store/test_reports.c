@@ -72,8 +72,9 @@ static void finds_processing_orders_of_any_age(void **state)
     struct acme_issuance issuance = fixture_issuance(f, &order, "key", "csr");
     struct acme_job job = fixture_job(f, "lab");
     enum acme_finalize_outcome outcome;
-    assert_ok(acme_store_order_finalize(f->store, f->arena, &issuance, &job, &fixture_lease, NOW, 0, &order,
-                                        &outcome));
+    assert_ok(acme_store_order_finalize(f->store, f->arena, &issuance, &job, &fixture_lease,
+                                        &(struct acme_finalize_rules){.now_ms = NOW}, &order, &outcome,
+                                        NULL));
     insert_orders(f, account, ACME_ORDERS_LOOKED_AT + 5);
     const char *first = NULL;
     const char *looked_back = "unset";

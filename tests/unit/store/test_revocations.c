@@ -9,8 +9,9 @@ static struct acme_certificate issue(struct fixture *f, const char *account_id, 
     struct acme_issuance issuance = fixture_issuance(f, &order, serial, serial);
     struct acme_job job = fixture_job(f, "lab");
     enum acme_finalize_outcome outcome;
-    assert_ok(acme_store_order_finalize(f->store, f->arena, &issuance, &job, &fixture_lease, NOW, 0, &order,
-                                        &outcome));
+    assert_ok(acme_store_order_finalize(f->store, f->arena, &issuance, &job, &fixture_lease,
+                                        &(struct acme_finalize_rules){.now_ms = NOW, .adopt_since_ms = 0},
+                                        &order, &outcome, NULL));
     assert_int_equal(outcome, ACME_FINALIZE_STARTED);
     struct acme_certificate certificate = fixture_certificate(f, account_id);
     certificate.serial_hex = serial;
@@ -159,16 +160,18 @@ static void not_adopted(void **state)
     struct acme_order order = fixture_ready_order(f, account, "a.example.com");
     struct acme_issuance issuance = fixture_issuance(f, &order, "0A03", "other-csr");
     struct acme_job issue_job = fixture_job(f, "lab");
-    assert_ok(acme_store_order_finalize(f->store, f->arena, &issuance, &issue_job, &fixture_lease, NOW, 0,
-                                        &order, &outcome));
+    assert_ok(acme_store_order_finalize(f->store, f->arena, &issuance, &issue_job, &fixture_lease,
+                                        &(struct acme_finalize_rules){.now_ms = NOW, .adopt_since_ms = 0},
+                                        &order, &outcome, NULL));
     assert_int_equal(outcome, ACME_FINALIZE_ADOPTED); /* before it is revoked it would be */
 
     assert_int_equal(start(f, &certificate, 0, &job), ACME_REVOKE_STARTED);
     order = fixture_ready_order(f, account, "a.example.com");
     issuance = fixture_issuance(f, &order, "0A03", "third-csr");
     issue_job = fixture_job(f, "lab");
-    assert_ok(acme_store_order_finalize(f->store, f->arena, &issuance, &issue_job, &fixture_lease, NOW, 0,
-                                        &order, &outcome));
+    assert_ok(acme_store_order_finalize(f->store, f->arena, &issuance, &issue_job, &fixture_lease,
+                                        &(struct acme_finalize_rules){.now_ms = NOW, .adopt_since_ms = 0},
+                                        &order, &outcome, NULL));
     assert_int_equal(outcome, ACME_FINALIZE_STARTED);
 }
 

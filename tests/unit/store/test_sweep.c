@@ -60,8 +60,9 @@ static struct acme_order finalize(struct fixture *f, const struct acme_order *or
     struct acme_order finalized;
     enum acme_finalize_outcome outcome;
     *ret_job = fixture_job(f, "lab");
-    assert_ok(acme_store_order_finalize(f->store, f->arena, &issuance, ret_job, &fixture_lease, NOW, 0,
-                                        &finalized, &outcome));
+    assert_ok(acme_store_order_finalize(f->store, f->arena, &issuance, ret_job, &fixture_lease,
+                                        &(struct acme_finalize_rules){.now_ms = NOW, .adopt_since_ms = 0},
+                                        &finalized, &outcome, NULL));
     return finalized;
 }
 

@@ -71,8 +71,9 @@ struct acme_issuance rig_finalize(struct rig *r, const struct acme_order *order,
     struct acme_order made;
     enum acme_finalize_outcome outcome;
     job.id = job_id;
-    assert_ok(acme_store_order_finalize(r->f->store, r->f->arena, &issuance, &job, &fixture_lease, NOW + 1000,
-                                        0, &made, &outcome));
+    assert_ok(acme_store_order_finalize(
+        r->f->store, r->f->arena, &issuance, &job, &fixture_lease,
+        &(struct acme_finalize_rules){.now_ms = NOW + 1000, .adopt_since_ms = 0}, &made, &outcome, NULL));
     issuance.id = made.issuance_id;
     return issuance;
 }

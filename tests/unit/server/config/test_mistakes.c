@@ -177,6 +177,11 @@ static const struct {
      "an "
      "issuer of type local, which then issues it; found neither\n"},
     /* issuers */
+    {SCM_IS("login: l, org_id: 1, profile_id: 2, term_days: 3, password: '${CONFIG_TEST_PASSWORD}', "
+            "supersede: maybe, supersede_after_minutes: 1, renewal: [renew]"),
+     "4:165: expected decline or never, found 'maybe'\n"
+     "4:197: expected a whole number of minutes from 2 to 10080, found '1'\n"
+     "4:209: expected enroll or renew, found a list\n"},
     {SERVER "issuers: []\n" PROFILES, "2:10: expected a list of issuers of 1 to 64 items, found 0\n"},
     {SERVER "issuers: {}\n" PROFILES, "2:10: expected a list of issuers, found a mapping\n"},
     {SERVER "issuers: [ lab ]\n" PROFILES,

@@ -122,6 +122,7 @@ static void test_values(void **state)
         "7,\n"
         "    profile_id: 8, term_days: 199, password: '${CONFIG_TEST_PASSWORD}', poll_max_seconds: 20, "
         "burst: 9,\n"
+        "    supersede: never, supersede_after_minutes: 3, renewal: renew,\n"
         "    external_requester: a@b.example, proxy: 'http://u:p@proxy.example:3128' }\n"
         "profiles:\n"
         "- { name: first, issuer: scm-1, caa: off, description: 'Text: $5 $${with \xc3\xa4' }\n"
@@ -171,6 +172,14 @@ static void test_values(void **state)
     assert_int_equal(issuer->scm.profile_id, 8);
     assert_int_equal(issuer->scm.term_days, 199);
     assert_int_equal(issuer->scm.poll_max_ms, 20000);
+    assert_true(issuer->never_supersede);
+    assert_int_equal(issuer->supersede_after_ms, 3 * 60 * 1000);
+    assert_true(issuer->renew);
+    assert_int_equal(config->profiles[0].supersede_after_ms, 0);
+    assert_false(config->profiles[0].replace);
+    assert_true(config->profiles[0].renew);
+    assert_int_equal(config->profiles[1].supersede_after_ms, 0);
+    assert_false(config->profiles[1].renew);
     assert_string_equal(issuer->scm.external_requester, "a@b.example");
     assert_string_equal(issuer->scm.proxy, "http://u:p@proxy.example:3128");
     assert_null(issuer->scm.ca_file);
