@@ -79,16 +79,20 @@ static void write_persist(struct acme_json_writer *writer, const struct acme_ser
             first = &config->profiles[i];
     if (first == NULL || !offers_persist(first))
         return;
-    acme_jw_array(writer, "issuerDomainNames");
+    size_t written = 0;
     for (size_t i = 0; i < first->caa_issuer_count; i++) {
         bool everywhere = true;
         for (size_t j = 0; j < config->profile_count && profile == NULL; j++)
             everywhere = everywhere && (!offers_persist(&config->profiles[j]) ||
                                         has_issuer(&config->profiles[j], first->caa_issuers[i]));
-        if (everywhere)
-            acme_jw_str(writer, NULL, first->caa_issuers[i]);
+        if (!everywhere)
+            continue;
+        if (written++ == 0)
+            acme_jw_array(writer, "issuerDomainNames");
+        acme_jw_str(writer, NULL, first->caa_issuers[i]);
     }
-    acme_jw_array_end(writer);
+    if (written > 0) /* no empty lists: no name does for all, each profile's directory has its own */
+        acme_jw_array_end(writer);
     write_url(writer, service->arena, "accountHashPrefix", config->base_url, NULL,
               ACME_DNS_PERSIST_HASH_PATH);
 }

@@ -312,6 +312,35 @@ static void test_problems_of_the_http_layer(void **state)
     assert_string_equal(header_of(&reply, "Cache-Control", 0), "no-store");
 }
 
+/* Names of the CA for records of dns-persist-01 are those that do for every challenge of a directory. */
+static void test_directory_with_standing_records(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const names[] = {"one.test", "both.test", "two.test"};
+    for (size_t common = 0; common < 2; common++) {
+        f->profiles[0].challenges = f->profiles[1].challenges = ACME_CHALLENGE_DNS_PERSIST_01;
+        f->profiles[0].caa_issuers = names;
+        f->profiles[0].caa_issuer_count = 1 + common;
+        f->profiles[1].caa_issuers = names + 1;
+        f->profiles[1].caa_issuer_count = 2;
+        const struct acme_service_hooks hooks = {.context = f};
+        acme_service_destroy(f->service); /* directories are made once */
+        assert_int_equal(
+            acme_service_create(&f->config, f->store, f->nonces, &f->clock, &hooks, &f->service).code,
+            ACME_OK);
+        struct reply reply = fetch(f, "GET", "/directory");
+        const cJSON *list = acme_json_get(acme_json_get(reply.json, "meta"), "issuerDomainNames");
+        assert_int_equal(list != NULL, common == 1);
+        if (list != NULL) {
+            assert_int_equal(cJSON_GetArraySize(list), 1);
+            assert_string_equal(list->child->valuestring, "both.test");
+        }
+        reply = fetch(f, "GET", "/profile/other/directory");
+        list = acme_json_get(acme_json_get(reply.json, "meta"), "issuerDomainNames");
+        assert_int_equal(cJSON_GetArraySize(list), 2);
+    }
+}
+
 static void test_default_profile_must_exist(void **state)
 {
     struct fixture *f = *state;
@@ -342,6 +371,7 @@ int main(void)
         T(test_payloads),
         T(test_exhausted_memory),
         T(test_problems_of_the_http_layer),
+        T(test_directory_with_standing_records),
         T(test_default_profile_must_exist),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
