@@ -133,6 +133,12 @@ class Looking(Case):
             self.refused(response, 400, "rejectedIdentifier", name, word)
         # Another profile has nothing to do with it.
         self.client(self.bridge).obtain(self.responder, "www.old.localhost", limit=10)
+        # However many are refused, the list is not read each time.
+        for _ in range(20):
+            response = client.post(client.directory["newOrder"], {"identifiers": [
+                {"type": "dns", "value": "www.localhost"}]})
+            self.refused(response, 400, "rejectedIdentifier")
+        self.assertLessEqual(self.simulator.control("GET", "/stats")["received"]["dcv-list"], 2)
         # Once it is validated, and somebody was refused, the list is read again before long.
         self.settings(dcv_domains={"localhost": "VALIDATED"})
         deadline = time.monotonic() + 40
@@ -160,6 +166,10 @@ class Looking(Case):
         client = self.client(self.bridge, profile="scm")
         order_url, _, _ = client.begin(self.responder, "waits.localhost")
         self.bridge.wait_for_log("domains to validate: 1", "waits.localhost", ".sectigo.com.")
+        done = self.bridge.run("order", "explain", order_url.rsplit("/", 1)[1], "--data-dir", self.bridge.data)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("proof of waits.localhost by CNAME", done.stdout)
+        self.assertIn(".sectigo.com.", done.stdout)
         self.assertEqual(client.poll(order_url, ("valid", "invalid"), 30)["status"], "valid")
 
 
