@@ -117,6 +117,15 @@ class Looking(Case):
         self.bridge.wait_for_log("level=error", "term_days 100", "issuer=sectigo")
         self.bridge.wait_for_log("level=info", "SCM accepts the login")
 
+    def test_stop_does_not_wait_for_the_look(self):
+        self.simulator.control("POST", "/faults", {"operation": "types", "fault": "delay", "delay_s": 60})
+        self.bridge.start()
+        deadline = time.monotonic() + 10
+        while "types" not in self.simulator.control("GET", "/stats")["received"]:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+        self.assertLess(self.bridge.stop(), 4)
+
     def test_names_of_domains_not_validated_are_refused(self):
         self.bridge.scm["dcv"] = "require-validated"
         self.settings(dcv_domains={"localhost": "NOT_VALIDATED", "good.localhost": "VALIDATED",
