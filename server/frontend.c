@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { CHECK_ARENA_BYTES = 64 * 1024 };
+enum { CHECK_ARENA_BYTES = 4 * 1024 * 1024 }; /* a cap: an order for a thousand names */
 
 /* One request on its way through a worker; lives in the request's arena. */
 struct worker_task {
