@@ -24,6 +24,7 @@ struct watched {
     size_t domain_count;
     int64_t check_due_ms;
     int64_t list_due_ms; /* INT64_MAX: it is not needed */
+    int64_t looked_ms;   /* when the last look ended */
     bool unknown_told;   /* the log has it that the list is not known */
 };
 
@@ -133,6 +134,8 @@ static int64_t look_if_due(struct acme_upstream_watch *watch, struct watched *wa
         acme_log(ERROR, "the look at an upstream failed", LOG_STR("issuer", watched->issuer->name),
                  LOG_STR("code", acme_code_name(err.code)));
     pthread_mutex_lock(&watch->lock);
+    if (due)
+        watched->looked_ms = ticks_ms();
     if (whole)
         watched->check_due_ms = ticks_ms() + (found.complete ? CHECK_EVERY_MS : CHECK_AGAIN_MS);
     if (due && watched->issuer->needs_domains)
@@ -183,7 +186,7 @@ static struct watched *find_watched(struct acme_upstream_watch *watch, const cha
 /* Somebody wants a name that is not in the list: it is read anew soon, in case it was too old. */
 static void refresh_soon(struct acme_upstream_watch *watch, struct watched *watched)
 {
-    int64_t soon_ms = watched->list_due_ms - REFRESH_EVERY_MS + EARLIEST_MS;
+    int64_t soon_ms = watched->looked_ms + EARLIEST_MS;
     if (soon_ms < watched->list_due_ms) {
         watched->list_due_ms = soon_ms;
         pthread_cond_signal(&watch->wake);

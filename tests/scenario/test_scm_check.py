@@ -117,6 +117,15 @@ class Looking(Case):
         self.bridge.wait_for_log("level=error", "term_days 100", "issuer=sectigo")
         self.bridge.wait_for_log("level=info", "SCM accepts the login")
 
+    def test_stop_does_not_wait_for_the_look(self):
+        self.simulator.control("POST", "/faults", {"operation": "types", "fault": "delay", "delay_s": 60})
+        self.bridge.start()
+        deadline = time.monotonic() + 10
+        while "types" not in self.simulator.control("GET", "/stats")["received"]:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+        self.assertLess(self.bridge.stop(), 4)
+
     def test_names_of_domains_not_validated_are_refused(self):
         self.bridge.scm["dcv"] = "require-validated"
         self.settings(dcv_domains={"localhost": "NOT_VALIDATED", "good.localhost": "VALIDATED",
@@ -133,6 +142,12 @@ class Looking(Case):
             self.refused(response, 400, "rejectedIdentifier", name, word)
         # Another profile has nothing to do with it.
         self.client(self.bridge).obtain(self.responder, "www.old.localhost", limit=10)
+        # However many are refused, the list is not read each time.
+        for _ in range(20):
+            response = client.post(client.directory["newOrder"], {"identifiers": [
+                {"type": "dns", "value": "www.localhost"}]})
+            self.refused(response, 400, "rejectedIdentifier")
+        self.assertLessEqual(self.simulator.control("GET", "/stats")["received"]["dcv-list"], 2)
         # Once it is validated, and somebody was refused, the list is read again before long.
         self.settings(dcv_domains={"localhost": "VALIDATED"})
         deadline = time.monotonic() + 40
@@ -160,6 +175,10 @@ class Looking(Case):
         client = self.client(self.bridge, profile="scm")
         order_url, _, _ = client.begin(self.responder, "waits.localhost")
         self.bridge.wait_for_log("domains to validate: 1", "waits.localhost", ".sectigo.com.")
+        done = self.bridge.run("order", "explain", order_url.rsplit("/", 1)[1], "--data-dir", self.bridge.data)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("proof of waits.localhost by CNAME", done.stdout)
+        self.assertIn(".sectigo.com.", done.stdout)
         self.assertEqual(client.poll(order_url, ("valid", "invalid"), 30)["status"], "valid")
 
 
