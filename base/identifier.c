@@ -36,9 +36,10 @@ static uint32_t punycode_adapt(uint32_t delta, uint32_t points, bool first)
     return k + 36 * delta / (delta + 38);
 }
 
-/* Does this text decode as punycode (RFC 3492 section 6.2) into something that needed it? Only the code
- * points are checked; which of them IDNA permits changes with Unicode and is the registries' business. */
-static bool punycode_possible(const char *text, size_t len)
+/* Decode punycode (RFC 3492 section 6.2) of a label into `out`, which has room for MAX_LABEL code points.
+ * False when it is none, or of something that did not need it. Only the code points are checked; which of
+ * them IDNA permits changes with Unicode and is the registries' business. */
+static bool punycode_decode(const char *text, size_t len, uint32_t *out, size_t *ret_count)
 {
     uint32_t point = 128;
     uint32_t i = 0;
@@ -53,8 +54,10 @@ static bool punycode_possible(const char *text, size_t len)
         }
     }
     bool first = true;
-    if (pos >= len)
+    if (pos >= len || len > MAX_LABEL)
         return false;
+    for (uint32_t j = 0; j < points; j++)
+        out[j] = (unsigned char)text[j];
     while (pos < len) {
         uint32_t old_i = i;
         uint32_t weight = 1;
@@ -81,12 +84,70 @@ static bool punycode_possible(const char *text, size_t len)
         if (i / points > 0x10ffff)
             return false;
         point += i / points;
-        i = i % points + 1;
+        i = i % points;
         if (point < 0xa0 || point > 0x10ffff ||
             (point >= 0xd800 && point <= 0xdfff)) /* C1, none, surrogates */
             return false;
+        memmove(&out[i + 1], &out[i], (points - 1 - i) * sizeof *out);
+        out[i++] = point;
     }
+    *ret_count = points;
     return true;
+}
+
+static bool punycode_possible(const char *text, size_t len)
+{
+    uint32_t points[MAX_LABEL];
+    size_t count = 0;
+    return punycode_decode(text, len, points, &count);
+}
+
+/* Returns the end of what was written (RFC 3629 section 3). */
+static char *write_utf8(char *out, uint32_t point)
+{
+    if (point < 0x80) {
+        *out++ = (char)point;
+    } else if (point < 0x800) {
+        *out++ = (char)(0xc0 | point >> 6);
+        *out++ = (char)(0x80 | (point & 0x3f));
+    } else if (point < 0x10000) {
+        *out++ = (char)(0xe0 | point >> 12);
+        *out++ = (char)(0x80 | (point >> 6 & 0x3f));
+        *out++ = (char)(0x80 | (point & 0x3f));
+    } else {
+        *out++ = (char)(0xf0 | point >> 18);
+        *out++ = (char)(0x80 | (point >> 12 & 0x3f));
+        *out++ = (char)(0x80 | (point >> 6 & 0x3f));
+        *out++ = (char)(0x80 | (point & 0x3f));
+    }
+    return out;
+}
+
+char *acme_name_to_unicode(struct acme_arena *arena, const char *name)
+{
+    uint32_t points[MAX_LABEL];
+    char *text =
+        acme_arena_alloc(arena, 4 * strlen(name) + 1); /* no code point takes more than four octets */
+    if (text == NULL)
+        return NULL;
+    char *out = text;
+    while (*name != '\0') {
+        size_t len = strcspn(name, ".");
+        size_t count = 0;
+        if (len > 4 && memcmp(name, "xn--", 4) == 0 && punycode_decode(name + 4, len - 4, points, &count)) {
+            for (size_t i = 0; i < count; i++)
+                out = write_utf8(out, points[i]);
+            name += len;
+        } else {
+            memcpy(out, name, len);
+            out += len;
+            name += len;
+        }
+        if (*name == '.')
+            *out++ = *name++;
+    }
+    *out = '\0';
+    return text;
 }
 
 /* NULL when the label is fine, else what is wrong. */

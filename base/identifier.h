@@ -25,6 +25,10 @@ const char *acme_identifier_type_name(enum acme_identifier_type type);
 struct acme_err acme_identifier_parse(struct acme_arena *arena, const char *type_name, const char *value,
                                       struct acme_identifier *ret, const char **ret_why) ACME_MUST_USE;
 
+/** acme_name_to_unicode(arena, name): a DNS name in lower-case letters with its "xn--" labels in UTF-8, as
+ * people read it; labels that are no A-labels stay as they are. NULL without memory. Thread: any. */
+char *acme_name_to_unicode(struct acme_arena *arena, const char *name);
+
 /** acme_identifier_unusable(identifier): why no certificate can be for this address (unspecified, multicast,
  * broadcast, reserved), or NULL: it may be one of a host, or is a name. Static. Thread: any. */
 const char *acme_identifier_unusable(const struct acme_identifier *identifier);

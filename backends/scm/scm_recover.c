@@ -25,8 +25,15 @@ enum variant {
     BY_NAME,          /* in case this tenant calls the API by another name */
     BY_ALT_NAME,      /* for a CSR without CN, where SCM chose the common name itself */
     BY_PROFILE,       /* the same, where lists know no alternative names: the newest of the profile */
+    BY_UNICODE_NAME,  /* for an internationalised name, in case SCM keeps it as people read it */
     VARIANT_COUNT
 };
+
+/* SCM may show such a name in another form; then the details alone tell. */
+static bool is_internationalised(const char *name)
+{
+    return strncasecmp(name, "xn--", 4) == 0 || strcasestr(name, ".xn--") != NULL;
+}
 
 static bool applies(const struct scm_context *ctx, int64_t variant)
 {
@@ -39,6 +46,8 @@ static bool applies(const struct scm_context *ctx, int64_t variant)
         return names && unnamed;
     case BY_PROFILE:
         return !names && unnamed;
+    case BY_UNICODE_NAME:
+        return is_internationalised(acme_scm_common_name(ctx->request));
     default:
         return true;
     }
@@ -61,8 +70,10 @@ static const char *filter(struct scm_context *ctx)
     if (ctx->state->variant == BY_PROFILE)
         return acme_arena_printf(ctx->arena, "certTypeId=%lld", (long long)config->profile_id);
     bool by_alt_name = ctx->state->variant == BY_ALT_NAME;
-    const char *escaped = acme_scm_urlencode(ctx->arena, by_alt_name ? ctx->request->identifiers[0].value
-                                                                     : acme_scm_common_name(ctx->request));
+    const char *name = by_alt_name ? ctx->request->identifiers[0].value : acme_scm_common_name(ctx->request);
+    if (ctx->state->variant == BY_UNICODE_NAME)
+        name = acme_name_to_unicode(ctx->arena, name);
+    const char *escaped = name != NULL ? acme_scm_urlencode(ctx->arena, name) : NULL;
     if (escaped == NULL)
         return NULL;
     return acme_arena_printf(ctx->arena, "%s=%s", by_alt_name ? "subjectAlternativeName" : "commonName",
@@ -255,12 +266,6 @@ int64_t acme_scm_total_count(const struct acme_http_reply *reply)
     if (text == NULL || *text == '\0' || strlen(text) > 12 || strspn(text, "0123456789") != strlen(text))
         return -1;
     return strtoll(text, NULL, 10);
-}
-
-/* SCM may show such a name in another form; then the details alone tell. */
-static bool is_internationalised(const char *name)
-{
-    return strncasecmp(name, "xn--", 4) == 0 || strcasestr(name, ".xn--") != NULL;
 }
 
 static void take_candidates(struct scm_context *ctx, const cJSON *list)

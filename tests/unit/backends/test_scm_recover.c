@@ -346,6 +346,33 @@ static bool is_4242(void *context, const char *ref)
     return strcmp(ref, "4242") == 0;
 }
 
+/* SCM may keep such a name in either form, and shows what it likes. */
+static void test_internationalised_name(void **state)
+{
+    struct rig *rig = *state;
+    rig->csr.common_name = "xn--mnchen-3ya.example";
+    rig_start(rig);
+    rig_call_failed(rig, true);
+    rig_expect_search(rig, "commonName=xn--mnchen-3ya.example", true, 0);
+    const char *searching = rig->state;
+    const struct acme_step asked = rig->step;
+    rig_reply_header(rig, 200, "x-total-count", "1",
+                     "[{\"sslId\":4242,\"commonName\":\"m\xc3\xbcnchen.example\"}]");
+    expect_candidate(rig, 4242);
+
+    rig->state = searching;
+    rig->step = asked;
+    rig_reply_header(rig, 200, "x-total-count", "0", "[]");
+    rig_expect_search(rig, "commonName=xn--mnchen-3ya.example", false, 0);
+    rig_reply_header(rig, 200, "x-total-count", "0", "[]");
+    rig_expect_search(rig, "commonName=m%C3%BCnchen.example", false, 0);
+    rig_reply_header(rig, 200, "x-total-count", "1",
+                     "[{\"sslId\":4242,\"commonName\":\"m\xc3\xbcnchen.example\"}]");
+    expect_candidate(rig, 4242);
+    rig_reply(rig, 200, rig_details(rig, 4242, "Requested", RIG_TAG, NULL));
+    rig_expect_ref(rig, "4242");
+}
+
 /* Without a tag, the same CSR and asked for in time, but another issuance of this server has that number. */
 static void test_taken_request_is_not_ours(void **state)
 {
@@ -598,6 +625,7 @@ int main(void)
         WITH_RIG(test_two_found),
         WITH_RIG(test_oldest_good_one_is_kept),
         WITH_RIG(test_not_ours),
+        WITH_RIG(test_internationalised_name),
         WITH_RIG(test_taken_request_is_not_ours),
         WITH_RIG(test_old_request_in_flight_is_not_ours),
         WITH_RIG(test_same_csr_is_never_declined),

@@ -223,11 +223,32 @@ static void storage_form(void **state)
     assert_int_equal(count, 4);
 }
 
+static void names_in_unicode(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"www.example.test", "www.example.test"},
+        {"xn--mnchen-3ya.example", "m\xc3\xbcnchen.example"},
+        {"*.xn--bcher-kva.example", "*.b\xc3\xbc"
+                                    "cher.example"},
+        {"example.xn--p1ai", "example.\xd1\x80\xd1\x84"},
+        {"xn--fiqs8s", "\xe4\xb8\xad\xe5\x9b\xbd"},
+        {"xn--ls8h.example", "\xf0\x9f\x92\xa9.example"},
+        {"xn--a.example", "xn--a.example"}, /* none */
+        {"a.xn--.b", "a.xn--.b"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_string_equal(acme_name_to_unicode(arena, rows[i][0]), rows[i][1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dns_names), cmocka_unit_test(not_dns_names), cmocka_unit_test(ip_addresses),
-        cmocka_unit_test(sets),      cmocka_unit_test(storage_form),  cmocka_unit_test(unusable_addresses),
+        cmocka_unit_test(dns_names),        cmocka_unit_test(not_dns_names),
+        cmocka_unit_test(ip_addresses),     cmocka_unit_test(sets),
+        cmocka_unit_test(storage_form),     cmocka_unit_test(unusable_addresses),
+        cmocka_unit_test(names_in_unicode),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
