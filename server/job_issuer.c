@@ -92,27 +92,6 @@ static void wait_for(struct active_job *job, int64_t run_at_ms, bool failure, co
 
 /* ---- calls ---- */
 
-static const struct acme_http_reply *copy_reply(struct acme_arena *arena, const struct acme_http_reply *reply)
-{
-    struct acme_http_reply *copy = acme_arena_alloc(arena, sizeof *copy);
-    if (copy == NULL)
-        return NULL;
-    copy->status = reply->status;
-    copy->headers = acme_arena_alloc(arena, sizeof *copy->headers * (reply->header_count + 1));
-    copy->body.data = acme_arena_memdup(arena, reply->body.data, reply->body.len);
-    copy->body.len = reply->body.len;
-    if (copy->headers == NULL || (copy->body.data == NULL && copy->body.len > 0))
-        return NULL;
-    for (size_t i = 0; i < reply->header_count; i++) {
-        copy->headers[i].name = acme_arena_strdup(arena, reply->headers[i].name);
-        copy->headers[i].value = acme_arena_strdup(arena, reply->headers[i].value);
-        if (copy->headers[i].name == NULL || copy->headers[i].value == NULL)
-            return NULL;
-    }
-    copy->header_count = reply->header_count;
-    return copy;
-}
-
 static void continue_on_job_thread(void *job)
 {
     take_step(job);
@@ -138,7 +117,7 @@ static void call_done(void *context, const struct acme_outbound_result *result)
     }
     if (result->failure == ACME_OUTBOUND_OK) {
         run->input.event = ACME_ISSUER_REPLY;
-        run->input.reply = copy_reply(job->reply_arena, result->reply);
+        run->input.reply = acme_http_reply_copy(job->reply_arena, result->reply);
         if (run->input.reply == NULL) {
             acme_job_drop(job);
             return;

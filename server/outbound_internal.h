@@ -121,9 +121,11 @@ struct acme_transfer {
     struct acme_arena *arena; /* the reply's fields */
     struct acme_http_header fields[ACME_TRANSFER_MAX_FIELDS];
     size_t field_count;
-    bool sent;      /* the request is on its way, or may be */
-    bool tls_began; /* connected: a timeout is the handshake's */
+    size_t field_bytes; /* of all lines of heads and trailers so far */
+    bool sent;          /* the request is on its way, or may be */
+    bool tls_began;     /* connected: a timeout is the handshake's */
     bool too_large;
+    bool fields_too_large;     /* it was them */
     const char *denied;        /* why the policy forbade an address */
     char peer[ACME_PEER_SIZE]; /* the last address tried, "203.0.113.5:80" */
     char error[CURL_ERROR_SIZE];

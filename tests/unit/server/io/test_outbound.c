@@ -133,6 +133,13 @@ static bool web(struct local_server *server, const char *request)
         local_write(server, "SSH-2.0-x\r\n", 11);
         return false;
     }
+    if (strncmp(request, "GET /trailers", 13) == 0) {
+        local_write(server, "HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", 49);
+        for (int i = 0; i < 20000; i++)
+            local_write(server, "T: x\r\n", 6);
+        local_write(server, "\r\n", 2);
+        return false;
+    }
     if (strncmp(request, "GET /broken", 11) == 0) {
         local_write(server, "HTTP/1.1 200 X\r\nContent-Length: 10\r\n\r\nabc", 42);
         return false;
@@ -251,6 +258,8 @@ static void test_fetch_failures(void **state)
     struct outcome *outcome = fetch(url_of(url, "localhost", "/ok"), closed);
     expect(outcome, ACME_OUTBOUND_CONNECT, "[::1]:");
     expect(fetch(url_of(url, "127.0.0.1", "/big"), port), ACME_OUTBOUND_TOO_LARGE, "larger than 1000 bytes");
+    expect(fetch(url_of(url, "127.0.0.1", "/trailers"), port), ACME_OUTBOUND_TOO_LARGE,
+           "fields are larger than");
     expect(fetch(url_of(url, "127.0.0.1", "/garbage"), port), ACME_OUTBOUND_BROKEN, "127.0.0.1");
     expect(fetch(url_of(url, "127.0.0.1", "/broken"), port), ACME_OUTBOUND_BROKEN, "127.0.0.1");
     struct acme_fetch options = to(url_of(url, "127.0.0.1", "/slow"), port);
@@ -602,6 +611,21 @@ static void test_stop_in_the_middle(void **state)
     local_dns_stop(dns);
 }
 
+/* A label in front of a name of 253 characters. */
+static void test_lookup_of_too_long_a_name(void **state)
+{
+    (void)state;
+    char name[256];
+    for (size_t i = 0; i < sizeof name - 1; i++)
+        name[i] = i % 2 == 0 ? 'a' : '.';
+    name[sizeof name - 1] = '\0';
+    struct outcome *outcome = outcome_new();
+    assert_false(
+        acme_failed(acme_outbound_lookup(outbound, name, ACME_DNS_TYPE_TXT, 5000, outcome_done, outcome)));
+    outcome_wait(outcome);
+    expect(outcome, ACME_OUTBOUND_DNS, "longer than 253 characters");
+}
+
 static void test_bad_resolver(void **state)
 {
     (void)state;
@@ -646,6 +670,7 @@ int main(void)
         RUNNING(test_call_keeps_connections),
         RUNNING(test_call_tls),
         RUNNING(test_call_proxy),
+        RUNNING(test_lookup_of_too_long_a_name),
         cmocka_unit_test(test_stop_in_the_middle),
         cmocka_unit_test(test_bad_resolver),
     };
