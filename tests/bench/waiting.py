@@ -27,6 +27,7 @@ from scm_fixture import Simulator  # noqa: E402
 HOUR = 3600
 TICKS = os.sysconf("SC_CLK_TCK")
 SETTLE_SECONDS = 5
+NONCE_SLACK_MS = 0.5  # p99 on a machine that has other things to do
 
 
 def cpu_seconds(pid):
@@ -149,7 +150,8 @@ def judge(result):
          per_order <= 2048),
         (f"newNonce p50 / p99: {one['new_nonce']['p50_ms']} / {one['new_nonce']['p99_ms']} ms with one, "
          f"{crowd['new_nonce']['p50_ms']} / {crowd['new_nonce']['p99_ms']} ms with all, "
-         f"{hour['new_nonce']['p50_ms']} / {hour['new_nonce']['p99_ms']} ms at the scaled pace", True),
+         f"{hour['new_nonce']['p50_ms']} / {hour['new_nonce']['p99_ms']} ms at the scaled pace",
+         crowd["new_nonce"]["p99_ms"] <= one["new_nonce"]["p99_ms"] + NONCE_SLACK_MS),
         (f"orders still waiting: {result['still_waiting']} of {result['orders']}",
          result["still_waiting"] == result["orders"]),
     )
