@@ -120,6 +120,82 @@ struct acme_transport {
     const char *client_key_file;
 };
 
+/* ---- a look at the upstream without an order: is it set up as the configuration assumes? ---- */
+
+enum acme_finding_level { ACME_FINDING_GOOD, ACME_FINDING_WARNING, ACME_FINDING_ERROR };
+
+struct acme_finding {
+    enum acme_finding_level level;
+    const char *text; /* one plain sentence for the operator, no secrets */
+};
+
+/* A domain as the upstream has it. */
+struct acme_upstream_domain {
+    const char *name; /* lower-case, without "*." */
+    bool validated;
+    int64_t until_ms; /* when the validation ends; 0: not said */
+};
+
+struct acme_inspect_profile {
+    const char *name;
+    const struct acme_key_policy *keys;
+};
+
+struct acme_inspect_request {
+    bool domains_only;                           /* nothing but the list of domains */
+    const struct acme_inspect_profile *profiles; /* those that use the issuer */
+    size_t profile_count;
+    const char *const *domains; /* whose validation is looked up, lower-case */
+    size_t domain_count;
+};
+
+enum { ACME_FINDINGS_MAX = 200, ACME_UPSTREAM_DOMAINS_MAX = 50000 };
+
+/* What has been found so far; zeroed at first, it grows from step to step. */
+struct acme_inspection {
+    int stage; /* the issuer's own, like `position` */
+    int64_t position;
+    struct acme_finding findings[ACME_FINDINGS_MAX]; /* in the order they were made */
+    size_t finding_count;
+    struct acme_upstream_domain *domains; /* sorted when domains_known */
+    size_t domain_count;
+    size_t domain_room;
+    bool domains_known; /* the list is whole */
+    bool incomplete;    /* the rest could not be read: worth another try before long */
+};
+
+struct acme_inspect_step {
+    bool done;
+    struct acme_http_call call; /* not done */
+};
+
+enum acme_domain_state {
+    ACME_DOMAIN_UNKNOWN, /* not in the list */
+    ACME_DOMAIN_NOT_VALIDATED,
+    ACME_DOMAIN_EXPIRED,
+    ACME_DOMAIN_VALIDATED
+};
+
+/** acme_finding_add(inspection, level, text): `text` is borrowed, NULL when there was no memory for
+ * it. Above ACME_FINDINGS_MAX findings are dropped. Errors: NOMEM. */
+struct acme_err acme_finding_add(struct acme_inspection *inspection, enum acme_finding_level level,
+                                 const char *text) ACME_MUST_USE;
+
+/** acme_upstream_domain_add(arena, inspection, domain): a copy of `domain`, whose name is put into the form
+ * that is kept. Errors: NOMEM, LIMIT (ACME_UPSTREAM_DOMAINS_MAX). */
+struct acme_err acme_upstream_domain_add(struct acme_arena *arena, struct acme_inspection *inspection,
+                                         const struct acme_upstream_domain *domain) ACME_MUST_USE;
+
+/** acme_upstream_domains_sort(domains, count): for acme_upstream_domain_find. */
+void acme_upstream_domains_sort(struct acme_upstream_domain *domains, size_t count);
+
+/** acme_upstream_domain_find(domains, count, name, now_ms, ret): the best there is for `name` (lower-case,
+ * perhaps a wildcard) in a sorted list: a domain that is the name or above it. *ret is that entry, NULL when
+ * UNKNOWN. Thread: any. */
+enum acme_domain_state acme_upstream_domain_find(const struct acme_upstream_domain *domains, size_t count,
+                                                 const char *name, int64_t now_ms,
+                                                 const struct acme_upstream_domain **ret);
+
 struct acme_issuer;
 
 struct acme_issuer_class {
@@ -139,6 +215,14 @@ struct acme_issuer_class {
     struct acme_err (*revoke)(const struct acme_issuer *issuer, struct acme_arena *arena,
                               const struct acme_revoke_request *request, cJSON *state,
                               const struct acme_issuer_input *input, struct acme_step *ret);
+
+    /** inspect(issuer, arena, request, inspection, input, ret): the next step of a look at the upstream. The
+     * events are START, REPLY and CALL_FAILED; nothing is changed upstream. Everything in *inspection lives
+     * in `arena`, which is the same for all steps. Errors: NOMEM, INTERNAL. Thread: any. NULL: there is
+     * nothing to look at. */
+    struct acme_err (*inspect)(const struct acme_issuer *issuer, struct acme_arena *arena,
+                               const struct acme_inspect_request *request, struct acme_inspection *inspection,
+                               const struct acme_issuer_input *input, struct acme_inspect_step *ret);
     void (*destroy)(struct acme_issuer *issuer);
 };
 
@@ -147,8 +231,13 @@ struct acme_issuer {
     const struct acme_issuer_class *class;
     const char *name;
     struct acme_transport transport;
-    int64_t deadline_ms; /* how long an issuance may take, from finalize */
-    int max_concurrency; /* calls under way at once */
+    int64_t deadline_ms;     /* how long an issuance may take, from finalize */
+    int max_concurrency;     /* calls under way at once */
+    int requests_per_minute; /* calls to the upstream; 0: no limit, and no pauses when it has trouble */
+    int burst;               /* calls at once after a pause */
+    const struct acme_issuer *same_upstream; /* an earlier issuer of the runner's that uses the same upstream
+                                                account: its limits are for both; NULL: none */
+    bool needs_domains; /* names are refused unless the upstream has validated a domain of theirs */
 };
 
 void acme_issuer_destroy(struct acme_issuer *issuer);

@@ -58,3 +58,25 @@ int64_t acme_http_reply_retry_after_s(const struct acme_http_reply *reply, int64
         return 0; /* a moment that has passed: now */
     return wait_s < max_s ? wait_s : max_s;
 }
+
+const struct acme_http_reply *acme_http_reply_copy(struct acme_arena *arena,
+                                                   const struct acme_http_reply *reply)
+{
+    struct acme_http_reply *copy = acme_arena_alloc(arena, sizeof *copy);
+    if (copy == NULL)
+        return NULL;
+    copy->status = reply->status;
+    copy->headers = acme_arena_alloc(arena, sizeof *copy->headers * (reply->header_count + 1));
+    copy->body.data = acme_arena_memdup(arena, reply->body.data, reply->body.len);
+    copy->body.len = reply->body.len;
+    if (copy->headers == NULL || (copy->body.data == NULL && copy->body.len > 0))
+        return NULL;
+    for (size_t i = 0; i < reply->header_count; i++) {
+        copy->headers[i].name = acme_arena_strdup(arena, reply->headers[i].name);
+        copy->headers[i].value = acme_arena_strdup(arena, reply->headers[i].value);
+        if (copy->headers[i].name == NULL || copy->headers[i].value == NULL)
+            return NULL;
+    }
+    copy->header_count = reply->header_count;
+    return copy;
+}

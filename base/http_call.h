@@ -35,6 +35,10 @@ bool acme_http_call_header(struct acme_http_call *call, const char *name, const 
 /** acme_http_reply_header(reply, name): first value of a header, name in lower case; NULL when absent. */
 const char *acme_http_reply_header(const struct acme_http_reply *reply, const char *name);
 
+/** acme_http_reply_copy(arena, reply): a copy that lives in `arena`; NULL without memory. */
+const struct acme_http_reply *acme_http_reply_copy(struct acme_arena *arena,
+                                                   const struct acme_http_reply *reply);
+
 /** acme_http_reply_retry_after_s(reply, now_ms): Retry-After as seconds from now (integer or HTTP-date form,
  * RFC 9110 section 10.2.3), capped at one day; 0 for a date that has passed, -1 when absent or senseless. */
 int64_t acme_http_reply_retry_after_s(const struct acme_http_reply *reply, int64_t now_ms);

@@ -174,14 +174,10 @@ struct acme_err acme_account_orders(struct acme_exchange *x)
     TRY(acme_exchange_read_only(x));
     const char *cursor = NULL;
     TRY(read_cursor(x, &cursor));
-    const char **ids = NULL;
-    size_t count = 0;
-    TRY(acme_store_orders_list(x->service->store, x->arena, x->account.id, cursor, x->now_ms, PAGE + 1, &ids,
-                               &count));
-    bool more = count > PAGE;
-    if (more) {
-        count = PAGE;
-        const char *suffix = acme_arena_printf(x->arena, "/orders?cursor=%s", ids[PAGE - 1]);
+    struct acme_order_page page = {.count = 0};
+    TRY(acme_store_orders_list(x->service->store, x->arena, x->account.id, cursor, x->now_ms, PAGE, &page));
+    if (page.next != NULL) {
+        const char *suffix = acme_arena_printf(x->arena, "/orders?cursor=%s", page.next);
         ENSURE(suffix != NULL, ACME_E_NOMEM);
         TRY(acme_respond_link(x, acme_exchange_url(x, "/account/", x->account.id, suffix), "next"));
     }
@@ -191,8 +187,8 @@ struct acme_err acme_account_orders(struct acme_exchange *x)
     acme_jw_init(&writer, &out);
     acme_jw_object(&writer, NULL);
     acme_jw_array(&writer, "orders");
-    for (size_t i = 0; i < count; i++) {
-        const char *url = acme_exchange_url(x, "/order/", ids[i], "");
+    for (size_t i = 0; i < page.count; i++) {
+        const char *url = acme_exchange_url(x, "/order/", page.ids[i], "");
         ENSURE(url != NULL, ACME_E_NOMEM);
         acme_jw_str(&writer, NULL, url);
     }

@@ -3,6 +3,7 @@
 #define ACME_PROTOCOL_MESSAGE_H
 
 #include "base/arena.h"
+#include "base/blob.h"
 
 enum { ACME_RESPONSE_MAX_HEADERS = 16 };
 
@@ -31,6 +32,8 @@ struct acme_response {
     int status;
     const char *content_type; /* NULL: no body */
     struct acme_bytes body;
+    /* NULL, or what holds `body`: it is then sent from there instead of from a copy for each client. */
+    struct acme_blob *shared;
     struct acme_header headers[ACME_RESPONSE_MAX_HEADERS];
     size_t header_count;
     /* Finalize and revokeCert may be held for a moment so that a quick CA answers at once (architecture.md):

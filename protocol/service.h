@@ -71,6 +71,11 @@ struct acme_service_hooks {
     /** A job was committed, leased to this process: the runner should start it now. The job is copied.
      * Thread: a worker. */
     void (*job_created)(void *context, const struct acme_job *job);
+    /** May this name be ordered under the profile? False with *ret_why, which completes "There are no
+     * certificates for x: " and lives in `arena`; NULL without memory. Must not wait for anything. NULL:
+     * every name may. Thread: a worker. */
+    bool (*name_allowed)(void *context, struct acme_arena *arena, const struct acme_profile *profile,
+                         const struct acme_identifier *identifier, const char **ret_why);
 };
 
 /** acme_account_url(arena, base_url, account_id): the URL of an account. NULL without memory. Thread: any. */

@@ -97,6 +97,13 @@ struct acme_err acme_wanted_identifier(struct acme_exchange *x, const cJSON *ite
                               acme_identifier_is_wildcard(ret)
                                   ? ": a wildcard needs dns-01; ask for the single names instead"
                                   : ""));
+    const struct acme_service_hooks *hooks = &x->service->hooks;
+    if (hooks->name_allowed != NULL && !hooks->name_allowed(hooks->context, x->arena, x->profile, ret, &why))
+        return acme_complaints_add(
+            x, complaints, ACME_PROBLEM_REJECTED_IDENTIFIER, type, value,
+            why == NULL
+                ? NULL
+                : acme_arena_printf(x->arena, "There are no certificates for %s: %s", ret->value, why));
     return acme_ok();
 }
 

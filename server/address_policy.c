@@ -77,7 +77,13 @@ static bool inner_v4(const uint8_t address[16], uint8_t ret[16])
     static const uint8_t nat64_local[6] = {0x00, 0x64, 0xff, 0x9b, 0x00, 0x01};
     static const uint8_t zeros[12] = {0};
     const uint8_t *inside = NULL;
-    if (memcmp(address, nat64, sizeof nat64) == 0 || memcmp(address, nat64_local, sizeof nat64_local) == 0)
+    /* Behind a prefix of 64 bits the address is in bytes 9 to 12. Behind shorter ones the last four bytes are
+     * zero, as in 0.0.0.0, which is refused. */
+    if (memcmp(address, nat64_local, sizeof nat64_local) == 0 && memcmp(address + 13, zeros, 3) == 0 &&
+        address[12] != 0 && memcmp(address + 9, zeros, 3) != 0)
+        inside = address + 9;
+    else if (memcmp(address, nat64, sizeof nat64) == 0 ||
+             memcmp(address, nat64_local, sizeof nat64_local) == 0)
         inside = address + 12;
     else if (memcmp(address, zeros, sizeof zeros) == 0 && memcmp(address + 12, zeros, 3) != 0)
         inside = address + 12;

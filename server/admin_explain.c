@@ -50,6 +50,11 @@ static struct acme_err load_certificate(struct explain *explain)
          acme_store_certificate_get(store, explain->arena, id, loaded_));
     LOAD(explain, struct acme_revocation, explain->revocation,
          acme_store_revocation_get(store, explain->arena, id, loaded_));
+    const struct acme_certificate *certificate = explain->certificate;
+    if (certificate != NULL && explain->revocation != NULL)
+        LOAD(explain, struct acme_job_report, explain->revocation_job,
+             acme_store_job_find(store, explain->arena, certificate->issuer, certificate->account_id, id,
+                                 loaded_));
     return acme_ok();
 }
 
@@ -112,6 +117,24 @@ static const char *name_of(struct explain *explain, const struct acme_authz *aut
                            : authz->identifier.value;
 }
 
+/* How a validation under way stands. */
+static void explain_tries(struct explain *explain, const char *name, const struct acme_challenge *challenge)
+{
+    struct acme_job_report report;
+    struct acme_err err =
+        acme_store_job_find(explain->call->options->store, explain->arena, ACME_VALIDATION_QUEUE,
+                            explain->order.account_id, challenge->id, &report);
+    if (acme_failed(err)) {
+        explain->failed = explain->failed || err.code != ACME_E_NOT_FOUND; /* has ended meanwhile */
+        return;
+    }
+    acme_explain_add(explain, explain->call->now_ms, "%s: tries that failed so far: %d; %s", name,
+                     report.job.attempts,
+                     report.leased ? "one is under way"
+                                   : acme_explain_text(explain, "the next one is at %s",
+                                                       acme_explain_time(explain, report.due_ms)));
+}
+
 static void explain_challenge(struct explain *explain, const struct acme_authz *authz,
                               const struct acme_challenge *challenge)
 {
@@ -130,6 +153,8 @@ static void explain_challenge(struct explain *explain, const struct acme_authz *
         acme_explain_add(explain, challenge->started_ms, "%s: %s %s: %s", name, challenge->type,
                          challenge->status == ACME_CHALLENGE_PROCESSING ? "did not succeed yet" : "failed",
                          acme_explain_problem(explain, challenge->error));
+    if (challenge->status == ACME_CHALLENGE_PROCESSING)
+        explain_tries(explain, name, challenge);
     if (challenge->status == ACME_CHALLENGE_VALID)
         acme_explain_add(explain, challenge->validated_ms, "%s: validated by %s", name, challenge->type);
 }

@@ -19,11 +19,12 @@ struct explain {
     struct acme_account account;
     struct acme_authz *authzs;
     size_t authz_count;
-    const struct acme_issuance *issuance;       /* NULL: not finalized */
-    const struct acme_job_report *job;          /* of the issuance; NULL: none any more */
-    const struct acme_certificate *certificate; /* NULL: none yet */
-    const struct acme_revocation *revocation;   /* NULL: nobody asked */
-    const cJSON *dcv;                           /* the list in the job's state; NULL: none */
+    const struct acme_issuance *issuance;         /* NULL: not finalized */
+    const struct acme_job_report *job;            /* of the issuance; NULL: none any more */
+    const struct acme_certificate *certificate;   /* NULL: none yet */
+    const struct acme_revocation *revocation;     /* NULL: nobody asked */
+    const struct acme_job_report *revocation_job; /* NULL: none under way */
+    const cJSON *dcv;                             /* the list in the job's state; NULL: none */
     struct explain_event *events;
     size_t event_count;
     size_t event_room;
@@ -41,6 +42,9 @@ struct acme_err acme_explain_load(struct explain *explain, const char *order_id)
 void acme_explain_order(struct explain *explain);
 void acme_explain_issuance(struct explain *explain);
 void acme_explain_certificate(struct explain *explain);
+
+/** acme_explain_dcv_open(item): does an entry of explain->dcv still want something to be published? */
+bool acme_explain_dcv_open(const cJSON *item);
 
 /** acme_explain_next(explain): set next, until_ms and advice. */
 void acme_explain_next(struct explain *explain);

@@ -7,6 +7,7 @@
 #include <openssl/core_names.h>
 #include <openssl/x509.h>
 #include <string.h>
+#include <strings.h>
 
 enum { GROUP_SIZE = 64 };
 
@@ -72,6 +73,12 @@ static void explain_way(struct explain *explain)
             issuance->order_id, acme_explain_time(explain, issuance->deadline_ms));
 }
 
+bool acme_explain_dcv_open(const cJSON *item)
+{
+    const char *status = acme_json_str(item, "status");
+    return acme_json_str(item, "domain") != NULL && (status == NULL || strcasecmp(status, "validated") != 0);
+}
+
 static void explain_dcv(struct explain *explain)
 {
     const cJSON *item;
@@ -79,9 +86,12 @@ static void explain_dcv(struct explain *explain)
     {
         const char *domain = acme_json_str(item, "domain");
         const char *mode = acme_json_str(item, "mode");
-        const char *text =
-            acme_explain_text(explain, "the CA wants proof of %s by %s", domain == NULL ? "a domain" : domain,
-                              mode == NULL ? "a way it did not name" : mode);
+        if (domain == NULL)
+            continue;
+        const char *text = acme_explain_text(explain,
+                                             acme_explain_dcv_open(item) ? "the CA wants proof of %s by %s"
+                                                                         : "the CA has proof of %s by %s",
+                                             domain, mode == NULL ? "a way it did not name" : mode);
         for (const cJSON *member = item->child; member != NULL; member = member->next) {
             if (cJSON_IsString(member) && strcmp(member->string, "domain") != 0 &&
                 strcmp(member->string, "mode") != 0)
@@ -91,24 +101,24 @@ static void explain_dcv(struct explain *explain)
     }
 }
 
-static void explain_job(struct explain *explain)
+/* How it stands at this moment. */
+static void explain_job(struct explain *explain, const struct acme_job_report *report)
 {
-    const struct acme_job_report *report = explain->job;
     const struct acme_job_remark *remark = &report->remark;
-    if (remark->note != NULL)
-        acme_explain_add(explain, remark->noted_ms, "last word of the issuer: %s", remark->note);
+    int64_t now_ms = explain->call->now_ms;
     if (remark->upstream_ref != NULL)
-        acme_explain_add(explain, explain->call->now_ms, "the upstream's number of the request is %s",
-                         remark->upstream_ref);
+        acme_explain_add(explain, now_ms, "the upstream's number of the request is %s", remark->upstream_ref);
     if (report->job.attempts > 0)
-        acme_explain_add(explain, explain->call->now_ms, "%d attempts failed so far; waiting is not counted",
+        acme_explain_add(explain, now_ms, "attempts failed so far: %d (waiting is not counted)",
                          report->job.attempts);
     if (report->job.intent)
         acme_explain_add(
-            explain, explain->call->now_ms,
+            explain, now_ms,
             "a call that must not happen twice was announced and its outcome is not known: before "
             "anything else the earlier request is looked for upstream");
-    explain_dcv(explain);
+    if (remark->note != NULL)
+        acme_explain_add(explain, now_ms, "last word of the issuer, of %s: %s",
+                         acme_explain_time(explain, remark->noted_ms), remark->note);
 }
 
 void acme_explain_issuance(struct explain *explain)
@@ -123,7 +133,8 @@ void acme_explain_issuance(struct explain *explain)
     explain_finalize(explain);
     explain_way(explain);
     if (explain->job != NULL)
-        explain_job(explain);
+        explain_job(explain, explain->job);
+    explain_dcv(explain);
     if (explain->order.status != ACME_ORDER_INVALID)
         return;
     if (issuance->upstream_ref != NULL)
@@ -137,6 +148,8 @@ static void explain_revocation(struct explain *explain)
     const struct acme_revocation *revocation = explain->revocation;
     acme_explain_add(explain, revocation->requested_ms, "revocation was requested (reason %d)",
                      revocation->reason);
+    if (explain->revocation_job != NULL)
+        explain_job(explain, explain->revocation_job);
     if (revocation->status == ACME_REVOCATION_DONE)
         acme_explain_add(explain, revocation->revoked_ms, "the certificate was revoked");
     if (revocation->status == ACME_REVOCATION_FAILED)

@@ -41,7 +41,13 @@ static void after_pending(struct explain *explain)
 static const char *advice_while_waiting(struct explain *explain, const struct acme_issuer_config *issuer)
 {
     const char *ref = explain->job->remark.upstream_ref;
-    if (explain->dcv != NULL && cJSON_GetArraySize(explain->dcv) > 0)
+    bool proof_wanted = false;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, explain->dcv)
+    {
+        proof_wanted = proof_wanted || acme_explain_dcv_open(item);
+    }
+    if (proof_wanted)
         return "publish what the CA wants as proof (above), or prove the domain in the CA's own interface";
     if (explain->job->job.attempts > 0)
         return "see the issuer's last word above; tries go on by themselves, and nothing is ordered twice";
@@ -107,6 +113,8 @@ static const char *advice_after_failure(const struct explain *explain)
     if (strstr(error, "error:caa") != NULL)
         return "the CAA records of the name, or \"caa\" of the profile, have to be changed; then the client "
                "orders again";
+    if (strstr(error, "rejectedIdentifier") != NULL && explain->issuance != NULL)
+        return "the CA refuses a name: validate its domain there, or have the client order other names";
     if (explain->account.status != ACME_ACCOUNT_VALID)
         return "the client has to register a new account";
     return "an invalid order never changes: when the cause is gone, the client makes a new one";

@@ -11,6 +11,7 @@
 #include "server/notify.h"
 #include "server/outbound.h"
 #include "server/sweeper.h"
+#include "server/upstream_watch.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -55,6 +56,7 @@ struct app {
     struct acme_nonces *nonces;
     struct acme_service *service;
     struct acme_outbound *outbound;
+    struct acme_upstream_watch *watch;
     struct acme_runner *runner;
     struct acme_pool *workers;
     struct acme_holds *holds;
@@ -166,6 +168,27 @@ static struct acme_err publish(struct acme_local_ca *ca, const char *http_url, c
     return acme_local_ca_publish(ca, list, cert);
 }
 
+static const char *login_of(const struct acme_issuer_config *issuer)
+{
+    if (issuer->type != ACME_ISSUER_SCM)
+        return NULL;
+    return issuer->scm.login != NULL ? issuer->scm.login : issuer->scm.oauth.client_id;
+}
+
+/* The first issuer that logs in as this one does. */
+static const struct acme_issuer *same_upstream(const struct app *app, size_t index)
+{
+    const struct acme_issuer_config *issuer = &app->config->issuers[index];
+    const char *login = login_of(issuer);
+    for (size_t i = 0; login != NULL && i < index; i++) {
+        const struct acme_issuer_config *other = &app->config->issuers[i];
+        if (login_of(other) != NULL && strcmp(other->scm.url, issuer->scm.url) == 0 &&
+            strcmp(login_of(other), login) == 0)
+            return app->issuers[i];
+    }
+    return NULL;
+}
+
 static bool open_issuer(struct app *app, size_t index)
 {
     const struct acme_issuer_config *config = &app->config->issuers[index];
@@ -194,6 +217,9 @@ static bool open_issuer(struct app *app, size_t index)
     }
     app->issuers[index]->deadline_ms = config->deadline_ms;
     app->issuers[index]->max_concurrency = config->max_concurrency;
+    app->issuers[index]->requests_per_minute = config->requests_per_minute;
+    app->issuers[index]->burst = config->burst;
+    app->issuers[index]->same_upstream = same_upstream(app, index);
     return true;
 }
 
@@ -286,7 +312,9 @@ static bool start_service(struct app *app)
         .job_owner = app->owner,
         .job_lease_ms = LEASE_MS,
     };
-    struct acme_service_hooks hooks = {.context = &app->frontend, .job_created = acme_frontend_job_created};
+    struct acme_service_hooks hooks = {.context = &app->frontend,
+                                       .job_created = acme_frontend_job_created,
+                                       .name_allowed = acme_frontend_name_allowed};
     return !failed_to("service", acme_service_create(&app->service_config, app->store, app->nonces,
                                                      &acme_clock_system, &hooks, &app->service));
 }
@@ -310,6 +338,10 @@ static bool start_jobs(struct app *app)
                                              .policy = &config->validation.policy,
                                              .max_fetches = outbound_at_once(config)};
     if (failed_to("outbound loop", acme_outbound_start(&outbound, &app->outbound)))
+        return false;
+    struct acme_upstream_watch_options watch = {
+        .config = config, .outbound = app->outbound, .issuers = app->issuers};
+    if (failed_to("look at the upstreams", acme_upstream_watch_start(&watch, &app->watch)))
         return false;
     struct acme_runner_options runner = {.store = app->store,
                                          .outbound = app->outbound,
@@ -352,7 +384,8 @@ static bool start_http(struct app *app)
                                            .service = app->service,
                                            .workers = app->workers,
                                            .holds = app->holds,
-                                           .runner = app->runner};
+                                           .runner = app->runner,
+                                           .watch = app->watch};
     struct acme_http_options options = {.listen = config->listen,
                                         .loops =
                                             config->io_threads > 0 ? config->io_threads : (cores + 1) / 2,
@@ -484,6 +517,7 @@ static void stop(struct app *app)
          waited += 20)
         sleep_ms(20);
     acme_pool_end(app->workers); /* requests that still come are answered 503 by the I/O loops */
+    acme_upstream_watch_stop(app->watch);
     acme_runner_stop(app->runner);
     acme_outbound_stop(app->outbound);
     acme_http_stop(app->http);
@@ -491,6 +525,7 @@ static void stop(struct app *app)
     acme_pool_destroy(app->workers);
     acme_holds_destroy(app->holds);
     acme_runner_destroy(app->runner);
+    acme_upstream_watch_destroy(app->watch);
     acme_publisher_stop(app->publisher);
     acme_service_destroy(app->service);
     if (app->nonces != NULL) /* also when the start failed later: the saved copy is gone already */

@@ -1,12 +1,12 @@
 #include "server/ca_publisher.h"
 
+#include "base/blob.h"
 #include "base/log.h"
 #include "base/problem.h"
 #include "protocol/service.h"
 #include "server/thread.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,21 +20,14 @@ enum { CERT_ARENA_BYTES = 256 * 1024, RETRY_MS = 15 * 1000 };
  * error, and the sites it is for would be out of reach. */
 #define SKEW_MS      (5 * ACME_MINUTE_MS)
 
-/* Bytes that are being sent stay when new ones take their place. */
-struct blob {
-    atomic_int refs;
-    size_t len;
-    uint8_t *data;
-};
-
 struct published {
     const char *name;
     const struct acme_local_ca *ca;
-    struct blob *cert;
-    struct blob *list;  /* with the lock held */
-    int64_t due_ms;     /* when a new list is to be made; of the thread */
-    bool wanted;        /* with the lock held: at once */
-    char *counter_name; /* of the list's number, in the store */
+    struct acme_blob *cert;
+    struct acme_blob *list; /* with the lock held; what is being sent stays when a new one takes its place */
+    int64_t due_ms;         /* when a new list is to be made; of the thread */
+    bool wanted;            /* with the lock held: at once */
+    char *counter_name;     /* of the list's number, in the store */
 };
 
 struct acme_publisher {
@@ -43,36 +36,13 @@ struct acme_publisher {
     char *base_path;
     struct published *issuers;
     size_t issuer_count;
+    size_t next; /* whose turn it is; of the thread */
     pthread_t thread;
     bool started;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool stopping;
 };
-
-/* ---- bytes ---- */
-
-/* Takes `data`, malloc'd. */
-static struct blob *blob_create(uint8_t *data, size_t len)
-{
-    struct blob *blob = malloc(sizeof *blob);
-    if (blob == NULL) {
-        free(data);
-        return NULL;
-    }
-    atomic_init(&blob->refs, 1);
-    blob->len = len;
-    blob->data = data;
-    return blob;
-}
-
-static void blob_release(struct blob *blob)
-{
-    if (blob == NULL || atomic_fetch_sub(&blob->refs, 1) != 1)
-        return;
-    free(blob->data);
-    free(blob);
-}
 
 /* ---- making lists ---- */
 
@@ -92,7 +62,7 @@ static struct acme_err add_entry(void *context, const char *serial_hex, int64_t 
  * section 3.3). The number is at least the time: it grows even when the database is lost and the CA is not.
  */
 static struct acme_err fill_and_sign(struct acme_publisher *publisher, const struct published *issuer,
-                                     struct filling *filling, int64_t *ret_number, struct blob **ret)
+                                     struct filling *filling, int64_t *ret_number, struct acme_blob **ret)
 {
     int64_t now_ms = acme_clock_now_ms(publisher->clock);
     uint8_t *der = NULL;
@@ -101,7 +71,7 @@ static struct acme_err fill_and_sign(struct acme_publisher *publisher, const str
     TRY(acme_store_revocations_each(publisher->store, issuer->name, now_ms - LIST_LIFE_MS, add_entry,
                                     filling));
     TRY(acme_local_crl_sign(filling->crl, *ret_number, now_ms - SKEW_MS, now_ms + LIST_LIFE_MS, &der, &len));
-    *ret = blob_create(der, len);
+    *ret = acme_blob_create(der, len);
     ENSURE(*ret != NULL, ACME_E_NOMEM);
     return acme_ok();
 }
@@ -110,7 +80,7 @@ static struct acme_err fill_and_sign(struct acme_publisher *publisher, const str
 static struct acme_err renew(struct acme_publisher *publisher, struct published *issuer)
 {
     struct filling filling = {.crl = NULL};
-    struct blob *list = NULL;
+    struct acme_blob *list = NULL;
     int64_t number = 0;
     struct acme_err err = acme_local_crl_create(issuer->ca, &filling.crl);
     if (!acme_failed(err))
@@ -123,13 +93,14 @@ static struct acme_err renew(struct acme_publisher *publisher, struct published 
         return err;
     }
     acme_log(INFO, "list of revoked certificates made", LOG_STR("issuer", issuer->name),
-             LOG_INT("number", number), LOG_INT("certificates", filling.count), LOG_INT("bytes", list->len));
+             LOG_INT("number", number), LOG_INT("certificates", filling.count),
+             LOG_INT("bytes", acme_blob_bytes(list).len));
     pthread_mutex_lock(&publisher->lock);
-    struct blob *before = issuer->list;
+    struct acme_blob *before = issuer->list;
     issuer->list = list;
     issuer->due_ms = acme_clock_now_ms(publisher->clock) + RENEW_MS;
     pthread_mutex_unlock(&publisher->lock);
-    blob_release(before);
+    acme_blob_release(before);
     return acme_ok();
 }
 
@@ -140,9 +111,13 @@ static struct published *next_due(struct acme_publisher *publisher, int64_t *ret
     int64_t now_ms = acme_clock_now_ms(publisher->clock);
     int64_t delay_ms = ACME_MINUTE_MS;
     for (size_t i = 0; i < publisher->issuer_count; i++) {
-        struct published *issuer = &publisher->issuers[i];
-        if (issuer->wanted || now_ms >= issuer->due_ms)
+        /* In turn: an issuer that always has revocations must not keep the others from a new list. */
+        size_t at = (publisher->next + i) % publisher->issuer_count;
+        struct published *issuer = &publisher->issuers[at];
+        if (issuer->wanted || now_ms >= issuer->due_ms) {
+            publisher->next = at + 1;
             return issuer;
+        }
         if (issuer->due_ms - now_ms < delay_ms)
             delay_ms = issuer->due_ms - now_ms;
     }
@@ -210,7 +185,7 @@ static struct acme_err load_cert(struct published *issuer)
     uint8_t *copy = malloc(der.len);
     ENSURE(copy != NULL, ACME_E_NOMEM);
     memcpy(copy, der.data, der.len);
-    issuer->cert = blob_create(copy, der.len);
+    issuer->cert = acme_blob_create(copy, der.len);
     ENSURE(issuer->cert != NULL, ACME_E_NOMEM);
     return acme_ok();
 }
@@ -269,8 +244,8 @@ void acme_publisher_stop(struct acme_publisher *publisher)
     if (publisher->started)
         pthread_join(publisher->thread, NULL);
     for (size_t i = 0; i < publisher->issuer_count; i++) {
-        blob_release(publisher->issuers[i].cert);
-        blob_release(publisher->issuers[i].list);
+        acme_blob_release(publisher->issuers[i].cert);
+        acme_blob_release(publisher->issuers[i].list);
         free(publisher->issuers[i].counter_name);
     }
     free(publisher->issuers);
@@ -292,9 +267,9 @@ static bool names(const char *path, const char *prefix, const char *name, const 
 }
 
 /* What stands at `path`, held for the caller; NULL: nothing. */
-static struct blob *find(struct acme_publisher *publisher, const char *path, bool *ret_list)
+static struct acme_blob *find(struct acme_publisher *publisher, const char *path, bool *ret_list)
 {
-    struct blob *found = NULL;
+    struct acme_blob *found = NULL;
     pthread_mutex_lock(&publisher->lock);
     for (size_t i = 0; i < publisher->issuer_count && found == NULL; i++) {
         const struct published *issuer = &publisher->issuers[i];
@@ -305,7 +280,7 @@ static struct blob *find(struct acme_publisher *publisher, const char *path, boo
             found = issuer->cert;
     }
     if (found != NULL)
-        atomic_fetch_add(&found->refs, 1);
+        (void)acme_blob_hold(found);
     pthread_mutex_unlock(&publisher->lock);
     return found;
 }
@@ -327,7 +302,7 @@ void acme_publisher_on_request(void *context, struct acme_http_exchange *exchang
     struct acme_publisher *publisher = context;
     size_t base_len = strlen(publisher->base_path);
     bool list = false;
-    struct blob *blob = NULL;
+    struct acme_blob *blob = NULL;
     if (strncmp(request->path, publisher->base_path, base_len) == 0)
         blob = find(publisher, request->path + base_len, &list);
     if (blob == NULL) {
@@ -336,18 +311,19 @@ void acme_publisher_on_request(void *context, struct acme_http_exchange *exchang
     }
     if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
         refuse(exchange, request, 405, "This resource can only be read: use GET or HEAD.");
-        blob_release(blob);
+        acme_blob_release(blob);
         return;
     }
     const struct acme_response response = {
         .status = 200,
         .content_type = list ? "application/pkix-crl" : "application/pkix-cert",
-        .body = {.data = blob->data, .len = blob->len},
+        .body = acme_blob_bytes(blob),
+        .shared = blob,
         .headers = {{.name = "Cache-Control", .value = list ? "max-age=300" : "max-age=86400"}},
         .header_count = 1,
     };
     acme_http_respond(exchange, &response);
-    blob_release(blob);
+    acme_blob_release(blob);
 }
 
 void acme_publisher_on_problem(void *context, struct acme_arena *arena, int problem_type, int status,

@@ -1,6 +1,7 @@
 #include "server/cli_internal.h"
 
 #include "base/log.h"
+#include "server/upstream_inspect.h"
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -13,6 +14,9 @@ static const char help[] =
     "      Serve until SIGTERM or SIGINT. Log lines go to standard error.\n"
     "  acmebridge check [-c FILE] [--data-dir DIR]\n"
     "      Read the configuration and its secrets, show all mistakes, start nothing.\n"
+    "  acmebridge check --upstream [--domain NAME]... [--json] [-c FILE] [--data-dir DIR]\n"
+    "      Then ask the upstreams whether they are set up as the configuration assumes: login and password,\n"
+    "      organization, profile, terms, keys, custom fields, and the validation of these domains.\n"
     "  acmebridge version\n"
     "  acmebridge help\n"
     "\n"
@@ -34,10 +38,15 @@ static const char help[] =
     "                      https://localhost:14000/directory on loopback\n"
     "  --data-dir DIR      where keys and the store live, instead of data_dir of the file\n"
     "\n"
-    "Exit codes: 0 all is well, 1 it could not be done (not found, refused, not started), 2 wrong command\n"
-    "line or configuration, 3 the server is not running.\n";
+    "Exit codes: 0 all is well, 1 it could not be done (not found, refused, not started) or the check found\n"
+    "an error, 2 wrong command line or configuration, 3 the server is not running.\n";
+
+enum { DOMAINS_MAX = 100 };
 
 struct options {
+    bool upstream;
+    struct acme_upstream_check check;
+    const char *domains[DOMAINS_MAX]; /* of `check` */
     const char *config;
     const char *data_dir;
     enum acme_log_level log_level;
@@ -67,14 +76,15 @@ int acme_cli_usage(FILE *err, const char *what, const char *which)
 /* Reads argv[2..] of a command; ACME_EXIT_RIGHT or ACME_EXIT_MISTAKE, said on `err`. */
 static int parse_options(int argc, char **argv, bool serving, FILE *err, struct options *ret)
 {
-    enum { DATA_DIR = 256, LOG_LEVEL };
+    enum { DATA_DIR = 256, LOG_LEVEL, UPSTREAM, DOMAIN, JSON };
     static const struct option serve_options[] = {{"config", required_argument, NULL, 'c'},
                                                   {"data-dir", required_argument, NULL, DATA_DIR},
                                                   {"log-level", required_argument, NULL, LOG_LEVEL},
                                                   {NULL, 0, NULL, 0}};
-    static const struct option check_options[] = {{"config", required_argument, NULL, 'c'},
-                                                  {"data-dir", required_argument, NULL, DATA_DIR},
-                                                  {NULL, 0, NULL, 0}};
+    static const struct option check_options[] = {
+        {"config", required_argument, NULL, 'c'},  {"data-dir", required_argument, NULL, DATA_DIR},
+        {"upstream", no_argument, NULL, UPSTREAM}, {"domain", required_argument, NULL, DOMAIN},
+        {"json", no_argument, NULL, JSON},         {NULL, 0, NULL, 0}};
     struct options options = {.log_level = ACME_LOG_INFO};
     opterr = 0;
     optind = 0; /* GNU: begin anew, with what comes after the command */
@@ -95,6 +105,19 @@ static int parse_options(int argc, char **argv, bool serving, FILE *err, struct 
                 return acme_cli_usage(err, "expected the log level debug, info, warn or error, found",
                                       optarg);
             break;
+        case UPSTREAM:
+            options.upstream = true;
+            break;
+        case DOMAIN:
+            if (options.check.domain_count == DOMAINS_MAX)
+                return acme_cli_usage(err, "expected at most 100 domains, found another one:", optarg);
+            if (optarg[0] == '\0')
+                return acme_cli_usage(err, "expected a name after --domain, found", "");
+            options.domains[options.check.domain_count++] = optarg;
+            break;
+        case JSON:
+            options.check.json = true;
+            break;
         case ':':
             return acme_cli_usage(err, "a value is missing after", argv[optind]);
         default:
@@ -111,6 +134,8 @@ static int parse_options(int argc, char **argv, bool serving, FILE *err, struct 
         return acme_cli_usage(err, "expected a file after -c, found", "");
     if (options.data_dir != NULL && options.data_dir[0] == '\0')
         return acme_cli_usage(err, "expected a folder after --data-dir, found", "");
+    if (!options.upstream && (options.check.json || options.check.domain_count > 0))
+        return acme_cli_usage(err, "--json and --domain are for --upstream, found no", "--upstream");
     *ret = options;
     return ACME_EXIT_RIGHT;
 }
@@ -162,6 +187,9 @@ static int run_command(int argc, char **argv, bool serving, FILE *out, FILE *err
     if (serving) {
         acme_log_set_level(options.log_level);
         code = serve(config);
+    } else if (options.upstream) {
+        options.check.domains = options.domains;
+        code = acme_upstream_check(config, &options.check, out, err);
     } else {
         show(config, out);
     }

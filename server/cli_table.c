@@ -15,12 +15,13 @@ static size_t control_length(const unsigned char *at)
 }
 
 /* `out` NULL: only counts. */
-static size_t print_text(const char *text, FILE *out)
+static size_t print_run(const char *text, size_t len, FILE *out)
 {
     size_t columns = 0;
     const unsigned char *at = (const unsigned char *)text;
-    while (*at != '\0') {
-        size_t control = control_length(at);
+    const unsigned char *end = at + len;
+    while (at < end) {
+        size_t control = control_length(at); /* the byte behind the run is a terminator or a line feed */
         if (control > 0) {
             if (out != NULL)
                 fprintf(out, "\\x%02X", at[control - 1]);
@@ -34,6 +35,11 @@ static size_t print_text(const char *text, FILE *out)
         at++;
     }
     return columns;
+}
+
+static size_t print_text(const char *text, FILE *out)
+{
+    return print_run(text, strlen(text), out);
 }
 
 size_t acme_cli_text(const char *text, FILE *out)
@@ -84,7 +90,7 @@ static size_t print_value(const cJSON *value, int most, FILE *out)
         (void)snprintf(number, sizeof number, "%.0f", value->valuedouble);
         return print_text(number, out);
     }
-    return cJSON_IsArray(value) ? print_list(value, most, out) : print_text("-", out);
+    return cJSON_GetArraySize(value) > 0 ? print_list(value, most, out) : print_text("-", out);
 }
 
 static void pad(size_t columns, FILE *out)
@@ -132,10 +138,7 @@ static void print_lines(const char *text, int indent, FILE *out)
     while (*text != '\0') {
         size_t len = strcspn(text, "\n");
         pad((size_t)indent, out);
-        for (size_t i = 0; i < len; i++) {
-            const char one[] = {text[i], '\0'};
-            (void)print_text(one, out);
-        }
+        (void)print_run(text, len, out);
         fputc('\n', out);
         text += len + (text[len] == '\n' ? 1 : 0);
     }

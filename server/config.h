@@ -14,6 +14,8 @@ struct acme_issuer_config {
     enum acme_issuer_type type;
     int64_t deadline_ms;
     int max_concurrency;
+    int requests_per_minute;             /* type scm, else 0 */
+    int burst;                           /* likewise */
     const char *cross_certificates_file; /* type local; NULL: none */
     int64_t supersede_after_ms;          /* type scm, as the rest */
     bool never_supersede;

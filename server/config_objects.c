@@ -170,6 +170,16 @@ static void check_keys(struct acme_config_reader *reader, const struct acme_yaml
                          "expected at least one kind of key to be allowed, found all of them false");
 }
 
+/* None of the challenges can prove an address. */
+static bool proves_no_address(const struct acme_profile *profile)
+{
+    const struct acme_challenge_type *type = NULL;
+    for (size_t i = 0; (type = acme_challenge_type_at(i)) != NULL; i++)
+        if (type->ip && (profile->challenges & (unsigned)type->bit) != 0)
+            return false;
+    return true;
+}
+
 /* SCM takes no addresses: better to refuse them at newOrder than after the validation. */
 static void choose_identifiers(struct acme_config_reader *reader, const struct acme_yaml_node *node,
                                const struct acme_issuer_config *issuer, struct acme_profile *profile)
@@ -182,6 +192,10 @@ static void choose_identifiers(struct acme_config_reader *reader, const struct a
     else if (scm && (profile->identifiers & ip) != 0)
         acme_mistake_add(reader->mistakes, node->line, node->column,
                          "expected only dns for a profile whose issuer is of type scm, found ip");
+    else if ((profile->identifiers & ip) != 0 && profile->challenges != 0 && proves_no_address(profile))
+        acme_mistake_add(reader->mistakes, node->line, node->column,
+                         "expected ip only with a challenge that can prove addresses (http-01, tls-alpn-01), "
+                         "found none of them in 'challenges'");
 }
 
 static void read_profile(struct objects *objects, const struct acme_yaml_node *node,

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { CHECK_ARENA_BYTES = 64 * 1024 };
+enum { CHECK_ARENA_BYTES = 4 * 1024 * 1024 }; /* a cap: an order for a thousand names */
 
 /* One request on its way through a worker; lives in the request's arena. */
 struct worker_task {
@@ -144,4 +144,11 @@ void acme_frontend_on_problem(void *context, struct acme_arena *arena, int probl
 {
     struct acme_frontend *frontend = context;
     acme_service_problem_response(frontend->service, arena, problem_type, status, detail, response);
+}
+
+bool acme_frontend_name_allowed(void *context, struct acme_arena *arena, const struct acme_profile *profile,
+                                const struct acme_identifier *identifier, const char **ret_why)
+{
+    const struct acme_frontend *frontend = context;
+    return acme_upstream_watch_allows(frontend->watch, arena, profile->issuer, identifier, ret_why);
 }

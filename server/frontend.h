@@ -6,6 +6,7 @@
 #include "server/http.h"
 #include "server/pool.h"
 #include "server/runner.h"
+#include "server/upstream_watch.h"
 
 struct acme_frontend {
     const char *base_path; /* the path part of the base URL, "" when it has none */
@@ -13,6 +14,7 @@ struct acme_frontend {
     struct acme_pool *workers;
     struct acme_holds *holds;
     struct acme_runner *runner;
+    struct acme_upstream_watch *watch;
 };
 
 /** acme_frontend_on_request / _on_problem: the callbacks of struct acme_http_callbacks; context is a struct
@@ -25,6 +27,12 @@ void acme_frontend_on_problem(void *context, struct acme_arena *arena, int probl
 /** acme_frontend_job_created(context, job): the hook of the service. Thread: the worker that runs the
  * request. */
 void acme_frontend_job_created(void *context, const struct acme_job *job);
+
+/** acme_frontend_name_allowed(context, arena, profile, identifier, ret_why): the other hook. Thread:
+ * likewise.
+ */
+bool acme_frontend_name_allowed(void *context, struct acme_arena *arena, const struct acme_profile *profile,
+                                const struct acme_identifier *identifier, const char **ret_why);
 
 /** acme_frontend_settle(context, exchange, arena, hold, id): the callback of acme_holds_create. Thread: who
  * releases the hold. */

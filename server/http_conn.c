@@ -59,6 +59,8 @@ struct acme_http_conn {
     char *out;
     size_t out_len;
     size_t out_at;
+    struct acme_blob *shared; /* goes out behind it; NULL: nothing */
+    size_t shared_at;
     size_t lingered;
 };
 
@@ -102,6 +104,7 @@ void acme_http_conn_destroy(struct acme_http_conn *conn)
     close(conn->fd);
     free(conn->in);
     free(conn->out);
+    acme_blob_release(conn->shared);
     acme_http_loop_free_slot(loop, conn->slot);
     acme_http_peers_leave(loop->server->peers, conn->peer);
     free(conn);
@@ -174,12 +177,26 @@ static bool answered(struct acme_http_conn *conn)
     return true;
 }
 
+/* What is to be written next, and how far that has come; false: there is nothing more. */
+static bool next_piece(struct acme_http_conn *conn, const char **ret_data, size_t *ret_len, size_t **ret_at)
+{
+    struct acme_bytes shared = {.data = NULL};
+    if (conn->shared != NULL)
+        shared = acme_blob_bytes(conn->shared);
+    bool own = conn->out_at < conn->out_len;
+    *ret_at = own ? &conn->out_at : &conn->shared_at;
+    *ret_data = own ? conn->out + conn->out_at : (const char *)shared.data + conn->shared_at;
+    *ret_len = own ? conn->out_len - conn->out_at : shared.len - conn->shared_at;
+    return *ret_len > 0;
+}
+
 static bool flush(struct acme_http_conn *conn)
 {
-    while (conn->out_at < conn->out_len) {
+    const char *data = NULL;
+    size_t len = 0;
+    size_t *at = NULL;
+    while (next_piece(conn, &data, &len, &at)) {
         size_t count = 0;
-        const char *data = conn->out + conn->out_at;
-        size_t len = conn->out_len - conn->out_at;
         enum acme_tls_result result = conn->ssl != NULL ? acme_tls_write(conn->ssl, data, len, &count)
                                                         : acme_plain_write(conn->fd, data, len, &count);
         if (result == ACME_TLS_WANT_WRITE) {
@@ -189,11 +206,14 @@ static bool flush(struct acme_http_conn *conn)
         }
         if (result != ACME_TLS_DONE) /* no write waits for input without renegotiation */
             return gone(conn);
-        conn->out_at += count;
+        *at += count;
     }
     free(conn->out);
     conn->out = NULL;
     conn->out_len = conn->out_at = 0;
+    acme_blob_release(conn->shared);
+    conn->shared = NULL;
+    conn->shared_at = 0;
     set_writing(conn, false);
     return conn->state == WRITING ? answered(conn) : true;
 }
@@ -264,6 +284,8 @@ static bool deliver(struct acme_http_conn *conn, struct acme_http_exchange *exch
     char *out = exchange->out;
     size_t len = exchange->out_len;
     exchange->out = NULL;
+    conn->shared = exchange->shared;
+    exchange->shared = NULL;
     conn->close_after = exchange->close;
     acme_http_exchange_destroy(exchange);
     conn->state = WRITING;

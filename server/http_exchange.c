@@ -57,6 +57,7 @@ void acme_http_exchange_destroy(struct acme_http_exchange *exchange)
         return;
     acme_arena_destroy(exchange->request.arena);
     free(exchange->out);
+    acme_blob_release(exchange->shared);
     free(exchange);
 }
 
@@ -72,6 +73,10 @@ void acme_http_respond(struct acme_http_exchange *exchange, const struct acme_re
         flags |= ACME_HTTP_WRITE_CLOSE;
     else if (exchange->http_1_0)
         flags |= ACME_HTTP_WRITE_KEEP_ALIVE;
+    if (response->shared != NULL && !exchange->is_head) {
+        flags |= ACME_HTTP_WRITE_NO_BODY;
+        exchange->shared = acme_blob_hold(response->shared);
+    }
     exchange->out = acme_http_write_response(response, flags, &exchange->out_len);
     acme_arena_destroy(exchange->request.arena);
     exchange->request = (struct acme_request){.arena = NULL};

@@ -77,6 +77,7 @@ struct acme_http_exchange {
     bool close; /* after this answer */
     char *out;  /* the answer, malloc'd; NULL when there was no memory for it */
     size_t out_len;
+    struct acme_blob *shared; /* what is sent behind it; NULL: nothing */
 };
 
 /** acme_http_exchange_create(data, head, max_arena, ret): the request in `data`, which holds head and body,

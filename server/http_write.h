@@ -5,7 +5,7 @@
 #include "protocol/message.h"
 
 enum acme_http_write_flag {
-    ACME_HTTP_WRITE_NO_BODY = 1 << 0,   /* the answer to HEAD: Content-Length as if, but no body */
+    ACME_HTTP_WRITE_NO_BODY = 1 << 0,   /* Content-Length as if, but no body: HEAD, or it follows */
     ACME_HTTP_WRITE_CLOSE = 1 << 1,     /* Connection: close */
     ACME_HTTP_WRITE_KEEP_ALIVE = 1 << 2 /* Connection: keep-alive, for HTTP/1.0 */
 };

@@ -20,6 +20,7 @@ set(SERVER_IO_SOURCES
     outbound_multi.c
     outbound_reach.c
     outbound_tls.c
+    outbound_timer.c
     outbound_token.c
     outbound_transfer.c
     pool.c
@@ -28,4 +29,5 @@ set(SERVER_IO_SOURCES
     resolver_addresses.c
     shares.c
     thread.c
+    upstream.c
     upstream_gate.c)

@@ -335,6 +335,7 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
     ENSURE(tag != NULL, ACME_E_NOMEM);
     run->run.upstream_ref = run->issuance.upstream_ref;
     run->run.about = run->issuance.order_id;
+    run->run.deadline_ms = run->issuance.deadline_ms;
     run->request = (struct acme_issue_request){
         .tag = tag,
         .account_id = run->issuance.account_id,

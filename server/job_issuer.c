@@ -9,6 +9,8 @@ enum {
         8 * 1024 * 1024,   /* holds a reply (at most 1 MiB by default), its parsed form and the next call */
     STEPS_PER_RUN = 10000, /* an issuer that never waits is broken: stop, look again later */
     STEP_RETRY_MAX_MS = 5 * 60 * 1000,
+    SLOT_WAIT_MAX_MS =
+        60 * 1000,    /* in memory, for the calls after a run's first: no more jobs do than have places */
     WAIT_MIN_MS = 250 /* the scheduler must not meet a job that is due before this thread has let go of it */
 };
 
@@ -43,6 +45,22 @@ static void release_reply(struct active_job *job)
     job->run->input.failure = NULL;
 }
 
+/* What an upstream's pace makes of a wait for news: when a crowd waits, orders are asked about in intervals
+ * that grow with their age, up to where all of them together take half of the pace. */
+static int64_t spread_out(const struct active_job *job, int64_t run_at_ms)
+{
+    const struct issuer_run *run = job->run;
+    if (job->queue->upstream == NULL)
+        return run_at_ms;
+    int64_t now_ms = acme_job_now_ms(job);
+    int64_t delay_ms = 2 * acme_job_crowd(job) * acme_upstream_interval_ms(job->queue->upstream);
+    if (delay_ms > now_ms - job->created_ms)
+        delay_ms = now_ms - job->created_ms;
+    if (run->deadline_ms != 0 && delay_ms > run->deadline_ms - now_ms)
+        delay_ms = run->deadline_ms - now_ms;
+    return run_at_ms < now_ms + delay_ms ? now_ms + delay_ms : run_at_ms;
+}
+
 /* For who asks "acmebridge order explain". */
 static struct acme_job_remark remark_of(const struct active_job *job, const char *note)
 {
@@ -74,27 +92,6 @@ static void wait_for(struct active_job *job, int64_t run_at_ms, bool failure, co
 
 /* ---- calls ---- */
 
-static const struct acme_http_reply *copy_reply(struct acme_arena *arena, const struct acme_http_reply *reply)
-{
-    struct acme_http_reply *copy = acme_arena_alloc(arena, sizeof *copy);
-    if (copy == NULL)
-        return NULL;
-    copy->status = reply->status;
-    copy->headers = acme_arena_alloc(arena, sizeof *copy->headers * (reply->header_count + 1));
-    copy->body.data = acme_arena_memdup(arena, reply->body.data, reply->body.len);
-    copy->body.len = reply->body.len;
-    if (copy->headers == NULL || (copy->body.data == NULL && copy->body.len > 0))
-        return NULL;
-    for (size_t i = 0; i < reply->header_count; i++) {
-        copy->headers[i].name = acme_arena_strdup(arena, reply->headers[i].name);
-        copy->headers[i].value = acme_arena_strdup(arena, reply->headers[i].value);
-        if (copy->headers[i].name == NULL || copy->headers[i].value == NULL)
-            return NULL;
-    }
-    copy->header_count = reply->header_count;
-    return copy;
-}
-
 static void continue_on_job_thread(void *job)
 {
     take_step(job);
@@ -109,6 +106,10 @@ static void call_done(void *context, const struct acme_outbound_result *result)
         acme_job_drop(job);
         return;
     }
+    if (job->has_slot) {
+        job->has_slot = false;
+        acme_upstream_called(job->queue->upstream, result, acme_job_now_ms(job));
+    }
     job->reply_arena = acme_arena_create(STEP_ARENA_BYTES);
     if (job->reply_arena == NULL) {
         acme_job_drop(job); /* an intent, if any, stands in the store: the next run recovers */
@@ -116,7 +117,7 @@ static void call_done(void *context, const struct acme_outbound_result *result)
     }
     if (result->failure == ACME_OUTBOUND_OK) {
         run->input.event = ACME_ISSUER_REPLY;
-        run->input.reply = copy_reply(job->reply_arena, result->reply);
+        run->input.reply = acme_http_reply_copy(job->reply_arena, result->reply);
         if (run->input.reply == NULL) {
             acme_job_drop(job);
             return;
@@ -172,6 +173,82 @@ static void send_call(struct active_job *job, const struct acme_step *step)
     }
 }
 
+/* ---- the pace of the upstream ---- */
+
+/* Give the job back as it stands in the store: as if this run had not been. */
+static void release(struct active_job *job, int64_t delay_ms)
+{
+    const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    int64_t run_at_ms = acme_job_now_ms(job) + (delay_ms < WAIT_MIN_MS ? WAIT_MIN_MS : delay_ms);
+    struct acme_err err = acme_store_job_release(options->store, job->id, options->owner, run_at_ms);
+    if (acme_failed(err)) {
+        acme_job_log_code(job, "job could not be put back", err);
+        acme_job_drop(job);
+        return;
+    }
+    acme_job_done(job, run_at_ms);
+}
+
+/* The first step of a run. While the job waited for its slot the upstream may have begun to fail. */
+static void enter(void *argument)
+{
+    struct active_job *job = argument;
+    int64_t closed_ms = job->has_slot ? acme_upstream_closed_ms(job->queue->upstream, &job->slot) : 0;
+    if (closed_ms > 0)
+        release(job, closed_ms);
+    else if (job->run->input.event != ACME_ISSUER_START || !is_unwanted(job))
+        take_step(job);
+}
+
+/* On the outbound thread. */
+static void slot_came(void *context, const struct acme_outbound_result *result)
+{
+    struct active_job *job = context;
+    bool first = job->run->steps == 0;
+    if (result->failure == ACME_OUTBOUND_CANCELLED)
+        acme_job_drop(job);
+    else
+        acme_job_submit(job, first ? enter : continue_on_job_thread);
+}
+
+/* Without a thread, and before the step: what it decides is then as new as its call. */
+static void wait_for_slot(struct active_job *job)
+{
+    struct acme_outbound *outbound = acme_runner_options_of(job->runner)->outbound;
+    struct acme_err err = acme_outbound_wait(outbound, acme_upstream_slot_ms(&job->slot), slot_came, job);
+    if (acme_failed(err)) {
+        acme_job_log_code(job, "a wait could not be started", err);
+        acme_job_drop(job);
+    }
+}
+
+/* A call that follows another in the same run: true when it can be made now. Else the job has been given
+ * away: it waits for its slot with the state `before` the step, which is then taken again, or goes back to
+ * the store. A step that ends in a call that must not happen twice may have noted that call in the state, so
+ * it is not kept. */
+static bool get_slot(struct active_job *job, const struct acme_step *step, cJSON *before)
+{
+    struct issuer_run *run = job->run;
+    int64_t retry_ms = acme_upstream_book(job->queue->upstream, SLOT_WAIT_MAX_MS, &job->slot);
+    if (retry_ms == 0) {
+        job->has_slot = true;
+        if (acme_upstream_slot_ms(&job->slot) == 0)
+            return true;
+        if (!acme_job_is_ending(job)) {
+            cJSON *decided = run->state->child;
+            run->state->child = before->child;
+            before->child = decided;
+            wait_for_slot(job);
+            return false;
+        }
+    }
+    if (step->once)
+        release(job, retry_ms);
+    else
+        wait_for(job, run->input.now_ms + retry_ms, false, NULL);
+    return false;
+}
+
 /* ---- steps ---- */
 
 static void take_step(struct active_job *job)
@@ -182,8 +259,17 @@ static void take_step(struct active_job *job)
     ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(STEP_ARENA_BYTES);
     struct acme_step step = {.kind = ACME_STEP_FAILED};
     struct acme_err err = acme_err(arena == NULL ? ACME_E_NOMEM : ACME_E_INTERNAL);
-    if (arena != NULL && ++run->steps <= STEPS_PER_RUN)
+    bool needs_slot = job->queue->upstream != NULL && !job->has_slot;
+    cJSON *before = needs_slot ? cJSON_Duplicate(run->state, true) : NULL;
+    if (needs_slot && before == NULL)
+        err = acme_err(ACME_E_NOMEM);
+    else if (arena != NULL && ++run->steps <= STEPS_PER_RUN)
         err = run->class->step(run, arena, &step);
+    bool may_go =
+        acme_failed(err) || !needs_slot || step.kind != ACME_STEP_CALL || get_slot(job, &step, before);
+    cJSON_Delete(before);
+    if (!may_go)
+        return;
     if (acme_failed(err)) {
         acme_job_log_code(job, "issuer's step failed, will be tried again", err);
         if (run->class->end_after_deadline(job))
@@ -208,7 +294,8 @@ static void take_step(struct active_job *job)
         send_call(job, &step);
         break;
     case ACME_STEP_WAIT:
-        wait_for(job, step.wait_until_ms, step.failure, step.note);
+        wait_for(job, step.failure ? step.wait_until_ms : spread_out(job, step.wait_until_ms), step.failure,
+                 step.note);
         break;
     case ACME_STEP_ISSUED:
     case ACME_STEP_DONE:
@@ -238,7 +325,8 @@ void acme_job_issuer_run(struct active_job *job)
         run->input.event = ACME_ISSUER_RECOVER;
     else
         run->input.event = job->state == NULL ? ACME_ISSUER_START : ACME_ISSUER_TIMER;
-    if (run->input.event == ACME_ISSUER_START && is_unwanted(job))
-        return;
-    take_step(job);
+    if (job->has_slot && acme_upstream_slot_ms(&job->slot) > 0)
+        wait_for_slot(job);
+    else
+        enter(job);
 }

@@ -97,7 +97,25 @@ static struct acme_err load(struct active_job *job, struct revoke_run *revoke)
     TRY(acme_cert_der(job->arena, chain.certs[0], &revoke->request.certificate));
     revoke->run.upstream_ref = issuance.upstream_ref;
     revoke->run.about = job->subject_id;
+    revoke->run.deadline_ms = revoke->certificate.not_after_ms;
     return acme_job_issuer_load(job, &revoke->run);
+}
+
+/* The certificate expired so long ago that it was removed: while its issuer was not configured, or while this
+ * server did not run. */
+static void forget(struct active_job *job)
+{
+    const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    struct acme_err err = acme_store_revocation_end(options->store, job->subject_id, job->id, options->owner,
+                                                    acme_job_now_ms(job), NULL);
+    if (acme_failed(err)) {
+        acme_job_log_code(job, "end of a revocation could not be stored, it will be tried again", err);
+        acme_job_drop(job);
+        return;
+    }
+    acme_log(WARN, "a certificate was to be revoked, but expired long ago",
+             LOG_STR("certificate", job->subject_id), LOG_STR("issuer", job->queue->name));
+    acme_job_done(job, 0);
 }
 
 void acme_job_revoke_run(void *argument)
@@ -110,6 +128,10 @@ void acme_job_revoke_run(void *argument)
         revoke->run.input.now_ms = acme_job_now_ms(job);
         job->run = &revoke->run;
         err = load(job, revoke);
+    }
+    if (err.code == ACME_E_NOT_FOUND && revoke->certificate.id == NULL) {
+        forget(job);
+        return;
     }
     if (acme_failed(err)) {
         acme_job_log_code(job, "revocation could not be loaded", err);

@@ -80,11 +80,8 @@ static void cancel_all(struct acme_outbound *outbound)
     }
 }
 
-static void on_wake(evutil_socket_t fd, short what, void *context)
+static void take_new(struct acme_outbound *outbound)
 {
-    (void)fd;
-    (void)what;
-    struct acme_outbound *outbound = context;
     struct acme_inbox_item *item = acme_inbox_take(&outbound->inbox);
     while (item != NULL) {
         struct acme_outbound_task *task = (struct acme_outbound_task *)item;
@@ -94,7 +91,16 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
         else
             run_task(outbound, task);
     }
-    if (atomic_load(&outbound->stopping)) { /* set after the inbox was closed: nothing comes after this */
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    struct acme_outbound *outbound = context;
+    take_new(outbound);
+    if (atomic_load(&outbound->stopping)) {
+        take_new(outbound); /* what came until the inbox was closed, which was before `stopping` was set */
         cancel_all(outbound);
         event_base_loopbreak(outbound->base);
         return;

@@ -64,6 +64,11 @@ struct acme_err acme_outbound_call(struct acme_outbound *outbound, const struct 
                                    const struct acme_http_call *call, acme_outbound_done done,
                                    void *context) ACME_MUST_USE;
 
+/** acme_outbound_wait(outbound, delay_ms, done, context): nothing but time: `done` comes after delay_ms with
+ * OK and nothing else. Errors: as above. */
+struct acme_err acme_outbound_wait(struct acme_outbound *outbound, int64_t delay_ms, acme_outbound_done done,
+                                   void *context) ACME_MUST_USE;
+
 struct acme_fetch {
     const char *url; /* http://... */
     int http_port;   /* the port meant by http:// without one (80, or the configured one) and the only one

@@ -121,9 +121,11 @@ struct acme_transfer {
     struct acme_arena *arena; /* the reply's fields */
     struct acme_http_header fields[ACME_TRANSFER_MAX_FIELDS];
     size_t field_count;
-    bool sent;      /* the request is on its way, or may be */
-    bool tls_began; /* connected: a timeout is the handshake's */
+    size_t field_bytes; /* of all lines of heads and trailers so far */
+    bool sent;          /* the request is on its way, or may be */
+    bool tls_began;     /* connected: a timeout is the handshake's */
     bool too_large;
+    bool fields_too_large;     /* it was them */
     const char *denied;        /* why the policy forbade an address */
     char peer[ACME_PEER_SIZE]; /* the last address tried, "203.0.113.5:80" */
     char error[CURL_ERROR_SIZE];
@@ -150,6 +152,11 @@ struct acme_http_reply acme_transfer_reply(struct acme_transfer *transfer);
 /** acme_outbound_multi_init(outbound) / _finish: libcurl's multi handle on the event base. Errors: NOMEM. */
 struct acme_err acme_outbound_multi_init(struct acme_outbound *outbound) ACME_MUST_USE;
 void acme_outbound_multi_finish(struct acme_outbound *outbound);
+
+/** acme_outbound_tls_limit(tls): for peers that clients of ours chose: no key exchange over finite fields,
+ * whose size is the peer's to choose. One over 8192 bits takes more than 100 ms of the time of the loop,
+ * which is everybody's. False when OpenSSL refuses. */
+bool acme_outbound_tls_limit(SSL_CTX *tls);
 
 /** acme_outbound_tls_init(outbound) / _finish: the TLS settings of probes. Errors: NOMEM, CRYPTO. */
 struct acme_err acme_outbound_tls_init(struct acme_outbound *outbound) ACME_MUST_USE;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NXDOMAIN = 3 };
+enum { NXDOMAIN = 3, MAX_NAME = 253 };
 
 struct record_lookup {
     struct acme_outbound_task task;
@@ -76,6 +76,11 @@ static void start_lookup(struct acme_outbound_task *task)
     struct record_lookup *lookup = (struct record_lookup *)task;
     const struct timeval limit = {.tv_sec = lookup->timeout_ms / 1000,
                                   .tv_usec = lookup->timeout_ms % 1000 * 1000L};
+    if (strlen(lookup->name) >
+        MAX_NAME) { /* a label in front of the longest names makes one that cannot be */
+        end(lookup, ACME_OUTBOUND_DNS, "the name is longer than 253 characters, looking up", NULL);
+        return;
+    }
     lookup->timer = event_new(task->outbound->base, -1, 0, on_timeout, lookup);
     if (lookup->timer == NULL || event_add(lookup->timer, &limit) != 0 ||
         acme_failed(acme_resolver_query(task->outbound->resolver, lookup->name, lookup->type, on_answer,

@@ -23,12 +23,18 @@ static size_t on_body(char *data, size_t unit, size_t count, void *context)
     return transfer->body->failed ? 0 : size;
 }
 
-/* Once per line. Lines of interim answers are forgotten when the next status line comes. */
+/* Once per line, also of trailers, of which libcurl takes any number. Lines of interim answers are forgotten
+ * when the next status line comes, but for their size. */
 static size_t on_header(char *data, size_t unit, size_t count, void *context)
 {
     struct acme_transfer *transfer = context;
     size_t size = unit * count;
     size_t len = size;
+    if (size > MAX_FIELD_BYTES - transfer->field_bytes) {
+        transfer->too_large = transfer->fields_too_large = true;
+        return 0;
+    }
+    transfer->field_bytes += size;
     while (len > 0 && isspace((unsigned char)data[len - 1]))
         len--;
     if (len >= 5 && memcmp(data, "HTTP/", 5) == 0) {
@@ -68,8 +74,10 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct 
 static CURLcode on_tls_begins(CURL *easy, void *tls, void *context)
 {
     (void)easy;
-    (void)tls;
-    ((struct acme_transfer *)context)->tls_began = true;
+    struct acme_transfer *transfer = context;
+    transfer->tls_began = true;
+    if (transfer->policy != NULL && !acme_outbound_tls_limit(tls))
+        return CURLE_SSL_CONNECT_ERROR;
     return CURLE_OK;
 }
 
@@ -207,7 +215,9 @@ enum acme_outbound_failure acme_transfer_judge(const struct acme_transfer *trans
     if (failure == ACME_OUTBOUND_DENIED) {
         (void)snprintf(reason, sizeof reason, "not contacted, it is %s", transfer->denied);
     } else if (failure == ACME_OUTBOUND_TOO_LARGE) {
-        (void)snprintf(reason, sizeof reason, "the answer is larger than %zu bytes", transfer->max_bytes);
+        (void)snprintf(reason, sizeof reason, "the answer%s larger than %zu bytes",
+                       transfer->fields_too_large ? "'s header fields are" : " is",
+                       transfer->fields_too_large ? (size_t)MAX_FIELD_BYTES : transfer->max_bytes);
     } else if (code == CURLE_OPERATION_TIMEDOUT) {
         (void)snprintf(reason, sizeof reason, "timed out %s",
                        failure == ACME_OUTBOUND_CONNECT ? "while connecting"

@@ -13,7 +13,9 @@ enum {
     RECHECK_MS = 30 * 1000, /* look at the store this often even when nothing is known to be due */
     STORE_RETRY_MS = 1000,
     FOREIGN_AT_ONCE = 16,
-    NAMES_ARENA_BYTES = 1024 * 1024
+    NAMES_ARENA_BYTES = 1024 * 1024,
+    SLOTS_AHEAD_MS = 2000, /* jobs are taken up so long before their calls may be made */
+    SLOTS_MAX = 256        /* at once */
 };
 
 LIST_HEAD(known_bucket, active_job);
@@ -23,6 +25,7 @@ struct acme_runner {
     struct acme_pool *pool;
     struct job_queue *queues;
     size_t queue_count;
+    size_t first_queue;       /* where the scheduler begins */
     struct acme_arena *names; /* of the queues whose issuer is not configured any more */
     pthread_t scheduler;
     bool scheduler_started;
@@ -130,6 +133,7 @@ static struct active_job *copy_job(struct acme_runner *runner, struct job_queue 
     copy->kind = job->kind;
     copy->intent = job->intent;
     copy->attempts = job->attempts;
+    copy->created_ms = job->created_ms;
     copy->leased_ms = now_ms(runner);
     if (job->state != NULL) {
         copy->state = acme_arena_strdup(copy->arena, job->state);
@@ -170,14 +174,19 @@ static const char *share_of(const struct acme_job *job)
     return job->share != NULL ? job->share : "";
 }
 
-/* With the lock held, and a place free: put the job to work. False without memory: it is then left to the end
- * of its lease. */
-static bool begin(struct job_queue *queue, const struct acme_job *leased)
+/* With the lock held, and a place free: put the job to work, with a slot for its first call if the queue's
+ * calls are paced. False without memory: it is then left to the end of its lease, and the slot is the
+ * caller's. */
+static bool begin(struct job_queue *queue, const struct acme_job *leased, const struct acme_gate_slot *slot)
 {
     struct acme_runner *runner = queue->runner;
     struct active_job *job = copy_job(runner, queue, leased);
     if (job == NULL)
         return false;
+    if (slot != NULL) {
+        job->slot = *slot;
+        job->has_slot = true;
+    }
     static void (*const runs[ACME_JOB_KIND_COUNT])(void *) = {
         [ACME_JOB_VALIDATE] = acme_job_validate_run,
         [ACME_JOB_ISSUE] = acme_job_issue_run,
@@ -204,6 +213,8 @@ static void forget(struct active_job *job, int64_t next_run_ms)
 {
     struct acme_runner *runner = job->runner;
     struct job_queue *queue = job->queue;
+    if (job->has_slot)
+        acme_upstream_cancel(queue->upstream, &job->slot);
     pthread_mutex_lock(&runner->lock);
     LIST_REMOVE(job, known_entry);
     runner->known_count--;
@@ -228,6 +239,24 @@ void acme_job_drop(struct active_job *job)
 void acme_job_done(struct active_job *job, int64_t next_run_ms)
 {
     forget(job, next_run_ms);
+}
+
+bool acme_job_is_ending(const struct active_job *job)
+{
+    struct acme_runner *runner = job->runner;
+    pthread_mutex_lock(&runner->lock);
+    bool quiet = runner->quiet;
+    pthread_mutex_unlock(&runner->lock);
+    return quiet;
+}
+
+int64_t acme_job_crowd(const struct active_job *job)
+{
+    struct acme_runner *runner = job->runner;
+    pthread_mutex_lock(&runner->lock);
+    int64_t crowd = job->queue->crowd;
+    pthread_mutex_unlock(&runner->lock);
+    return crowd;
 }
 
 void acme_job_submit(struct active_job *job, void (*run)(void *job))
@@ -265,9 +294,24 @@ static bool may_take(void *context, const char *share, size_t taken, size_t take
     return allowed;
 }
 
-/* Lease up to `room` jobs that are due in the store and start them. Called with the lock, which is given back
- * for the while; the places are reserved meanwhile. */
-static void claim(struct acme_runner *runner, struct job_queue *queue, size_t room)
+/* How many jobs the upstream has to deal with, counted anew now and then; without the lock. */
+static int64_t count_crowd(struct acme_runner *runner, const struct job_queue *queue, int64_t now)
+{
+    int64_t crowd = queue->crowd;
+    if (queue->upstream == NULL || (queue->crowd_ms != 0 && now - queue->crowd_ms < RECHECK_MS))
+        return crowd;
+    struct acme_err err = acme_store_jobs_count(runner->options.store, queue->name, &crowd);
+    if (acme_failed(err))
+        acme_log(ERROR, "jobs could not be counted", LOG_STR("queue", queue->name),
+                 LOG_STR("code", acme_code_name(err.code)));
+    return crowd;
+}
+
+/* Lease up to `room` jobs that are due in the store and start them, each with one of the slots (as many;
+ * NULL: the queue has no pace). Called with the lock, which is given back for the while; the places are
+ * reserved meanwhile. */
+static void claim(struct acme_runner *runner, struct job_queue *queue, size_t room,
+                  const struct acme_gate_slot *slots)
 {
     queue->next_due_ms = 0;
     queue->reserved += room;
@@ -283,6 +327,10 @@ static void claim(struct acme_runner *runner, struct job_queue *queue, size_t ro
     struct acme_err err = acme_err(ACME_E_NOMEM);
     queue->turns.may_take = may_take;
     queue->turns.context = &rule;
+    /* When more is due than the pace allows, half of it is for those who have waited longest, account by
+     * account, the other half for those whose time came last: new orders, and polls of young ones, are not
+     * held up by a crowd of old ones, nor these by them. */
+    queue->turns.latest_first = queue->upstream != NULL && !queue->turns.latest_first;
     if (arena != NULL)
         err = acme_store_jobs_claim(runner->options.store, arena, queue->name, now, &lease, room,
                                     &queue->turns, &jobs, &count);
@@ -291,12 +339,19 @@ static void claim(struct acme_runner *runner, struct job_queue *queue, size_t ro
     if (acme_failed(err))
         acme_log(ERROR, "jobs could not be read", LOG_STR("queue", queue->name),
                  LOG_STR("code", acme_code_name(err.code)));
+    int64_t crowd = count_crowd(runner, queue, now);
     pthread_mutex_lock(&runner->lock);
+    if (now - queue->crowd_ms >= RECHECK_MS)
+        queue->crowd_ms = now;
+    queue->crowd = crowd;
     queue->reserved -= room;
+    size_t used = 0;
     for (size_t i = 0; i < count && !runner->quiet; i++) {
-        if (!is_known(runner, jobs[i].id))
-            (void)begin(queue, &jobs[i]);
+        if (!is_known(runner, jobs[i].id) && begin(queue, &jobs[i], slots != NULL ? &slots[used] : NULL))
+            used++;
     }
+    while (slots != NULL && room > used)
+        acme_upstream_cancel(queue->upstream, &slots[--room]);
     due_at(queue, next);
     if (acme_failed(err) || !queue->turns.left_due)
         return;
@@ -319,20 +374,47 @@ static void wait_until(struct acme_runner *runner, int64_t delay_ms)
     pthread_cond_timedwait(&runner->changed, &runner->lock, &until);
 }
 
+static bool is_due(const struct acme_runner *runner, const struct job_queue *queue)
+{
+    return used_places(queue) < queue->max_active && queue->next_due_ms != 0 &&
+           queue->next_due_ms <= now_ms(runner);
+}
+
+/* Claim as many as there are places for and as can make their call soon. Returns how long none can, 0 when
+ * that is not what hinders. */
+static int64_t claim_due(struct acme_runner *runner, struct job_queue *queue)
+{
+    /* The other half is for what is handed over meanwhile. */
+    size_t room = (queue->max_active - used_places(queue) + 1) / 2;
+    if (queue->upstream == NULL) {
+        claim(runner, queue, room, NULL);
+        return 0;
+    }
+    struct acme_gate_slot slots[SLOTS_MAX];
+    size_t count = 0;
+    int64_t retry_ms = 0;
+    while (count < room && count < SLOTS_MAX && retry_ms == 0) {
+        retry_ms = acme_upstream_book(queue->upstream, SLOTS_AHEAD_MS, &slots[count]);
+        if (retry_ms == 0)
+            count++;
+    }
+    if (count > 0)
+        claim(runner, queue, count, slots);
+    return count > 0 ? 0 : retry_ms;
+}
+
 /* One look at every queue, with the lock held; returns how long nothing will be due. */
 static int64_t schedule(struct acme_runner *runner)
 {
     int64_t delay = RECHECK_MS;
+    size_t first = runner->first_queue++; /* queues may share an upstream */
     for (size_t i = 0; i < runner->queue_count && !runner->quiet; i++) {
-        struct job_queue *queue = &runner->queues[i];
-        if (used_places(queue) < queue->max_active && queue->next_due_ms != 0 &&
-            queue->next_due_ms <= now_ms(runner)) {
-            /* The other half is for what is handed over meanwhile. */
-            size_t room = (queue->max_active - used_places(queue) + 1) / 2;
-            claim(runner, queue, room);
-        }
+        struct job_queue *queue = &runner->queues[(first + i) % runner->queue_count];
+        int64_t closed_ms = is_due(runner, queue) ? claim_due(runner, queue) : 0;
         if (used_places(queue) < queue->max_active && queue->next_due_ms != 0) {
             int64_t left = queue->next_due_ms - now_ms(runner);
+            if (left < closed_ms)
+                left = closed_ms;
             if (left < delay)
                 delay = left < 1 ? 1 : left;
         }
@@ -377,15 +459,39 @@ static struct acme_err set_queue(struct acme_runner *runner, size_t index, const
     return acme_ok();
 }
 
+/* Issuers of one upstream account share its pace: the slowest of theirs. */
+static struct acme_err set_upstream(const struct acme_runner *runner, struct job_queue *queue)
+{
+    const struct acme_issuer *issuer = queue->issuer;
+    struct acme_gate_limits limits = {.per_minute = issuer->requests_per_minute, .burst = issuer->burst};
+    if (limits.per_minute <= 0)
+        return acme_ok();
+    if (issuer->same_upstream != NULL) {
+        for (size_t i = 1; &runner->queues[i] < queue; i++) {
+            if (runner->queues[i].issuer == issuer->same_upstream) {
+                queue->upstream = runner->queues[i].upstream;
+                acme_upstream_tighten(queue->upstream, &limits);
+                return acme_ok();
+            }
+        }
+    }
+    queue->upstream = acme_upstream_create(issuer->name, &limits);
+    ENSURE(queue->upstream != NULL, ACME_E_NOMEM);
+    queue->owns_upstream = true;
+    return acme_ok();
+}
+
 static struct acme_err set_known_queues(struct acme_runner *runner)
 {
     const struct acme_runner_options *options = &runner->options;
     TRY(set_queue(runner, 0, ACME_VALIDATION_QUEUE, NULL, options->validation_max_concurrency));
     /* A validation lasts as long as the host that is asked pleases: 10 s. */
     runner->queues[0].keep_room = true;
-    for (size_t i = 0; i < options->issuer_count; i++)
+    for (size_t i = 0; i < options->issuer_count; i++) {
         TRY(set_queue(runner, i + 1, options->issuers[i]->name, options->issuers[i],
                       options->issuers[i]->max_concurrency));
+        TRY(set_upstream(runner, &runner->queues[i + 1]));
+    }
     return acme_ok();
 }
 
@@ -463,7 +569,11 @@ static bool begin_handed(struct acme_runner *runner, struct job_queue *queue, co
         return true;
     if (others_first || !has_place_for(queue, share_of(job)))
         return false;
-    (void)begin(queue, job);
+    struct acme_gate_slot slot;
+    if (queue->upstream != NULL && acme_upstream_book(queue->upstream, SLOTS_AHEAD_MS, &slot) != 0)
+        return false;
+    if (!begin(queue, job, queue->upstream != NULL ? &slot : NULL) && queue->upstream != NULL)
+        acme_upstream_cancel(queue->upstream, &slot);
     return true;
 }
 
@@ -531,8 +641,11 @@ void acme_runner_destroy(struct acme_runner *runner)
         return;
     pthread_cond_destroy(&runner->changed);
     pthread_mutex_destroy(&runner->lock);
-    for (size_t i = 0; runner->queues != NULL && i < runner->queue_count; i++)
+    for (size_t i = 0; runner->queues != NULL && i < runner->queue_count; i++) {
         acme_shares_destroy(runner->queues[i].shares);
+        if (runner->queues[i].owns_upstream)
+            acme_upstream_destroy(runner->queues[i].upstream);
+    }
     free(runner->queues);
     acme_arena_destroy(runner->names);
     free(runner);

@@ -4,6 +4,7 @@
 
 #include "server/runner.h"
 #include "server/shares.h"
+#include "server/upstream.h"
 
 #include "base/id.h"
 #include "base/json.h"
@@ -19,11 +20,15 @@ struct job_queue {
     const struct acme_issuer *issuer; /* NULL: the validation queue, or an issuer no longer configured */
     size_t max_active;
     size_t active;
-    size_t reserved;            /* places for what is being claimed */
-    bool keep_room;             /* no account may take all places: acme_shares_allow */
-    bool blocked;               /* what is due waits for a job to end */
-    uint64_t ended;             /* jobs so far */
-    int64_t next_due_ms;        /* 0: nothing known to be due ever */
+    size_t reserved;                /* places for what is being claimed */
+    bool keep_room;                 /* no account may take all places: acme_shares_allow */
+    bool blocked;                   /* what is due waits for a job to end */
+    uint64_t ended;                 /* jobs so far */
+    int64_t next_due_ms;            /* 0: nothing known to be due ever */
+    struct acme_upstream *upstream; /* what paces its calls; NULL: nothing does */
+    bool owns_upstream;
+    int64_t crowd; /* its jobs in the store, as of crowd_ms; the scheduler's */
+    int64_t crowd_ms;
     struct acme_shares *shares; /* of what is active */
     struct acme_turns turns;    /* of the claims; touched by the scheduler only */
 };
@@ -43,6 +48,9 @@ struct active_job {
     enum acme_job_kind kind;
     bool intent;
     int attempts;
+    int64_t created_ms;
+    struct acme_gate_slot slot; /* for the next call */
+    bool has_slot;
     int64_t leased_ms;      /* when the lease was last renewed */
     const char *state;      /* as loaded; NULL before the first step */
     struct issuer_run *run; /* of a kind that drives an issuer, else NULL */
@@ -50,6 +58,12 @@ struct active_job {
 };
 
 const struct acme_runner_options *acme_runner_options_of(const struct acme_runner *runner);
+
+/** acme_job_is_ending(job): we are stopping: begin nothing that takes time. */
+bool acme_job_is_ending(const struct active_job *job);
+
+/** acme_job_crowd(job): how many jobs its queue has in the store, as of not long ago. */
+int64_t acme_job_crowd(const struct active_job *job);
 
 /** acme_job_submit(job, run): continue on a job thread. When that is impossible (stopping) the job is
  * dropped: its lease ends with the process. */
@@ -105,6 +119,7 @@ struct issuer_run {
     const struct issuer_run_class *class;
     const char *about;                /* what people know the subject by */
     const struct acme_issuer *issuer; /* NULL: no longer configured */
+    int64_t deadline_ms;              /* when the issuer is asked at the latest; 0: none */
     cJSON *state;
     bool once_under_way; /* the call in flight was flagged `once` */
     int steps;

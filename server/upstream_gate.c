@@ -22,45 +22,64 @@ static int64_t interval_us(const struct acme_gate *gate)
 
 /* The bucket as the time at which it would be full again (ITU-T I.371's virtual scheduling): nothing is lost
  * by rounding, however often it is asked. */
-static int64_t pace_wait_ms(struct acme_gate *gate, int64_t now_ms)
+static int64_t pace_wait_us(struct acme_gate *gate, int64_t now_ms)
 {
     if (gate->limits.per_minute <= 0)
         return 0;
     int64_t room_us = (gate->limits.burst - 1) * interval_us(gate);
     int64_t wait_us = gate->full_at_us - room_us - now_ms * 1000;
-    if (wait_us > interval_us(gate)) { /* the clock went back: begin from here */
+    if (wait_us > gate->ahead_us + interval_us(gate)) { /* the clock went back: begin from here */
         gate->full_at_us = now_ms * 1000 + room_us + interval_us(gate);
+        gate->ahead_us = 0;
         wait_us = interval_us(gate);
     }
-    return wait_us > 0 ? (wait_us + 999) / 1000 : 0;
+    if (wait_us <= 0)
+        gate->ahead_us = 0;
+    return wait_us > 0 ? wait_us : 0;
 }
 
-int64_t acme_gate_wait_ms(struct acme_gate *gate, int64_t now_ms)
+static int64_t ms_of(int64_t us)
 {
-    int64_t pace_ms = pace_wait_ms(gate, now_ms);
+    return (us + 999) / 1000;
+}
+
+int64_t acme_gate_closed_ms(struct acme_gate *gate, int64_t now_ms)
+{
     int64_t closed_ms = gate->closed_until_ms - now_ms;
     if (closed_ms > RETRY_AFTER_MAX_MS) /* the clock went back */
         gate->closed_until_ms = closed_ms = 0;
     if (closed_ms <= 0 && gate->probing)
         closed_ms = PAUSE_FIRST_MS;
+    return closed_ms > 0 ? closed_ms : 0;
+}
+
+int64_t acme_gate_wait_ms(struct acme_gate *gate, int64_t now_ms)
+{
+    int64_t pace_ms = ms_of(pace_wait_us(gate, now_ms));
+    int64_t closed_ms = acme_gate_closed_ms(gate, now_ms);
     return closed_ms > pace_ms ? closed_ms : pace_ms;
 }
 
-bool acme_gate_pass(struct acme_gate *gate, int64_t now_ms)
+bool acme_gate_book(struct acme_gate *gate, int64_t now_ms, int64_t max_wait_ms, struct acme_gate_slot *ret)
 {
-    if (acme_gate_wait_ms(gate, now_ms) > 0)
+    int64_t wait_us = pace_wait_us(gate, now_ms);
+    if (acme_gate_closed_ms(gate, now_ms) > 0 || ms_of(wait_us) > max_wait_ms)
         return false;
     if (gate->limits.per_minute > 0) {
         int64_t from_us = now_ms * 1000 > gate->full_at_us ? now_ms * 1000 : gate->full_at_us;
         gate->full_at_us = from_us + interval_us(gate);
+        if (wait_us > gate->ahead_us)
+            gate->ahead_us = wait_us;
     }
     gate->probing = gate->failures >= ACME_GATE_FAILURES_ALLOWED;
+    *ret = (struct acme_gate_slot){.at_ms = now_ms + ms_of(wait_us), .probe = gate->probing};
     return true;
 }
 
-void acme_gate_cancel(struct acme_gate *gate)
+void acme_gate_cancel(struct acme_gate *gate, const struct acme_gate_slot *slot)
 {
-    gate->probing = false;
+    if (slot->probe)
+        gate->probing = false;
     if (gate->limits.per_minute > 0)
         gate->full_at_us -= interval_us(gate);
 }

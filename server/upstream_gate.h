@@ -15,9 +15,16 @@ struct acme_gate_limits {
 struct acme_gate {
     struct acme_gate_limits limits;
     int64_t full_at_us;      /* when the whole burst is there again */
+    int64_t ahead_us;        /* how far ahead calls have been booked */
     int failures;            /* in a row */
     int64_t closed_until_ms; /* nothing passes before; 0: open */
     bool probing;            /* one call is under way to see whether the upstream is back */
+};
+
+/* The right to make one call. */
+struct acme_gate_slot {
+    int64_t at_ms; /* not before */
+    bool probe;    /* the only one while the upstream is suspected to be down */
 };
 
 enum acme_gate_outcome {
@@ -33,9 +40,13 @@ void acme_gate_init(struct acme_gate *gate, const struct acme_gate_limits *limit
 /** acme_gate_wait_ms(gate, now_ms): 0 when a call may be made now, else how long none may. Takes nothing. */
 int64_t acme_gate_wait_ms(struct acme_gate *gate, int64_t now_ms);
 
-/** acme_gate_pass(gate, now_ms): make a call, true; or false: acme_gate_wait_ms tells how long not. Each pass
- * is followed by one acme_gate_report. */
-bool acme_gate_pass(struct acme_gate *gate, int64_t now_ms);
+/** acme_gate_closed_ms(gate, now_ms): how long nothing passes whatever the pace; 0: open. */
+int64_t acme_gate_closed_ms(struct acme_gate *gate, int64_t now_ms);
+
+/** acme_gate_book(gate, now_ms, max_wait_ms, ret): a call that is made at ret->at_ms, at most max_wait_ms
+ * from now, for which the pace then has room: true; or false: `*ret` is untouched. While the gate is closed
+ * nothing is booked. Each slot ends in one acme_gate_report or acme_gate_cancel. */
+bool acme_gate_book(struct acme_gate *gate, int64_t now_ms, int64_t max_wait_ms, struct acme_gate_slot *ret);
 
 /** acme_gate_report(gate, now_ms, outcome, retry_after_ms): how a call ended. After
  * ACME_GATE_FAILURES_ALLOWED failures in a row nothing passes for 5 s, then a single call as a probe; while
@@ -44,7 +55,7 @@ bool acme_gate_pass(struct acme_gate *gate, int64_t now_ms);
 bool acme_gate_report(struct acme_gate *gate, int64_t now_ms, enum acme_gate_outcome outcome,
                       int64_t retry_after_ms);
 
-/** acme_gate_cancel(gate): a call that had passed was not made after all. */
-void acme_gate_cancel(struct acme_gate *gate);
+/** acme_gate_cancel(gate, slot): the call is not made after all. */
+void acme_gate_cancel(struct acme_gate *gate, const struct acme_gate_slot *slot);
 
 #endif

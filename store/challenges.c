@@ -149,10 +149,11 @@ static struct acme_err settle_authz(struct acme_db *db, const struct finish *req
                         DB_TEXT(authz_id)));
         return changed > 0 ? acme_store_authz_orders_invalid(db, authz_id, request->error) : acme_ok();
     }
+    /* One that has expired was shown as invalid, which is final. */
     TRY(acme_db_run(db, &changed,
                     "UPDATE authorizations SET status = 'valid', expires_ms = $1"
-                    " WHERE id = $2 AND status = 'pending'",
-                    DB_INT(request->authz_expires_ms), DB_TEXT(authz_id)));
+                    " WHERE id = $2 AND status = 'pending' AND expires_ms > $3",
+                    DB_INT(request->authz_expires_ms), DB_TEXT(authz_id), DB_INT(request->now_ms)));
     return changed > 0
                ? acme_store_authz_orders_ready(db, authz_id, request->now_ms, request->authz_expires_ms)
                : acme_ok();

@@ -179,18 +179,12 @@ static void deal(struct claim *request)
     }
 }
 
-static struct acme_err claim_share(struct acme_db *db, struct claim *request, const struct share *share)
+#define LEASED " RETURNING id, kind, subject_id, queue, state, intent, attempts, run_at_ms, created_ms, share"
+
+static struct acme_err take_rows(struct claim *request, struct acme_db_stmt *stmt, size_t wanted)
 {
-    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
     bool row = false;
     size_t before = request->count;
-    TRY(acme_db_query(
-        db, &stmt,
-        "UPDATE jobs SET owner = $1, due_ms = $2 WHERE id IN (SELECT id FROM jobs"
-        " WHERE queue = $3 AND share = $4 AND due_ms <= $5 ORDER BY due_ms, id LIMIT $6)"
-        " RETURNING id, kind, subject_id, queue, state, intent, attempts, run_at_ms, created_ms, share",
-        DB_TEXT(request->lease->owner), DB_INT(request->lease->until_ms), DB_TEXT(request->queue),
-        DB_TEXT(share->name), DB_INT(request->now_ms), DB_INT((int64_t)share->wanted)));
     for (;;) {
         TRY(acme_db_next(stmt, &row));
         if (!row)
@@ -198,15 +192,40 @@ static struct acme_err claim_share(struct acme_db *db, struct claim *request, co
         ENSURE(request->count < request->limit, ACME_E_INTERNAL);
         acme_store_job_from_row(stmt, request->arena, &request->jobs[request->count++]);
     }
-    if (request->count - before == share->wanted)
+    if (request->count - before == wanted)
         request->turns->left_due = true; /* perhaps */
     return acme_db_row_check(stmt);
+}
+
+static struct acme_err claim_share(struct acme_db *db, struct claim *request, const struct share *share)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_query(
+        db, &stmt,
+        "UPDATE jobs SET owner = $1, due_ms = $2 WHERE id IN (SELECT id FROM jobs"
+        " WHERE queue = $3 AND share = $4 AND due_ms <= $5 ORDER BY due_ms, id LIMIT $6)" LEASED,
+        DB_TEXT(request->lease->owner), DB_INT(request->lease->until_ms), DB_TEXT(request->queue),
+        DB_TEXT(share->name), DB_INT(request->now_ms), DB_INT((int64_t)share->wanted)));
+    return take_rows(request, stmt, share->wanted);
+}
+
+static struct acme_err claim_latest(struct acme_db *db, struct claim *request)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_query(db, &stmt,
+                      "UPDATE jobs SET owner = $1, due_ms = $2 WHERE id IN (SELECT id FROM jobs"
+                      " WHERE queue = $3 AND due_ms <= $4 ORDER BY due_ms DESC, id DESC LIMIT $5)" LEASED,
+                      DB_TEXT(request->lease->owner), DB_INT(request->lease->until_ms),
+                      DB_TEXT(request->queue), DB_INT(request->now_ms), DB_INT((int64_t)request->limit)));
+    return take_rows(request, stmt, request->limit);
 }
 
 static struct acme_err claim(struct acme_db *db, void *arg)
 {
     struct claim *request = arg;
     request->turns->left_due = false;
+    if (request->turns->latest_first)
+        return claim_latest(db, request);
     TRY(find_shares(db, request, request->turns->last, NULL));
     if (request->share_count < request->limit && request->turns->last[0] != '\0')
         TRY(find_shares(db, request, "", request->turns->last));
@@ -256,6 +275,22 @@ struct acme_err acme_store_jobs_next(struct acme_store *store, const char *queue
 {
     struct acme_db *db = acme_readers_acquire(&store->readers);
     struct acme_err err = read_next(db, queue, after_ms, ret_ms);
+    acme_readers_release(&store->readers, db);
+    return err;
+}
+
+static struct acme_err count_jobs(struct acme_db *db, const char *queue, int64_t *ret)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_one(db, &stmt, "SELECT COUNT(*) FROM jobs WHERE queue = $1", DB_TEXT(queue)));
+    *ret = acme_db_int(stmt, 0);
+    return acme_ok();
+}
+
+struct acme_err acme_store_jobs_count(struct acme_store *store, const char *queue, int64_t *ret)
+{
+    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_err err = count_jobs(db, queue, ret);
     acme_readers_release(&store->readers, db);
     return err;
 }
@@ -353,4 +388,22 @@ struct acme_err acme_store_job_wait(struct acme_store *store, const char *job_id
                                     const char *state, int64_t run_at_ms, int attempts)
 {
     return acme_store_job_wait_remarked(store, job_id, owner, state, run_at_ms, attempts, NULL);
+}
+
+static struct acme_err release(struct acme_db *db, void *arg)
+{
+    const struct wait *request = arg;
+    int64_t changed = 0;
+    TRY(acme_db_run(db, &changed,
+                    "UPDATE jobs SET owner = NULL, run_at_ms = $1, due_ms = $1 WHERE id = $2 AND owner = $3",
+                    DB_INT(request->run_at_ms), DB_TEXT(request->job_id), DB_TEXT(request->owner)));
+    ENSURE(changed > 0, ACME_E_STATE);
+    return acme_ok();
+}
+
+struct acme_err acme_store_job_release(struct acme_store *store, const char *job_id, const char *owner,
+                                       int64_t run_at_ms)
+{
+    struct wait request = {.job_id = job_id, .owner = owner, .run_at_ms = run_at_ms};
+    return acme_writer_run(&store->writer, release, &request);
 }

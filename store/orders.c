@@ -103,27 +103,54 @@ void acme_store_order_seen(struct acme_store *store, const char *id, int64_t now
     acme_writer_post(&store->writer, seen, note);
 }
 
+enum { WALKED_PER_ID = 10 };
+
+static struct acme_err walk(struct acme_db_stmt *stmt, struct acme_arena *arena, size_t limit,
+                            struct acme_order_page *page)
+{
+    const char *last = NULL;
+    for (size_t walked = 0;; walked++) {
+        bool row = false;
+        TRY(acme_db_next(stmt, &row));
+        if (!row)
+            return acme_ok();
+        bool shown = acme_db_int(stmt, 1) != 0;
+        if (walked == limit * WALKED_PER_ID || (shown && page->count == limit)) {
+            page->next = last;
+            return acme_ok();
+        }
+        last = acme_db_text(stmt, arena, 0);
+        TRY(acme_db_row_check(stmt));
+        if (shown)
+            page->ids[page->count++] = last;
+    }
+}
+
 static struct acme_err list(struct acme_db *db, struct acme_arena *arena, const char *account_id,
-                            const char *after_id, int64_t now_ms, size_t limit, const char ***ret_ids,
-                            size_t *ret_count)
+                            const char *after_id, int64_t now_ms, size_t limit, struct acme_order_page *page)
 {
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
     TRY(acme_db_query(db, &stmt,
-                      "SELECT id FROM orders WHERE account_id = $1 AND id > $2 AND status <> 'invalid'"
-                      " AND (expires_ms > $3 OR status NOT IN ('pending', 'ready')) ORDER BY id LIMIT $4",
-                      DB_TEXT(account_id), DB_TEXT(after_id ? after_id : ""), DB_INT(now_ms),
-                      DB_INT((int64_t)limit)));
-    return acme_store_collect_ids(stmt, arena, ret_ids, ret_count);
+                      "SELECT id, CASE WHEN status <> 'invalid'"
+                      " AND (expires_ms > $1 OR status NOT IN ('pending', 'ready')) THEN 1 ELSE 0 END"
+                      " FROM orders WHERE account_id = $2 AND id > $3 ORDER BY id LIMIT $4",
+                      DB_INT(now_ms), DB_TEXT(account_id), DB_TEXT(after_id ? after_id : ""),
+                      DB_INT((int64_t)(limit * WALKED_PER_ID + 1))));
+    return walk(stmt, arena, limit, page);
 }
 
 struct acme_err acme_store_orders_list(struct acme_store *store, struct acme_arena *arena,
                                        const char *account_id, const char *after_id, int64_t now_ms,
-                                       size_t limit, const char ***ret_ids, size_t *ret_count)
+                                       size_t limit, struct acme_order_page *ret)
 {
+    struct acme_order_page page = {.ids = acme_arena_alloc(arena, (limit + 1) * sizeof *page.ids)};
+    ENSURE(page.ids, ACME_E_NOMEM);
     struct acme_db *db = acme_readers_acquire(&store->readers);
-    struct acme_err err = list(db, arena, account_id, after_id, now_ms, limit, ret_ids, ret_count);
+    struct acme_err err = list(db, arena, account_id, after_id, now_ms, limit, &page);
     acme_readers_release(&store->readers, db);
-    return err;
+    TRY(err);
+    *ret = page;
+    return acme_ok();
 }
 
 struct create_order {

@@ -140,12 +140,13 @@ struct acme_turns {
     bool (*may_take)(void *context, const char *share, size_t taken, size_t taken_in_all);
     void *context;
     char last[ACME_ID_SIZE]; /* in and out: whose turn was last; "" at first */
+    bool latest_first;       /* instead of turns: those of all shares that became due last */
     bool left_due;           /* out: there may be more jobs that are due */
 };
 
 /** acme_store_jobs_claim(store, arena, queue, now_ms, lease, limit, turns, ret, ret_count): lease up to
  * `limit` jobs of one queue that are due (run_at_ms <= now, no running lease), the shares in turn, of each
- * its oldest; returned oldest first. */
+ * its oldest (but see acme_turns.latest_first); returned oldest first. */
 struct acme_err acme_store_jobs_claim(struct acme_store *store, struct acme_arena *arena, const char *queue,
                                       int64_t now_ms, const struct acme_lease *lease, size_t limit,
                                       struct acme_turns *turns, struct acme_job **ret,
@@ -155,6 +156,11 @@ struct acme_err acme_store_jobs_claim(struct acme_store *store, struct acme_aren
  * be claimed (its run_at or its lease's end, whichever is later), 0 for none. A read: costs no commit. */
 struct acme_err acme_store_jobs_next(struct acme_store *store, const char *queue, int64_t after_ms,
                                      int64_t *ret_ms) ACME_MUST_USE;
+
+/** acme_store_jobs_count(store, queue, ret): all jobs of the queue, due or not. A read, in time that grows
+ * with their number. */
+struct acme_err acme_store_jobs_count(struct acme_store *store, const char *queue,
+                                      int64_t *ret) ACME_MUST_USE;
 
 /** acme_store_jobs_queues(store, arena, ret, ret_count): the names of all queues that have jobs. A read. */
 struct acme_err acme_store_jobs_queues(struct acme_store *store, struct acme_arena *arena, const char ***ret,
@@ -170,6 +176,11 @@ struct acme_err acme_store_job_save(struct acme_store *store, const char *job_id
  * clears intent. Errors: STATE. */
 struct acme_err acme_store_job_wait(struct acme_store *store, const char *job_id, const char *owner,
                                     const char *state, int64_t run_at_ms, int attempts) ACME_MUST_USE;
+
+/** acme_store_job_release(store, job_id, owner, run_at_ms): give the job back until run_at_ms as it stands in
+ * the store: state, intent and attempts stay. Errors: STATE. */
+struct acme_err acme_store_job_release(struct acme_store *store, const char *job_id, const char *owner,
+                                       int64_t run_at_ms) ACME_MUST_USE;
 
 /* What people are told of a job beside its state. */
 struct acme_job_remark {
@@ -275,7 +286,7 @@ struct acme_err acme_store_challenge_progress(struct acme_store *store, const ch
 /** acme_store_challenge_finish(store, challenge_id, job_id, owner, error, now_ms, authz_expires_ms): the
  * validation's end; error NULL means success. Challenge, authorization and every order that waits for it move
  * together (all valid -> ready, one invalid -> invalid with the error), and the job is gone. An authorization
- * that is no longer pending keeps its state. Errors: STATE (lost lease). */
+ * that is no longer pending, or has expired, keeps its state. Errors: STATE (lost lease). */
 struct acme_err acme_store_challenge_finish(struct acme_store *store, const char *challenge_id,
                                             const char *job_id, const char *owner, const char *error,
                                             int64_t now_ms, int64_t authz_expires_ms) ACME_MUST_USE;
@@ -330,12 +341,19 @@ struct acme_err acme_store_order_get(struct acme_store *store, struct acme_arena
  * for the commit: losing it in a crash makes the client look as if it had been away a little longer. */
 void acme_store_order_seen(struct acme_store *store, const char *id, int64_t now_ms);
 
-/** acme_store_orders_list(store, arena, account_id, after_id, now_ms, limit, ret_ids, ret_count): ids of the
- * account's orders that are neither invalid nor expired before they were finalized, by id, those behind
- * after_id (NULL: from the start; any text will do). */
+struct acme_order_page {
+    const char **ids;
+    size_t count;
+    const char *next; /* what the next page comes behind; NULL: this is the last one */
+};
+
+/** acme_store_orders_list(store, arena, account_id, after_id, now_ms, limit, ret): ids of the account's
+ * orders that are neither invalid nor expired before they were finalized, by id, those behind after_id (NULL:
+ * from the start; any text will do). Limits: `limit` ids, and ten times as many orders looked at: a page of
+ * an account that let many orders fail may be short, or empty, and not the last. */
 struct acme_err acme_store_orders_list(struct acme_store *store, struct acme_arena *arena,
                                        const char *account_id, const char *after_id, int64_t now_ms,
-                                       size_t limit, const char ***ret_ids, size_t *ret_count) ACME_MUST_USE;
+                                       size_t limit, struct acme_order_page *ret) ACME_MUST_USE;
 
 /* ---- issuances: one certificate wanted from one issuer. Orders of one account for the same names, profile,
  * dates and key share one (clients that gave up come back with a new order), so that nothing is bought twice.

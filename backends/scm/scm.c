@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_POLL_MAX_MS (5 * ACME_MINUTE_MS)
+#define DEFAULT_POLL_MAX_MS (15 * ACME_MINUTE_MS)
 #define DEFAULT_DEADLINE_MS (7 * ACME_DAY_MS)
 enum {
     DEFAULT_MAX_CONCURRENCY = 4,
@@ -226,8 +226,11 @@ static void scm_destroy(struct acme_issuer *issuer)
     free(scm);
 }
 
-static const struct acme_issuer_class scm_class = {
-    .type = "scm", .step = scm_step, .revoke = acme_scm_revoke, .destroy = scm_destroy};
+static const struct acme_issuer_class scm_class = {.type = "scm",
+                                                   .step = scm_step,
+                                                   .revoke = acme_scm_revoke,
+                                                   .inspect = acme_scm_inspect,
+                                                   .destroy = scm_destroy};
 
 static bool copy_text(struct acme_arena *arena, const char **member)
 {
@@ -317,6 +320,7 @@ struct acme_err acme_scm_issuer_create(const char *name, const struct acme_scm_c
     if (scm->config.call_timeout_ms <= 0)
         scm->config.call_timeout_ms = DEFAULT_CALL_MS;
     scm->base.deadline_ms = config->deadline_ms > 0 ? config->deadline_ms : DEFAULT_DEADLINE_MS;
+    scm->base.needs_domains = config->dcv_required && config->class == ACME_SCM_SSL;
     scm->base.max_concurrency =
         config->max_concurrency > 0 ? config->max_concurrency : DEFAULT_MAX_CONCURRENCY;
     scm->base.transport =

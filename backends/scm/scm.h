@@ -48,7 +48,7 @@ struct acme_scm_config {
 };
 
 /** acme_scm_issuer_create(name, config, ret): copies what it needs. Zero deadline_ms, max_concurrency,
- * poll_max_ms, connect_timeout_ms and call_timeout_ms mean 7 days, 4, 5 minutes, 10 and 90 s. Errors: NOMEM;
+ * poll_max_ms, connect_timeout_ms and call_timeout_ms mean 7 days, 4, 15 minutes, 10 and 90 s. Errors: NOMEM;
  * FORMAT (not exactly one login, or one of which a part is absent, empty or has a control character such as a
  * file's last newline; a number that must be positive is not; comments that acme_scm_comments_wrong minds).
  * Release: acme_issuer_destroy (wipes the secrets). Thread: any; the issuer is read-only afterwards. */

@@ -6,8 +6,10 @@
 #include <strings.h>
 
 /* Enterprise requests with validated domains are ready within a minute; those that wait for a person are not
- * worth asking about often. */
+ * worth asking about often: a twelfth of their age then, every five minutes after an hour, and so on up to
+ * poll_max_seconds. */
 static const int64_t pace_s[] = {3, 5, 8, 13, 21, 30, 60};
+enum { AGE_PARTS = 12, SPREAD_PARTS = 10 };
 
 /* How long a number just received may be unknown to SCM's own replicas. */
 #define REPLICATION_MS (30 * ACME_SECOND_MS)
@@ -39,16 +41,31 @@ struct acme_err acme_scm_follow_begin(struct scm_context *ctx)
         acme_arena_printf(ctx->arena, "Asking SCM for the status of request %lld.", (long long)ssl_id));
 }
 
+/* Requests that were made together shall not be asked about together for ever: up to a tenth more or less,
+ * different for each issuance and each poll, and always the same for these. */
+static int64_t spread(const struct scm_context *ctx, int64_t delay_ms)
+{
+    uint32_t hash = 2166136261u; /* FNV-1a */
+    for (const char *p = ctx->request->tag; *p != '\0'; p++)
+        hash = (hash ^ (uint8_t)*p) * 16777619u;
+    hash = (hash ^ (uint8_t)ctx->state->polls) * 16777619u;
+    hash ^= hash >> 15; /* its low bits are the worst */
+    return delay_ms - delay_ms / SPREAD_PARTS + (int64_t)(hash % 2001) * (delay_ms / SPREAD_PARTS) / 1000;
+}
+
 struct acme_err acme_scm_follow_wait(struct scm_context *ctx, const char *note)
 {
-    const size_t last = sizeof pace_s / sizeof pace_s[0];
+    const int64_t last = (int64_t)(sizeof pace_s / sizeof pace_s[0]) - 1;
     int64_t max_ms = ctx->scm->config.poll_max_ms;
     int64_t polls = ctx->state->polls;
-    int64_t delay_ms = polls >= 0 && polls < (int64_t)last ? pace_s[polls] * ACME_SECOND_MS : max_ms;
+    int64_t delay_ms = pace_s[polls >= 0 && polls < last ? polls : last] * ACME_SECOND_MS;
+    int64_t by_age_ms = (ctx->input->now_ms - ctx->state->accepted_ms) / AGE_PARTS;
+    if (polls > last && delay_ms < by_age_ms)
+        delay_ms = by_age_ms;
     ctx->state->polls = polls + 1;
     ctx->state->failures = 0;
     ctx->state->phase = SCM_PHASE_FOLLOW;
-    return acme_scm_wait_ms(ctx, delay_ms < max_ms ? delay_ms : max_ms, note);
+    return acme_scm_wait_ms(ctx, spread(ctx, delay_ms < max_ms ? delay_ms : max_ms), note);
 }
 
 static struct acme_err gone(struct scm_context *ctx, const struct scm_verdict *verdict)

@@ -283,6 +283,9 @@ struct scm_status {
  * same test as acme_scm_rule_at. Thread: any. */
 const struct scm_status *acme_scm_status_at(size_t index);
 
+/** acme_scm_day_ms(text): the start of a day, "01/15/2026" or "2026-01-15", in UTC; 0: NULL or unreadable. */
+int64_t acme_scm_day_ms(const char *text);
+
 struct scm_details {
     const char *status_text; /* printable, in the arena */
     const struct scm_status *status;
@@ -370,6 +373,15 @@ struct acme_err acme_scm_dcv_reply(struct scm_context *ctx) ACME_MUST_USE;
 struct acme_err acme_scm_collect_begin(struct scm_context *ctx, bool replaced) ACME_MUST_USE;
 struct acme_err acme_scm_collect_reply(struct scm_context *ctx) ACME_MUST_USE;
 struct acme_err acme_scm_collect_issuers_reply(struct scm_context *ctx) ACME_MUST_USE;
+
+/** acme_scm_total_count(reply): the length of the whole list of which the reply is a page; -1: not said. */
+int64_t acme_scm_total_count(const struct acme_http_reply *reply);
+
+/** acme_scm_inspect(issuer, arena, request, inspection, input, ret): the function `inspect` of the class. */
+struct acme_err acme_scm_inspect(const struct acme_issuer *issuer, struct acme_arena *arena,
+                                 const struct acme_inspect_request *request,
+                                 struct acme_inspection *inspection, const struct acme_issuer_input *input,
+                                 struct acme_inspect_step *ret) ACME_MUST_USE;
 
 /** acme_scm_revoke(issuer, arena, request, saved, input, ret): the function `revoke` of the class. */
 struct acme_err acme_scm_revoke(const struct acme_issuer *issuer, struct acme_arena *arena,

@@ -260,8 +260,7 @@ static struct acme_err wait_and_search_again(struct scm_context *ctx, const stru
 
 /* ---- the list ---- */
 
-/* -1: the header is missing or not a count. */
-static int64_t total_count(const struct acme_http_reply *reply)
+int64_t acme_scm_total_count(const struct acme_http_reply *reply)
 {
     const char *text = acme_http_reply_header(reply, "x-total-count");
     if (text == NULL || *text == '\0' || strlen(text) > 12 || strspn(text, "0123456789") != strlen(text))
@@ -315,7 +314,7 @@ struct acme_err acme_scm_recover_list_reply(struct scm_context *ctx)
     take_candidates(ctx, list);
 
     int count = cJSON_GetArraySize(list);
-    int64_t total = total_count(reply);
+    int64_t total = acme_scm_total_count(reply);
     state->position += count;
     bool more = count > 0 && (total >= 0 ? state->position < total : count >= PAGE_SIZE);
     if (!more)

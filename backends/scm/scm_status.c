@@ -55,7 +55,7 @@ static const struct scm_status *status_of(const char *text)
 }
 
 /* "01/15/2026" by default, ISO when the tenant is set up so; only the day counts. */
-static int64_t day_ms(const char *text)
+int64_t acme_scm_day_ms(const char *text)
 {
     int year = 0;
     int month = 0;
@@ -90,7 +90,7 @@ struct acme_err acme_scm_details_read(struct scm_context *ctx, int64_t ssl_id, s
         .comments = acme_json_str(json, "comments"),
         .csr_sha256 = acme_json_str(acme_json_get(json, "csrDetails"), "sha256Hash"),
         .serial = acme_json_str(json, "serialNumber"),
-        .requested_day_ms = day_ms(acme_json_str(json, "requested")),
+        .requested_day_ms = acme_scm_day_ms(acme_json_str(json, "requested")),
     };
     return acme_ok();
 }

@@ -31,7 +31,7 @@ static void follow(const char *location)
     REQUIRE(url != NULL);
     if (curl_url_set(url, CURLUPART_URL, "http://a.example/.well-known/acme-challenge/token", 0) ==
             CURLUE_OK &&
-        curl_url_set(url, CURLUPART_URL, location, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK &&
+        curl_url_set(url, CURLUPART_URL, location, CURLU_URLENCODE) == CURLUE_OK &&
         !acme_failed(acme_fetch_target_read(url, 80, 443, &target, why))) {
         struct acme_ip_list list;
         REQUIRE(target.port == 80 || target.port == 443);

@@ -108,6 +108,28 @@ static void fuzz_dcv(struct acme_arena *arena, const struct acme_issue_request *
         REQUIRE(step.kind == ACME_STEP_WAIT);
 }
 
+/* The same answer to every call of a look without an order; it comes to an end. */
+static void fuzz_inspect(struct acme_arena *arena, const struct acme_http_reply *reply)
+{
+    static const char *const names[] = {"www.example.test"};
+    const struct acme_inspect_profile profile = {.name = "p", .keys = &acme_key_policy_default};
+    const struct acme_inspect_request request = {
+        .profiles = &profile, .profile_count = 1, .domains = names, .domain_count = 1};
+    struct acme_inspection *inspection = acme_arena_alloc(arena, sizeof *inspection);
+    if (inspection == NULL)
+        return;
+    for (int stage = 0; stage < 5; stage++) {
+        struct acme_inspect_step step = {.done = true};
+        /* Each stage by itself: the first ones end the look when they fail. */
+        inspection->stage = stage;
+        const struct acme_issuer_input input = {.event = ACME_ISSUER_REPLY, .now_ms = 6000, .reply = reply};
+        if (acme_failed(issuer->class->inspect(issuer, arena, &request, inspection, &input, &step)))
+            return;
+        for (size_t i = 0; i < inspection->finding_count; i++)
+            REQUIRE(strstr(inspection->findings[i].text, "correct horse") == NULL);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2)
@@ -148,5 +170,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_step(&step);
     fuzz_revoke(arena, &reply);
     fuzz_dcv(arena, &request, &reply);
+    fuzz_inspect(arena, &reply);
     return 0;
 }

@@ -255,9 +255,12 @@ class Client:
         return settled
 
     def finalize(self, order_url, order, csr):
+        # The server may have taken it even when no answer comes.
+        self.finalized.setdefault(order_url, time.monotonic())
         response = self.post(order["finalize"], {"csr": b64(csr)})
-        if response.status == 200:
-            self.finalized.setdefault(order_url, time.monotonic())
+        if response.status != 200:
+            self.finalized.pop(order_url)
+        else:
             demand(response, response.location == order_url, "finalize names the order's URL")
         return response
 

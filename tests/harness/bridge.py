@@ -74,7 +74,9 @@ class Bridge:
             "name": "sectigo", "type": "scm", "url": ready["url"], "customer_uri": ready["customer_uri"],
             "login": ready["login"], "password_file": ready["password_file"], "org_id": ready["org_id"],
             "profile_id": ready["profile_id"], "term_days": ready["term_days"],
-            "ca_file": ready["tls_ca_file"], "poll_max_seconds": 1})
+            "ca_file": ready["tls_ca_file"], "poll_max_seconds": 1,
+            # Nor is the pace that a shared SCM deserves anything a simulator needs.
+            "requests_per_minute": 6000, "burst": 100})
         self.settings["profiles"].append(
             {"name": "scm", "issuer": "sectigo", "description": "Through the SCM simulator"})
 

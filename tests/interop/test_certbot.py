@@ -5,17 +5,18 @@ import os
 import unittest
 
 from client_case import ClientCase
+from harness.keys import public_der
 from harness.responder import Answer
 
 
 class Certbot(ClientCase):
     program = "certbot"
 
-    def certbot(self, profile, *names):
+    def certbot(self, profile, *names, options=()):
         arguments = ["certonly", "--non-interactive", "--agree-tos", "--register-unsafely-without-email",
                      "--config-dir", "config", "--work-dir", "work", "--logs-dir", "logs",
                      "--server", self.directory_url(profile), "--webroot", "-w", self.webroot,
-                     "--preferred-challenges", "http"]
+                     "--preferred-challenges", "http", *options]
         for name in names:
             arguments += ["-d", name]
         return self.call(*arguments, REQUESTS_CA_BUNDLE=self.bridge.root)
@@ -25,8 +26,8 @@ class Certbot(ClientCase):
         return [path for path, _, files in os.walk(os.path.join(self.directory, "config", "accounts"))
                 if "regr.json" in files]
 
-    def succeed(self, profile, *names):
-        code, output = self.certbot(profile, *names)
+    def succeed(self, profile, *names, options=()):
+        code, output = self.certbot(profile, *names, options=options)
         self.assertEqual(code, 0, output)
         live = os.path.join(self.directory, "config", "live", names[0])
         return self.check_files(os.path.join(live, "fullchain.pem"), os.path.join(live, "privkey.pem"),
@@ -64,6 +65,25 @@ class Certbot(ClientCase):
     def test_wrong_response_then_right_one_scm(self):
         self.wrong_response("scm")
         self.assertEqual(len(self.enrollments("wrong.scm.certbot.localhost")), 1)
+
+    def slow(self, delay):
+        self.simulator.control("POST", "/settings", {"approval_delay": delay})
+        self.addCleanup(self.simulator.control, "POST", "/settings", {"approval_delay": 0.5})
+
+    def test_a_renewal_that_outlasts_its_patience(self):
+        """With --reuse-key the next run has the same key, and finds what the first one ordered."""
+        name = "patience.scm.certbot.localhost"
+        first = self.succeed("scm", name, options=("--reuse-key",))
+        self.assertEqual(len(self.enrollments(name)), 1)
+        self.slow(12.0)
+        renew = ("--reuse-key", "--force-renewal")
+        code, output = self.certbot("scm", name, options=(*renew, "--issuance-timeout", "4"))
+        self.assertNotEqual(code, 0, output)
+        self.assertEqual(len(self.enrollments(name)), 2)
+        second = self.succeed("scm", name, options=(*renew, "--issuance-timeout", "40"))
+        self.assertEqual(public_der(first), public_der(second))
+        self.assertNotEqual(first.serial_number, second.serial_number)
+        self.assertEqual(len(self.enrollments(name)), 2, "the second run ordered another certificate")
 
     def revoke(self, profile, name, *options):
         return self.call("revoke", "--non-interactive", "--config-dir", "config", "--work-dir", "work",

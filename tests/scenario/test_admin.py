@@ -4,6 +4,7 @@
 import concurrent.futures
 import json
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -18,6 +19,7 @@ from harness.case import Case, ServerCase  # noqa: E402
 
 NOT_RUNNING = 3
 NOBODY = 65534
+SPAN = re.compile(r" \((in )?\d+ [^()]*\)")
 
 
 def ident(url):
@@ -40,9 +42,8 @@ class Asking:
         """The explanation, for people and as JSON, which have the same words."""
         text = self.ask("order", "explain", ident(url))
         told = self.json("order", "explain", ident(url))
-        for event in told["events"]:
-            self.assertIn(event["text"], text)
-        self.assertIn(told["next"], text)
+        for part in [event["text"] for event in told["events"]] + [told["next"]]:
+            self.assertIn(SPAN.sub("", part), SPAN.sub("", text))
         self.assertIn(told["advice"], text)
         for word in words:
             self.assertIn(word, text)
@@ -290,7 +291,7 @@ class Waiting(Asking, ServerCase):
         url, key = self.waiting(client, "approval.scm.localhost")
         order = self.json("order", "show", url)["order"]
         self.assertEqual((order["status"], order["issuer"]), ("processing", "sectigo"))
-        self.explain(url, "is processing", "at the issuer sectigo (SCM)", "it has to end by", "last word of the issuer: ",
+        self.explain(url, "is processing", "at the issuer sectigo (SCM)", "it has to end by", "last word of the issuer, of ",
                      f"the upstream's number of the request is {order['upstream']}",
                      "acmebridge asks sectigo again" if not order["under_way"] else "sectigo",
                      order["upstream"])
@@ -308,19 +309,37 @@ class Waiting(Asking, ServerCase):
         self.bridge.stop()
         self.assertFalse(os.path.exists(os.path.join(self.bridge.data, "admin.sock")))
         self.bridge.restart()
-        self.explain(url, "last word of the issuer: ", f"number of the request is {order['upstream']}")
+        self.explain(url, "last word of the issuer, of ", f"number of the request is {order['upstream']}")
 
-        self.bridge.kill() # leaves its socket behind
+        self.bridge.kill()  # leaves its socket behind
         self.assertTrue(os.path.exists(os.path.join(self.bridge.data, "admin.sock")))
         self.assertIn("no server is running", self.ask("order", "list", code=NOT_RUNNING))
         self.bridge.restart()
         self.assertIn("is processing", self.ask("order", "explain", url))
 
+    def test_domain_validation(self):
+        """What SCM wants to be published stands in the explanation, word by word."""
+        bridge = self.make_bridge(self.responder.port, self.simulator)
+        bridge.settings["orders"] = {"finalize_hold_ms": 100}
+        bridge.scm["dcv_mode"] = "CNAME"
+        bridge.start()
+        client = self.client(bridge, profile="scm")
+        url, _, _ = client.begin(self.responder, "www.dcv.localhost")
+        deadline = time.monotonic() + 20
+        while "the CA wants proof of www.dcv.localhost by CNAME" not in self.ask("order", "explain", url,
+                                                                                 bridge=bridge):
+            self.assertLess(time.monotonic(), deadline, self.ask("order", "explain", url, bridge=bridge))
+            time.sleep(0.2)
+        text = self.ask("order", "explain", url, bridge=bridge)
+        for word in ("; host: _", "; point: ", "publish what the CA wants"):
+            self.assertIn(word, text)
+
     def test_declined(self):
         client = self.client(self.bridge, profile="scm")
         url, _, _ = client.begin(self.responder, "nodcv.scm.localhost")
         client.poll(url, ("invalid",), 30)
-        told = self.explain(url, "is invalid", "the issuance failed and the order is invalid", "[rejectedIdentifier]")
+        told = self.explain(url, "is invalid", "the issuance failed and the order is invalid", "[rejectedIdentifier]",
+                            "validate its domain there")
         self.assertEqual(told["next"], "nothing: the order has failed")
 
     def test_failing_upstream(self):

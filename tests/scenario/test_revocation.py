@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 """revokeCert in its three ways, the list of revoked certificates over plain HTTP, and revocation at SCM."""
 
+import contextlib
 import datetime
 import http.client
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -256,6 +258,27 @@ class LocalRestart(RevocationCase, Case):
         client.nonces = []
         self.refused(revoke(client, der_of(chain)), 400, "alreadyRevoked")
 
+    def test_a_busy_issuer_does_not_keep_others_waiting(self):
+        responder = self.make_responder()
+        bridge = self.make_bridge(responder.port)
+        bridge.settings["issuers"].append({"name": "second", "type": "local"})
+        bridge.settings["profiles"].append({"name": "second", "issuer": "second"})
+        publish(bridge)
+        bridge.start()
+        client = self.client(bridge)
+        chains = [client.obtain(responder, "busy.revoke.localhost")[0] for _ in range(16)]
+        other = self.client(bridge, profile="second")
+        chain, _ = other.obtain(responder, "second.revoke.localhost")
+        serial = leaf_of(chain).serial_number
+        for number, each in enumerate(chains):
+            self.revoked(revoke(client, der_of(each)))
+            if number == 1:
+                self.revoked(revoke(other, der_of(chain)))
+            if self.crl(bridge, "/crl/second.crl")[0].get_revoked_certificate_by_serial_number(serial):
+                return
+            time.sleep(0.5)
+        self.fail("the list of the second issuer was not renewed while the first one's was")
+
     def test_nothing_is_advertised_that_is_not_served(self):
         responder = self.make_responder()
         bridge = self.make_bridge(responder.port)
@@ -325,6 +348,21 @@ class Scm(RevocationCase, Case):
         self.bridge.restart()
         self.wait_for_state("Revoked")
         self.assertEqual(self.state(), (1, 1, "Revoked", 4))
+
+    def test_certificate_that_is_gone(self):
+        """Its issuer was away until the expired certificate was removed: nothing waits for ever."""
+        chain, _ = self.obtain("gone.scm.localhost")
+        self.fault("details", "status-503-html", times=1000)
+        self.revoked(revoke(self.acme, der_of(chain)))
+        self.bridge.stop()
+        with contextlib.closing(sqlite3.connect(os.path.join(self.bridge.data, "acmebridge.db"))) as db, db:
+            for table in ("revocations", "certificate_chains", "certificates"):
+                db.execute("DELETE FROM " + table)
+            self.assertEqual(db.execute("SELECT COUNT(*) FROM jobs WHERE kind = 'revoke'").fetchone(), (1,))
+        self.bridge.restart()
+        self.bridge.wait_for_log("expired long ago")
+        with contextlib.closing(sqlite3.connect(os.path.join(self.bridge.data, "acmebridge.db"))) as db:
+            self.assertEqual(db.execute("SELECT COUNT(*) FROM jobs").fetchone(), (0,))
 
     def test_refused_by_scm(self):
         chain, _ = self.obtain("refused.scm.localhost")

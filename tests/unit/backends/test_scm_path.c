@@ -74,19 +74,52 @@ static void test_whole_path(void **state)
 static void test_pace(void **state)
 {
     struct rig *rig = *state;
-    static const int64_t pace[] = {5, 8, 13, 21, 30, 60, 300, 300, 300};
+    static const int64_t pace[] = {5, 8, 13, 21, 30, 60, 60, 60};
     rig_accepted(rig);
+    int64_t accepted_ms = rig->now_ms - 3 * ACME_SECOND_MS;
     for (size_t i = 0; i < sizeof pace / sizeof pace[0]; i++) {
         rig_reply(rig, 200, rig_details(rig, 4242, "Approved", NULL, NULL));
         rig_expect_wait(rig, pace[i], false);
         rig_timer(rig);
         rig_expect_call(rig, "GET", "/api/ssl/v1/4242");
     }
+    /* From then on it slows down with age, up to a bound. */
+    static const int ages_h[] = {1, 2, 3, 10, 100};
+    static const int64_t slow[] = {300, 600, 900, 900, 900};
+    for (size_t i = 0; i < sizeof slow / sizeof slow[0]; i++) {
+        rig->now_ms = accepted_ms + ages_h[i] * ACME_HOUR_MS;
+        rig_reply(rig, 200, rig_details(rig, 4242, "Approved", NULL, NULL));
+        rig_expect_wait(rig, slow[i], false);
+        rig_timer(rig);
+    }
     rig_reply_header(rig, 200, "retry-after", "900", rig_details(rig, 4242, "Approved", NULL, NULL));
     rig_expect_wait(rig, 900, false);
     rig_timer(rig);
+    rig_reply_header(rig, 200, "retry-after", "1500", rig_details(rig, 4242, "Approved", NULL, NULL));
+    rig_expect_wait(rig, 1500, false);
+    assert_int_equal(rig->step.wait_until_ms - rig->now_ms, 1500 * ACME_SECOND_MS);
+    rig_timer(rig);
     rig_reply_header(rig, 200, "retry-after", "2", rig_details(rig, 4242, "Approved", NULL, NULL));
-    rig_expect_wait(rig, 300, false);
+    rig_expect_wait(rig, 900, false);
+}
+
+/* Requests made at the same time are not asked about at the same time. */
+static void test_polls_are_spread(void **state)
+{
+    struct rig *rig = *state;
+    int64_t waits_ms[6];
+    rig_accepted(rig);
+    for (size_t i = 0; i < 6; i++) {
+        rig->now_ms += ACME_HOUR_MS;
+        rig_reply(rig, 200, rig_details(rig, 4242, "Approved", NULL, NULL));
+        rig_expect_wait(rig, i < 4 ? (const int[]){5, 8, 13, 21}[i] : i == 4 ? 30 : 60, false);
+        waits_ms[i] = (rig->step.wait_until_ms - rig->now_ms) % 1000;
+        rig_timer(rig);
+    }
+    size_t even = 0;
+    for (size_t i = 0; i < 6; i++)
+        even += waits_ms[i] == 0;
+    assert_true(even < 3);
 }
 
 static void test_poll_max_is_kept(void **state)
@@ -519,6 +552,7 @@ int main(void)
         WITH_RIG(test_ip_identifier_is_refused),
         WITH_RIG(test_whole_path),
         WITH_RIG(test_pace),
+        WITH_RIG(test_polls_are_spread),
         WITH_RIG(test_poll_max_is_kept),
         WITH_RIG(test_statuses),
         WITH_RIG(test_not_yet_flavours),

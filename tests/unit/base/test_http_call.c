@@ -51,6 +51,33 @@ static void reply_headers(void **state)
     assert_int_equal(acme_http_reply_retry_after_s(&reply, 0), -1);
 }
 
+static void copies_stand_alone(void **state)
+{
+    (void)state;
+    struct acme_arena *arena = acme_arena_create(4096);
+    assert_non_null(arena);
+    char body[] = "body";
+    char value[] = "one";
+    struct acme_http_header headers[] = {{"etag", value}};
+    const struct acme_http_reply reply = {.status = 201,
+                                          .headers = headers,
+                                          .header_count = 1,
+                                          .body = {.data = (const uint8_t *)body, .len = 4}};
+    const struct acme_http_reply *copy = acme_http_reply_copy(arena, &reply);
+    assert_non_null(copy);
+    body[0] = value[0] = '\0';
+    assert_int_equal(copy->status, 201);
+    assert_string_equal(acme_http_reply_header(copy, "etag"), "one");
+    assert_memory_equal(copy->body.data, "body", 4);
+    const struct acme_http_reply empty = {.status = 204};
+    copy = acme_http_reply_copy(arena, &empty);
+    assert_non_null(copy);
+    assert_int_equal(copy->body.len, 0);
+    const struct acme_http_reply large = {.body = {.data = (const uint8_t *)value, .len = 1 << 20}};
+    assert_null(acme_http_reply_copy(arena, &large));
+    acme_arena_destroy(arena);
+}
+
 static void call_headers_are_bounded(void **state)
 {
     (void)state;
@@ -67,6 +94,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(retry_after_forms),
         cmocka_unit_test(reply_headers),
+        cmocka_unit_test(copies_stand_alone),
         cmocka_unit_test(call_headers_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,6 +41,17 @@ static struct acme_profile profile(const char *name, const char *issuer)
     };
 }
 
+static bool is_allowed(void *context, struct acme_arena *arena, const struct acme_profile *profile,
+                       const struct acme_identifier *identifier, const char **ret_why)
+{
+    const struct fixture *f = context;
+    if (f->forbidden == NULL || strcmp(identifier->value, f->forbidden) != 0 ||
+        strcmp(profile->name, "default") != 0)
+        return true;
+    *ret_why = acme_arena_printf(arena, "%s is forbidden", identifier->value);
+    return false;
+}
+
 int fixture_open(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
@@ -77,7 +88,8 @@ int fixture_open(void **state)
     };
     assert_int_equal(acme_store_open(&options, &f->clock, &f->store).code, ACME_OK);
     assert_int_equal(acme_nonces_create((struct acme_bytes){.data = NULL}, &f->nonces).code, ACME_OK);
-    const struct acme_service_hooks hooks = {.context = f, .job_created = note_job};
+    const struct acme_service_hooks hooks = {
+        .context = f, .job_created = note_job, .name_allowed = is_allowed};
     assert_int_equal(
         acme_service_create(&f->config, f->store, f->nonces, &f->clock, &hooks, &f->service).code, ACME_OK);
     *state = f;

@@ -26,6 +26,7 @@ struct fixture {
     struct acme_service *service;
     struct acme_job jobs[MAX_JOBS]; /* what the hook was told */
     size_t job_count;
+    const char *forbidden; /* a name that may not be ordered under "default"; NULL: none */
 };
 
 struct client {

@@ -132,6 +132,23 @@ static void test_refused_orders(void **state)
     assert_int_equal(cJSON_GetArraySize(acme_json_get(list.json, "orders")), 0);
 }
 
+static void test_names_the_server_forbids(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    f->forbidden = "b.test";
+    struct reply reply = order_names(f, &client, "a.test b.test c.test");
+    assert_problem(&reply, 400, "rejectedIdentifier",
+                   "There are no certificates for b.test: b.test is forbidden");
+    reply = post(f, &client, BASE "/new-authz", "{\"identifier\":{\"type\":\"dns\",\"value\":\"b.test\"}}");
+    assert_problem(&reply, 403, "rejectedIdentifier", "b.test is forbidden");
+    reply = order_names(f, &client, "a.test c.test");
+    assert_int_equal(reply.status, 201);
+    reply = post(f, &client, BASE "/profile/other/new-order",
+                 "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"b.test\"}]}");
+    assert_int_equal(reply.status, 201);
+}
+
 static void test_subproblems_name_the_identifiers(void **state)
 {
     struct fixture *f = *state;
@@ -495,6 +512,7 @@ int main(void)
         T(test_tokens_differ),
         T(test_zero_values_are_absent),
         T(test_refused_orders),
+        T(test_names_the_server_forbids),
         T(test_subproblems_name_the_identifiers),
         T(test_addresses),
         T(test_profiles),

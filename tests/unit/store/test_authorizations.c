@@ -249,18 +249,37 @@ static void deactivated_while_validating_stays_so(void **state)
     assert_int_equal(next, 0);
 }
 
+/* Run the first challenge of an authorization to a good end at `now_ms`. */
+static void validate_at(struct fixture *f, const char *authz_id, int64_t now_ms, int64_t expires_ms)
+{
+    const char *challenge = authz_of(f, authz_id).challenges[0].id;
+    struct acme_job job = fixture_job(f, "validation");
+    assert_ok(acme_store_challenge_start(f->store, challenge, &job, &fixture_lease, now_ms));
+    assert_ok(acme_store_challenge_finish(f->store, challenge, job.id, "me", NULL, now_ms, expires_ms));
+}
+
 static void expired_authz_does_not_make_ready(void **state)
 {
     struct fixture *f = *state;
     const char *account = fixture_account(f);
     struct acme_order order =
         fixture_order(f, account, (const char *const[]){"a.example.com", "b.example.com", NULL});
-    fixture_validate(f, order.authz_ids[0], NULL); /* lives 30 days */
-    const char *challenge = authz_of(f, order.authz_ids[1]).challenges[0].id;
-    struct acme_job job = fixture_job(f, "validation");
-    int64_t late = NOW + 31 * (int64_t)DAY;
-    assert_ok(acme_store_challenge_start(f->store, challenge, &job, &fixture_lease, late));
-    assert_ok(acme_store_challenge_finish(f->store, challenge, job.id, "me", NULL, late, late + DAY));
+    validate_at(f, order.authz_ids[0], NOW + 5, NOW + 10);
+    validate_at(f, order.authz_ids[1], NOW + 20, NOW + DAY);
+    assert_int_equal(authz_of(f, order.authz_ids[1]).status, ACME_AUTHZ_VALID);
+    assert_int_equal(order_status(f, order.id), ACME_ORDER_PENDING);
+}
+
+/* What was pending for too long has been shown as invalid; a late success does not bring it back. */
+static void expired_while_validating_stays_so(void **state)
+{
+    struct fixture *f = *state;
+    struct acme_order order =
+        fixture_order(f, fixture_account(f), (const char *const[]){"a.example.com", NULL});
+    validate_at(f, order.authz_ids[0], NOW + DAY, NOW + 30 * (int64_t)DAY);
+    struct acme_authz authz = authz_of(f, order.authz_ids[0]);
+    assert_int_equal(authz.status, ACME_AUTHZ_PENDING);
+    assert_int_equal(authz.expires_ms, NOW + DAY);
     assert_int_equal(order_status(f, order.id), ACME_ORDER_PENDING);
 }
 
@@ -279,6 +298,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(deactivated_while_validating_stays_so, fixture_setup,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(expired_authz_does_not_make_ready, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(expired_while_validating_stays_so, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

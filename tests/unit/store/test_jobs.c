@@ -89,6 +89,39 @@ static void claims_oldest_first_up_to_limit(void **state)
     assert_int_equal(claim(f, NOW + 40, "c", 3, &jobs), 0);
 }
 
+static void release_changes_nothing_else(void **state)
+{
+    struct fixture *f = *state;
+    const char *id = make_job(f, "q");
+    assert_ok(acme_store_job_wait(f->store, id, "me", "{\"n\":1}", NOW, 2));
+    struct acme_job *jobs = NULL;
+    assert_int_equal(claim(f, NOW, "me", 9, &jobs), 1);
+    struct acme_lease lease = {.owner = "me", .until_ms = NOW + 60000};
+    assert_ok(acme_store_job_save(f->store, id, &lease, "{\"n\":2}", true));
+    assert_code(acme_store_job_release(f->store, id, "thief", NOW), ACME_E_STATE);
+    assert_ok(acme_store_job_release(f->store, id, "me", NOW + 700));
+    assert_code(acme_store_job_release(f->store, id, "me", NOW), ACME_E_STATE);
+    assert_int_equal(claim(f, NOW + 699, "me", 9, &jobs), 0);
+    assert_int_equal(claim(f, NOW + 700, "me", 9, &jobs), 1);
+    assert_string_equal(jobs[0].state, "{\"n\":2}");
+    assert_true(jobs[0].intent);
+    assert_int_equal(jobs[0].attempts, 2);
+}
+
+static void counts_jobs_of_a_queue(void **state)
+{
+    struct fixture *f = *state;
+    int64_t count = 9;
+    assert_ok(acme_store_jobs_count(f->store, "q", &count));
+    assert_int_equal(count, 0);
+    (void)make_job(f, "elsewhere");
+    const char *id = make_job(f, "q");
+    (void)make_job(f, "q"); /* leased */
+    assert_ok(acme_store_job_wait(f->store, id, "me", NULL, NOW + 999999, 0));
+    assert_ok(acme_store_jobs_count(f->store, "q", &count));
+    assert_int_equal(count, 2);
+}
+
 static void next_knows_leases(void **state)
 {
     struct fixture *f = *state;
@@ -148,6 +181,28 @@ static size_t count_share(const struct acme_job *jobs, size_t count, const char 
     for (size_t i = 0; i < count; i++)
         found += strcmp(jobs[i].share, share) == 0;
     return found;
+}
+
+/* Among a crowd that is due, a newcomer is found at once, whatever its share. */
+static void the_latest_due_come_first(void **state)
+{
+    struct fixture *f = *state;
+    const char *crowd = fixture_account(f);
+    for (int i = 0; i < 10; i++)
+        (void)make_due_job(f, crowd, i);
+    const char *late = make_due_job(f, fixture_account(f), 900);
+    const char *later = make_due_job(f, crowd, 1000);
+    (void)make_due_job(f, crowd, 1001); /* not due */
+
+    struct acme_turns turns = {.latest_first = true};
+    struct acme_job *jobs = NULL;
+    assert_int_equal(claim_in_turn(f, 2, &turns, &jobs), 2);
+    assert_string_equal(jobs[0].id, late);
+    assert_string_equal(jobs[1].id, later);
+    assert_true(turns.left_due);
+    assert_string_equal(turns.last, "");
+    assert_int_equal(claim_in_turn(f, 20, &turns, &jobs), 10);
+    assert_false(turns.left_due);
 }
 
 static void shares_take_turns(void **state)
@@ -257,6 +312,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(saves_state_and_intent, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(wait_gives_back, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(release_changes_nothing_else, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(counts_jobs_of_a_queue, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(the_latest_due_come_first, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(claims_oldest_first_up_to_limit, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(next_knows_leases, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(queues_are_listed_once, fixture_setup, fixture_teardown),

@@ -176,21 +176,32 @@ static void lists_by_id_without_invalid(void **state)
     fixture_validate(f, bad.authz_ids[0], "{}");
     (void)fixture_order(f, fixture_account(f), (const char *const[]){"a.example.com", NULL});
 
-    const char **ids = NULL;
-    size_t count = 0;
-    assert_ok(acme_store_orders_list(f->store, f->arena, account, NULL, NOW, 100, &ids, &count));
-    assert_int_equal(count, 12);
+    struct acme_order_page page;
+    assert_ok(acme_store_orders_list(f->store, f->arena, account, NULL, NOW, 100, &page));
+    assert_int_equal(page.count, 12);
     for (size_t i = 0; i < 12; i++)
-        assert_string_equal(ids[i], made[i]);
-    assert_ok(acme_store_orders_list(f->store, f->arena, account, made[3], NOW, 5, &ids, &count));
-    assert_int_equal(count, 5);
-    assert_string_equal(ids[0], made[4]);
-    assert_ok(acme_store_orders_list(f->store, f->arena, account, made[11], NOW, 5, &ids, &count));
-    assert_int_equal(count, 0);
-    assert_ok(acme_store_orders_list(f->store, f->arena, account, NULL, bad.expires_ms, 5, &ids, &count));
-    assert_int_equal(count, 0); /* expired, all of them */
-    assert_ok(acme_store_orders_list(f->store, f->arena, "nobody", NULL, NOW, 5, &ids, &count));
-    assert_int_equal(count, 0);
+        assert_string_equal(page.ids[i], made[i]);
+    assert_null(page.next);
+    assert_ok(acme_store_orders_list(f->store, f->arena, account, NULL, NOW, 12, &page));
+    assert_int_equal(page.count, 12);
+    assert_null(page.next); /* behind it is only what is not shown */
+    assert_ok(acme_store_orders_list(f->store, f->arena, account, made[3], NOW, 5, &page));
+    assert_int_equal(page.count, 5);
+    assert_string_equal(page.ids[0], made[4]);
+    assert_string_equal(page.next, made[8]);
+    assert_ok(acme_store_orders_list(f->store, f->arena, account, made[11], NOW, 5, &page));
+    assert_int_equal(page.count, 0);
+    assert_ok(acme_store_orders_list(f->store, f->arena, "nobody", NULL, NOW, 5, &page));
+    assert_int_equal(page.count, 0);
+    assert_null(page.next);
+
+    /* Expired, all of them: a page does not walk through any number of such. */
+    assert_ok(acme_store_orders_list(f->store, f->arena, account, NULL, bad.expires_ms, 1, &page));
+    assert_int_equal(page.count, 0);
+    assert_string_equal(page.next, made[9]);
+    assert_ok(acme_store_orders_list(f->store, f->arena, account, page.next, bad.expires_ms, 1, &page));
+    assert_int_equal(page.count, 0);
+    assert_null(page.next);
 }
 
 static void persists(void **state)

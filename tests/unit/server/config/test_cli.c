@@ -70,6 +70,31 @@ static void test_commands(void **state)
     expect(RUN("sreve"), 2, "", "acmebridge: unknown command 'sreve'; see 'acmebridge help'\n");
 }
 
+/* Mistakes in commands for the running server are found without one. */
+static void test_admin_commands(void **state)
+{
+    (void)state;
+    expect(RUN("order"), 2, "", "say what to do with it after 'order'");
+    expect(RUN("order", "lost"), 2, "", "unknown command 'lost'");
+    expect(RUN("issuer", "show", "lab"), 2, "", "unknown command 'show'");
+    expect(RUN("order", "explain"), 2, "", "an ID is missing after 'explain'");
+    expect(RUN("order", "explain", ""), 2, "", "an ID is missing after 'explain'");
+    expect(RUN("order", "explain", "0a", "0b"), 2, "", "unexpected argument '0b'");
+    expect(RUN("order", "list", "0a"), 2, "", "unexpected argument '0a'");
+    expect(RUN("order", "list", "--status", "lost"), 2, "", "found 'lost'");
+    expect(RUN("order", "list", "--account", ""), 2, "", "an option's value is empty");
+    expect(RUN("order", "list", "--limit"), 2, "", "a value is missing after '--limit'");
+    expect(RUN("order", "list", "--limit", "1001"), 2, "", "found '1001'");
+    expect(RUN("order", "list", "--limit", "-1"), 2, "", "found '-1'");
+    expect(RUN("order", "list", "--limit", "99999999999999999999"), 2, "", "found '99999999999999999999'");
+    expect(RUN("order", "list", "--expiring", "1"), 2, "", "unknown option '--expiring'");
+    expect(RUN("certificate", "list", "--expiring", "1d"), 2, "", "found '1d'");
+    expect(RUN("issuer", "list", "-x"), 2, "", "unknown option '-x'");
+    expect(RUN("order", "list", "-c", "/nonexistent/acmebridge.yaml"), 2, "", "/nonexistent/acmebridge.yaml");
+    expect(RUN("order", "list", "--data-dir", "/nonexistent"), 3, "",
+           "no server is running on the data directory /nonexistent");
+}
+
 static void test_options(void **state)
 {
     (void)state;
@@ -79,6 +104,10 @@ static void test_options(void **state)
     expect(RUN("serve", "--log-level", "loud"), 2, "",
            "expected the log level debug, info, warn or error, found 'loud'");
     expect(RUN("check", "--log-level", "info"), 2, "", "unknown option '--log-level'");
+    expect(RUN("check", "--json"), 2, "", "--json and --domain are for --upstream");
+    expect(RUN("check", "--domain", "a.test"), 2, "", "--json and --domain are for --upstream");
+    expect(RUN("check", "--domain", ""), 2, "", "expected a name after --domain");
+    expect(RUN("serve", "--upstream"), 2, "", "unknown option '--upstream'");
     expect(RUN("check", "extra"), 2, "", "unexpected argument 'extra'");
     expect(RUN("check", "-c", ""), 2, "", "expected a file after -c");
     expect(RUN("check", "--data-dir="), 2, "", "expected a folder after --data-dir");
@@ -122,15 +151,18 @@ static void test_check(void **state)
     close(fd);
     unlink(path);
     expect(RUN("check"), 0, "embedded defaults: configuration is right\n", "");
+    /* There is no upstream. */
+    expect(RUN("check", "--upstream"), 0, "", "");
+    expect(RUN("check", "--upstream", "--json", "--domain", "a.test"), 0, "{\"findings\":[],\"errors\":0}\n",
+           "");
     assert_int_equal(served, 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_commands),
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_serve),
+        cmocka_unit_test(test_commands), cmocka_unit_test(test_admin_commands),
+        cmocka_unit_test(test_options),  cmocka_unit_test(test_serve),
         cmocka_unit_test(test_check),
     };
     return cmocka_run_group_tests_name("command line", tests, NULL, NULL);

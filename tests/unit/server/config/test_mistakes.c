@@ -271,6 +271,9 @@ static const struct {
      "3:92: expected a domain name such as ca.example, found '192.0.2.1'\n"},
     {PROFILE_IS("identifiers: []"), "3:56: expected a list of identifier types: dns, ip, found a list\n"},
     {PROFILE_IS("identifiers: dns"), "3:56: expected a list of identifier types: dns, ip, found 'dns'\n"},
+    {PROFILE_IS("challenges: [dns-01, dns-account-01], identifiers: [dns, ip]"),
+     "3:94: expected ip only with a challenge that can prove addresses (http-01, tls-alpn-01), found none of "
+     "them in 'challenges'\n"},
     {PROFILE_IS("identifiers: [dns, email]"), "3:62: expected dns or ip, found 'email'\n"},
     {PROFILE_IS("keys: { rsa_min_bits: 4096, rsa_max_bits: 3072 }"),
      "3:49: expected rsa_min_bits to be at most rsa_max_bits, found 4096 and 3072\n"},

@@ -75,6 +75,7 @@ static void test_defaults(void **state)
     assert_int_equal(config->issuers[0].type, ACME_ISSUER_LOCAL);
     assert_int_equal(config->issuers[0].deadline_ms, 3600 * 1000);
     assert_int_equal(config->issuers[0].max_concurrency, 64);
+    assert_int_equal(config->issuers[0].requests_per_minute, 0);
 
     assert_int_equal(config->profile_count, 1);
     const struct acme_profile *profile = &config->profiles[0];
@@ -119,7 +120,8 @@ static void test_values(void **state)
         "- { name: lab, type: local, deadline_hours: 2 }\n"
         "- { name: scm-1, type: scm, url: 'http://127.0.0.1:9000', customer_uri: corp, login: api, org_id: "
         "7,\n"
-        "    profile_id: 8, term_days: 199, password: '${CONFIG_TEST_PASSWORD}', poll_max_seconds: 20,\n"
+        "    profile_id: 8, term_days: 199, password: '${CONFIG_TEST_PASSWORD}', poll_max_seconds: 20, "
+        "burst: 9,\n"
         "    supersede: never, supersede_after_minutes: 3, renewal: renew,\n"
         "    external_requester: a@b.example, proxy: 'http://u:p@proxy.example:3128' }\n"
         "profiles:\n"
@@ -160,6 +162,8 @@ static void test_values(void **state)
     assert_int_equal(issuer->scm.deadline_ms, issuer->deadline_ms);
     assert_int_equal(issuer->max_concurrency, 4);
     assert_int_equal(issuer->scm.max_concurrency, 4);
+    assert_int_equal(issuer->requests_per_minute, 60);
+    assert_int_equal(issuer->burst, 9);
     assert_string_equal(issuer->scm.url, "http://127.0.0.1:9000");
     assert_string_equal(issuer->scm.customer_uri, "corp");
     assert_string_equal(issuer->scm.login, "api");

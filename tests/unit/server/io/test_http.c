@@ -28,6 +28,7 @@ static struct acme_pool *pool;
 static sem_t late_entered; /* a worker holds a request for /late ... */
 static sem_t late_release; /* ... until this is posted */
 static atomic_int late_done;
+static struct acme_blob *shared; /* what /shared answers */
 
 /* ---- the application ---- */
 
@@ -72,6 +73,12 @@ static void on_request(void *context, struct acme_http_exchange *exchange, const
             .status = 200, .content_type = "text/plain", .body = {.data = body, .len = len}};
         acme_http_respond(exchange, &response);
         free(body);
+        return;
+    }
+    if (strcmp(request->path, "/shared") == 0) {
+        struct acme_response response = {
+            .status = 200, .content_type = "text/plain", .body = acme_blob_bytes(shared), .shared = shared};
+        acme_http_respond(exchange, &response);
         return;
     }
     if (strcmp(request->path, "/inline") == 0) {
@@ -283,6 +290,66 @@ static void test_keep_alive(void **state)
         assert_false(reply.closes);
     }
     close_client(client);
+}
+
+static uint8_t shared_octet(size_t at, unsigned version)
+{
+    return (uint8_t)(at % 251 + version);
+}
+
+static void share(size_t len, unsigned version)
+{
+    uint8_t *data = malloc(len);
+    assert_non_null(data);
+    for (size_t i = 0; i < len; i++)
+        data[i] = shared_octet(i, version);
+    acme_blob_release(shared);
+    shared = acme_blob_create(data, len);
+    assert_non_null(shared);
+}
+
+static void receive_shared(struct client *client, size_t len, unsigned version)
+{
+    struct reply reply = receive(client, true);
+    assert_int_equal(reply.status, 200);
+    assert_int_equal(reply.body_len, len);
+    for (size_t at = 0; at < len;) {
+        if (client->in_len == 0)
+            assert_true(fill(client));
+        size_t count = client->in_len < len - at ? client->in_len : len - at;
+        for (size_t i = 0; i < count; i++)
+            if ((uint8_t)client->in[i] != shared_octet(at + i, version))
+                fail_msg("octet %zu is another", at + i);
+        at += count;
+        drop(client, count);
+    }
+}
+
+/* What many are sent is not copied for each, and stays as it was while it is on its way. */
+static void test_shared_body(void **state)
+{
+    (void)state;
+    enum { LEN = 8 * 1024 * 1024 };
+    share(LEN, 1);
+    struct client *slow = open_client();
+    struct client *gone = open_client();
+    send_text(slow, "GET /shared HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(gone, "GET /shared HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_true(fill(slow)); /* it has begun */
+    assert_true(fill(gone));
+    close_client(gone);
+    share(100, 2);
+    struct client *quick = open_client();
+    send_text(quick, "HEAD /shared HTTP/1.1\r\nHost: x\r\n\r\nGET /shared HTTP/1.1\r\nHost: x\r\n\r\n"
+                     "GET /inline HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(receive(quick, true).body_len, 100);
+    receive_shared(quick, 100, 2);
+    assert_string_equal(receive(quick, false).body, "GET /inline? [] 0:");
+    receive_shared(slow, LEN, 1);
+    close_client(quick);
+    close_client(slow);
+    acme_blob_release(shared);
+    shared = NULL;
 }
 
 static void test_pipelining(void **state)
@@ -675,6 +742,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         SERVED(test_keep_alive),
+        SERVED(test_shared_body),
         SERVED(test_pipelining),
         SERVED(test_long_pipeline),
         SERVED(test_head_and_versions),
@@ -690,6 +758,7 @@ int main(void)
         SERVED(test_many_clients),
         SERVED(test_stop_with_connections),
         PLAIN(test_keep_alive),
+        PLAIN(test_shared_body),
         PLAIN(test_pipelining),
         PLAIN(test_long_pipeline),
         PLAIN(test_head_and_versions),

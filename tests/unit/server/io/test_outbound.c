@@ -133,6 +133,13 @@ static bool web(struct local_server *server, const char *request)
         local_write(server, "SSH-2.0-x\r\n", 11);
         return false;
     }
+    if (strncmp(request, "GET /trailers", 13) == 0) {
+        local_write(server, "HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", 49);
+        for (int i = 0; i < 20000; i++)
+            local_write(server, "T: x\r\n", 6);
+        local_write(server, "\r\n", 2);
+        return false;
+    }
     if (strncmp(request, "GET /broken", 11) == 0) {
         local_write(server, "HTTP/1.1 200 X\r\nContent-Length: 10\r\n\r\nabc", 42);
         return false;
@@ -204,6 +211,14 @@ static void test_fetch_redirects(void **state)
     assert_string_equal(outcome->body, "hello");
     outcome_free(outcome);
 
+    SSL_CTX *costly = tls_fixture_server(); /* a handshake would take the loop's time for 100 ms */
+    assert_int_equal(SSL_CTX_set1_groups_list(costly, "ffdhe8192"), 1);
+    struct local_server *costly_server = local_server_start(costly, web);
+    options.https_port = local_server_port(costly_server);
+    expect(fetch_with(&options), ACME_OUTBOUND_TLS, "");
+    local_server_stop(costly_server);
+    SSL_CTX_free(costly);
+
     strcpy(redirect_to, "/redirect");
     expect(fetch(url_of(url, "127.0.0.1", "/redirect"), port), ACME_OUTBOUND_REDIRECTS, "circle");
     expect(fetch(url_of(url, "127.0.0.1", "/count/0"), port), ACME_OUTBOUND_REDIRECTS, "too many");
@@ -243,6 +258,8 @@ static void test_fetch_failures(void **state)
     struct outcome *outcome = fetch(url_of(url, "localhost", "/ok"), closed);
     expect(outcome, ACME_OUTBOUND_CONNECT, "[::1]:");
     expect(fetch(url_of(url, "127.0.0.1", "/big"), port), ACME_OUTBOUND_TOO_LARGE, "larger than 1000 bytes");
+    expect(fetch(url_of(url, "127.0.0.1", "/trailers"), port), ACME_OUTBOUND_TOO_LARGE,
+           "fields are larger than");
     expect(fetch(url_of(url, "127.0.0.1", "/garbage"), port), ACME_OUTBOUND_BROKEN, "127.0.0.1");
     expect(fetch(url_of(url, "127.0.0.1", "/broken"), port), ACME_OUTBOUND_BROKEN, "127.0.0.1");
     struct acme_fetch options = to(url_of(url, "127.0.0.1", "/slow"), port);
@@ -537,6 +554,78 @@ static void test_call_proxy(void **state)
     local_server_stop(proxy);
 }
 
+/* ---- stopping in the middle of everything ---- */
+
+static void count_done(void *context, const struct acme_outbound_result *result)
+{
+    (void)result;
+    atomic_fetch_add((atomic_int *)context, 1);
+}
+
+static struct acme_err hand_over(int kind, int port, atomic_int *done)
+{
+    char url[64];
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/", port);
+    const struct acme_fetch fetch = to(url, port);
+    const struct acme_http_call call = make_call("GET", url, NULL);
+    const struct acme_probe probe = {.host = "both.example",
+                                     .port = port,
+                                     .server_name = "a.example",
+                                     .alpn = "acme-tls/1",
+                                     .timeout_ms = 5000,
+                                     .max_bytes = 1000};
+    switch (kind) {
+    case 0:
+        return acme_outbound_call(outbound, NULL, &call, count_done, done);
+    case 1:
+        return acme_outbound_lookup(outbound, "mute.example", ACME_DNS_TYPE_TXT, 5000, count_done, done);
+    case 2:
+        return acme_outbound_fetch(outbound, &fetch, count_done, done);
+    default:
+        return acme_outbound_probe(outbound, &probe, count_done, done);
+    }
+}
+
+/* Whatever was handed over is told its end once, wherever the stop meets it: in the inbox, in line, looking
+ * up, connecting, waiting for an answer, or over. */
+static void test_stop_in_the_middle(void **state)
+{
+    (void)state;
+    policy = (struct acme_address_policy){.allow = loopback, .allow_count = 2};
+    dns = local_dns_start();
+    struct local_server *server = local_server_start(NULL, web);
+    const int ports[] = {local_server_port(server), free_port()};
+    for (int round = 0; round < 200; round++) {
+        atomic_int done = 0;
+        int count = 1 + round % 40;
+        assert_int_equal(start_with(10), 0);
+        for (int i = 0; i < count; i++)
+            assert_false(acme_failed(hand_over((i + round) % 4, ports[i % 2], &done)));
+        if (round % 3 == 0)
+            usleep((unsigned)(100 * round));
+        acme_outbound_stop(outbound);
+        outbound = NULL;
+        assert_int_equal(atomic_load(&done), count);
+    }
+    local_server_stop(server);
+    local_dns_stop(dns);
+}
+
+/* A label in front of a name of 253 characters. */
+static void test_lookup_of_too_long_a_name(void **state)
+{
+    (void)state;
+    char name[256];
+    for (size_t i = 0; i < sizeof name - 1; i++)
+        name[i] = i % 2 == 0 ? 'a' : '.';
+    name[sizeof name - 1] = '\0';
+    struct outcome *outcome = outcome_new();
+    assert_false(
+        acme_failed(acme_outbound_lookup(outbound, name, ACME_DNS_TYPE_TXT, 5000, outcome_done, outcome)));
+    outcome_wait(outcome);
+    expect(outcome, ACME_OUTBOUND_DNS, "longer than 253 characters");
+}
+
 static void test_bad_resolver(void **state)
 {
     (void)state;
@@ -581,6 +670,8 @@ int main(void)
         RUNNING(test_call_keeps_connections),
         RUNNING(test_call_tls),
         RUNNING(test_call_proxy),
+        RUNNING(test_lookup_of_too_long_a_name),
+        cmocka_unit_test(test_stop_in_the_middle),
         cmocka_unit_test(test_bad_resolver),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

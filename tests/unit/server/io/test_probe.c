@@ -306,6 +306,19 @@ static void test_floods(void **state)
     flood_with("SSH-2.0-x\r\n", 11, ACME_OUTBOUND_TLS, "the TLS handshake failed: ");
 }
 
+/* Groups whose size makes one handshake cost as much as a hundred. */
+static void test_finite_fields(void **state)
+{
+    (void)state;
+    SSL_CTX *costly = tls_fixture_server();
+    assert_int_equal(SSL_CTX_set1_groups_list(costly, "ffdhe8192"), 1);
+    struct local_server *server = local_server_start(costly, never);
+    struct acme_probe probe = to("127.0.0.1", local_server_port(server));
+    expect(&probe, ACME_OUTBOUND_TLS, "the TLS handshake was refused");
+    local_server_stop(server);
+    SSL_CTX_free(costly);
+}
+
 static void test_stop(void **state)
 {
     (void)state;
@@ -349,8 +362,8 @@ static int teardown_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_success), T(test_alpn),   T(test_limits), T(test_old_tls),
-        T(test_policy),  T(test_floods), T(test_stop),
+        T(test_success), T(test_alpn),   T(test_limits),        T(test_old_tls),
+        T(test_policy),  T(test_floods), T(test_finite_fields), T(test_stop),
     };
     return cmocka_run_group_tests(tests, setup_all, teardown_all);
 }

@@ -12,6 +12,15 @@ static struct acme_gate make(int per_minute, int burst)
     return gate;
 }
 
+static bool pass(struct acme_gate *gate, int64_t now_ms)
+{
+    struct acme_gate_slot slot;
+    if (!acme_gate_book(gate, now_ms, 0, &slot))
+        return false;
+    assert_int_equal(slot.at_ms, now_ms);
+    return true;
+}
+
 static void answered(struct acme_gate *gate, int64_t now_ms)
 {
     assert_false(acme_gate_report(gate, now_ms, ACME_GATE_ANSWERED, 0));
@@ -22,13 +31,13 @@ static void test_pace(void **state)
     (void)state;
     struct acme_gate gate = make(30, 3); /* one in 2 s */
     for (int i = 0; i < 3; i++)
-        assert_true(acme_gate_pass(&gate, START_MS));
-    assert_false(acme_gate_pass(&gate, START_MS));
+        assert_true(pass(&gate, START_MS));
+    assert_false(pass(&gate, START_MS));
     assert_int_equal(acme_gate_wait_ms(&gate, START_MS), 2000);
     assert_int_equal(acme_gate_wait_ms(&gate, START_MS + 500), 1500);
-    assert_false(acme_gate_pass(&gate, START_MS + 1999));
-    assert_true(acme_gate_pass(&gate, START_MS + 2000));
-    assert_false(acme_gate_pass(&gate, START_MS + 2000));
+    assert_false(pass(&gate, START_MS + 1999));
+    assert_true(pass(&gate, START_MS + 2000));
+    assert_false(pass(&gate, START_MS + 2000));
 }
 
 /* However often it is asked, an hour holds what it may and no more. */
@@ -40,7 +49,7 @@ static void test_pace_over_an_hour(void **state)
         struct acme_gate gate = make(35, 5);
         int calls = 0;
         for (int64_t at = 0; at < 3600 * 1000; at += steps_ms[i])
-            while (acme_gate_pass(&gate, START_MS + at)) {
+            while (pass(&gate, START_MS + at)) {
                 answered(&gate, START_MS + at);
                 calls++;
             }
@@ -54,7 +63,7 @@ static void test_a_long_pause_gives_one_burst(void **state)
     struct acme_gate gate = make(60, 4);
     int64_t later = START_MS + (int64_t)30 * 24 * 3600 * 1000;
     int calls = 0;
-    while (acme_gate_pass(&gate, later))
+    while (pass(&gate, later))
         calls++;
     assert_int_equal(calls, 4);
 }
@@ -64,17 +73,18 @@ static void test_no_limit(void **state)
     (void)state;
     struct acme_gate gate = make(0, 0);
     for (int i = 0; i < 1000; i++)
-        assert_true(acme_gate_pass(&gate, START_MS));
+        assert_true(pass(&gate, START_MS));
 }
 
 static void test_a_cancelled_call_is_given_back(void **state)
 {
     (void)state;
     struct acme_gate gate = make(1, 1);
-    assert_true(acme_gate_pass(&gate, START_MS));
-    assert_false(acme_gate_pass(&gate, START_MS));
-    acme_gate_cancel(&gate);
-    assert_true(acme_gate_pass(&gate, START_MS));
+    struct acme_gate_slot slot;
+    assert_true(acme_gate_book(&gate, START_MS, 0, &slot));
+    assert_false(pass(&gate, START_MS));
+    acme_gate_cancel(&gate, &slot);
+    assert_true(pass(&gate, START_MS));
 }
 
 static void fail_times(struct acme_gate *gate, int count, int64_t now_ms)
@@ -99,23 +109,60 @@ static void test_breaker(void **state)
     int64_t now = START_MS + 5000;
     static const int pauses_ms[] = {10000, 20000, 40000, 80000, 160000, 300000, 300000};
     for (size_t i = 0; i < sizeof pauses_ms / sizeof *pauses_ms; i++) {
-        assert_true(acme_gate_pass(&gate, now)); /* one probe */
-        assert_false(acme_gate_pass(&gate, now));
+        assert_true(pass(&gate, now)); /* one probe */
+        assert_false(pass(&gate, now));
         assert_false(acme_gate_report(&gate, now, ACME_GATE_FAILED, 0));
         assert_int_equal(acme_gate_wait_ms(&gate, now), pauses_ms[i]);
         now += pauses_ms[i];
     }
-    assert_true(acme_gate_pass(&gate, now));
+    assert_true(pass(&gate, now));
     answered(&gate, now);
-    assert_true(acme_gate_pass(&gate, now));
-    assert_true(acme_gate_pass(&gate, now));
+    assert_true(pass(&gate, now));
+    assert_true(pass(&gate, now));
+}
+
+/* Calls may be booked before the pace has room for them, each for its own time. */
+static void test_booking_ahead(void **state)
+{
+    (void)state;
+    struct acme_gate gate = make(60, 2);
+    static const int at_ms[] = {0, 0, 1000, 2000, 3000};
+    struct acme_gate_slot slot = {.at_ms = 0};
+    for (size_t i = 0; i < sizeof at_ms / sizeof *at_ms; i++) {
+        assert_true(acme_gate_book(&gate, START_MS, 3000, &slot));
+        assert_int_equal(slot.at_ms, START_MS + at_ms[i]);
+        assert_false(slot.probe);
+    }
+    assert_false(acme_gate_book(&gate, START_MS, 3000, &slot));
+    assert_int_equal(acme_gate_wait_ms(&gate, START_MS), 4000);
+    acme_gate_cancel(&gate, &slot);
+    assert_true(acme_gate_book(&gate, START_MS + 500, 3000, &slot));
+    assert_int_equal(slot.at_ms, START_MS + 3000);
+}
+
+static void test_one_probe(void **state)
+{
+    (void)state;
+    struct acme_gate gate = make(60, 5);
+    struct acme_gate_slot before;
+    struct acme_gate_slot probe;
+    assert_true(acme_gate_book(&gate, START_MS, 0, &before));
+    fail_times(&gate, ACME_GATE_FAILURES_ALLOWED, START_MS);
+    assert_int_equal(acme_gate_closed_ms(&gate, START_MS + 4000), 1000);
+    assert_false(acme_gate_book(&gate, START_MS + 4000, 60 * 1000, &probe)); /* not ahead of the opening */
+    assert_true(acme_gate_book(&gate, START_MS + 5000, 0, &probe));
+    assert_true(probe.probe);
+    acme_gate_cancel(&gate, &before); /* another one: the probe is still under way */
+    assert_false(pass(&gate, START_MS + 5000));
+    acme_gate_cancel(&gate, &probe);
+    assert_true(pass(&gate, START_MS + 5000));
 }
 
 static void test_throttled(void **state)
 {
     (void)state;
     struct acme_gate gate = make(0, 1);
-    assert_true(acme_gate_pass(&gate, START_MS));
+    assert_true(pass(&gate, START_MS));
     assert_false(acme_gate_report(&gate, START_MS, ACME_GATE_THROTTLED, 30 * 1000));
     assert_int_equal(acme_gate_wait_ms(&gate, START_MS), 30 * 1000);
     answered(&gate, START_MS); /* one that was under way when the other was throttled */
@@ -127,9 +174,9 @@ static void test_the_clock_goes_back(void **state)
 {
     (void)state;
     struct acme_gate gate = make(60, 1);
-    assert_true(acme_gate_pass(&gate, START_MS));
+    assert_true(pass(&gate, START_MS));
     assert_int_equal(acme_gate_wait_ms(&gate, START_MS - 500 * 1000), 1000);
-    assert_true(acme_gate_pass(&gate, START_MS - 499 * 1000));
+    assert_true(pass(&gate, START_MS - 499 * 1000));
     gate.closed_until_ms = START_MS + 5000;
     assert_true(acme_gate_wait_ms(&gate, START_MS - 400 * (int64_t)3600 * 1000) <= 1000);
 }
@@ -143,6 +190,8 @@ int main(void)
         cmocka_unit_test(test_no_limit),
         cmocka_unit_test(test_a_cancelled_call_is_given_back),
         cmocka_unit_test(test_breaker),
+        cmocka_unit_test(test_booking_ahead),
+        cmocka_unit_test(test_one_probe),
         cmocka_unit_test(test_throttled),
         cmocka_unit_test(test_the_clock_goes_back),
     };

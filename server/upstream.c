@@ -1,0 +1,140 @@
+#include "server/upstream.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* A 429 that does not say for how long. */
+#define THROTTLED_MS (10 * ACME_SECOND_MS)
+
+struct acme_upstream {
+    const char *name;
+    pthread_mutex_t lock;
+    struct acme_gate gate;
+    bool down; /* the gate has closed because of failures and no answer has come since */
+};
+
+static int64_t monotonic_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+struct acme_upstream *acme_upstream_create(const char *name, const struct acme_gate_limits *limits)
+{
+    struct acme_upstream *upstream = calloc(1, sizeof *upstream);
+    if (upstream == NULL)
+        return NULL;
+    upstream->name = name;
+    acme_gate_init(&upstream->gate, limits);
+    pthread_mutex_init(&upstream->lock, NULL);
+    return upstream;
+}
+
+void acme_upstream_destroy(struct acme_upstream *upstream)
+{
+    if (upstream == NULL)
+        return;
+    pthread_mutex_destroy(&upstream->lock);
+    free(upstream);
+}
+
+void acme_upstream_tighten(struct acme_upstream *upstream, const struct acme_gate_limits *limits)
+{
+    struct acme_gate_limits *kept = &upstream->gate.limits;
+    if (limits->per_minute < kept->per_minute)
+        kept->per_minute = limits->per_minute;
+    if (limits->burst >= 1 && limits->burst < kept->burst)
+        kept->burst = limits->burst;
+}
+
+int64_t acme_upstream_book(struct acme_upstream *upstream, int64_t max_wait_ms, struct acme_gate_slot *ret)
+{
+    int64_t retry_ms = 0;
+    pthread_mutex_lock(&upstream->lock);
+    int64_t now_ms = monotonic_ms();
+    if (!acme_gate_book(&upstream->gate, now_ms, max_wait_ms, ret)) {
+        retry_ms = acme_gate_wait_ms(&upstream->gate, now_ms);
+        if (acme_gate_closed_ms(&upstream->gate, now_ms) == 0)
+            retry_ms -= max_wait_ms;
+        if (retry_ms < 1)
+            retry_ms = 1;
+    }
+    pthread_mutex_unlock(&upstream->lock);
+    return retry_ms;
+}
+
+int64_t acme_upstream_slot_ms(const struct acme_gate_slot *slot)
+{
+    int64_t left_ms = slot->at_ms - monotonic_ms();
+    return left_ms > 0 ? left_ms : 0;
+}
+
+int64_t acme_upstream_closed_ms(struct acme_upstream *upstream, const struct acme_gate_slot *slot)
+{
+    if (slot->probe)
+        return 0;
+    pthread_mutex_lock(&upstream->lock);
+    int64_t closed_ms = acme_gate_closed_ms(&upstream->gate, monotonic_ms());
+    pthread_mutex_unlock(&upstream->lock);
+    return closed_ms;
+}
+
+void acme_upstream_cancel(struct acme_upstream *upstream, const struct acme_gate_slot *slot)
+{
+    pthread_mutex_lock(&upstream->lock);
+    acme_gate_cancel(&upstream->gate, slot);
+    pthread_mutex_unlock(&upstream->lock);
+}
+
+/* What a result says about the upstream, and what it asks for: *ret_ms, 0 for nothing. */
+static enum acme_gate_outcome judge(const struct acme_outbound_result *result, int64_t now_ms,
+                                    int64_t *ret_ms)
+{
+    *ret_ms = 0;
+    if (result->failure != ACME_OUTBOUND_OK)
+        return ACME_GATE_FAILED;
+    int status = result->reply->status;
+    if (status != 429 && status < 500)
+        return ACME_GATE_ANSWERED;
+    int64_t seconds = acme_http_reply_retry_after_s(result->reply, now_ms);
+    *ret_ms = seconds > 0 ? seconds * ACME_SECOND_MS : 0;
+    if (status == 429 && *ret_ms == 0)
+        *ret_ms = THROTTLED_MS;
+    return status == 429 || (status == 503 && *ret_ms > 0) ? ACME_GATE_THROTTLED : ACME_GATE_FAILED;
+}
+
+void acme_upstream_called(struct acme_upstream *upstream, const struct acme_outbound_result *result,
+                          int64_t now_ms)
+{
+    int64_t asked_ms = 0;
+    enum acme_gate_outcome outcome = judge(result, now_ms, &asked_ms);
+    pthread_mutex_lock(&upstream->lock);
+    int64_t at_ms = monotonic_ms();
+    bool was_closed = acme_gate_closed_ms(&upstream->gate, at_ms) > 0;
+    bool closes = acme_gate_report(&upstream->gate, at_ms, outcome, asked_ms);
+    int64_t closed_ms = acme_gate_closed_ms(&upstream->gate, at_ms);
+    bool opens = upstream->down && outcome != ACME_GATE_FAILED;
+    upstream->down = (upstream->down || closes) && !opens;
+    pthread_mutex_unlock(&upstream->lock);
+    if (closes)
+        acme_log(WARN, "the upstream does not work, it is asked only now and then until it does",
+                 LOG_STR("issuer", upstream->name),
+                 LOG_INT("status", result->failure == ACME_OUTBOUND_OK ? result->reply->status : 0),
+                 LOG_STR("detail", result->detail), LOG_INT("pause_ms", closed_ms));
+    else if (opens)
+        acme_log(INFO, "the upstream works again", LOG_STR("issuer", upstream->name));
+    if (asked_ms > 0 && !was_closed && !closes)
+        acme_log(WARN, "the upstream asks for a pause", LOG_STR("issuer", upstream->name),
+                 LOG_INT("status", result->reply->status), LOG_INT("pause_ms", closed_ms));
+}
+
+int64_t acme_upstream_interval_ms(const struct acme_upstream *upstream)
+{
+    int per_minute = upstream->gate.limits.per_minute;
+    return per_minute > 0 ? ACME_MINUTE_MS / per_minute : 0;
+}

@@ -1,0 +1,131 @@
+/* acmebridge check --upstream. */
+#include "base/json_writer.h"
+#include "base/log.h"
+#include "server/upstream_inspect.h"
+
+#include <ctype.h>
+#include <signal.h>
+
+enum { CHECK_ARENA_BYTES = 128 * 1024 * 1024, JSON_MAX_BYTES = 4 * 1024 * 1024 };
+
+static const char *level_name(enum acme_finding_level level)
+{
+    static const char *const names[] = {
+        [ACME_FINDING_GOOD] = "ok", [ACME_FINDING_WARNING] = "warning", [ACME_FINDING_ERROR] = "error"};
+    return names[level];
+}
+
+struct checking {
+    const struct acme_config *config;
+    const struct acme_upstream_check *check;
+    struct acme_outbound *outbound;
+    struct acme_json_writer *writer; /* of --json */
+    FILE *out;
+    int errors;
+};
+
+static void say(struct checking *checking, const char *issuer, enum acme_finding_level level,
+                const char *text)
+{
+    checking->errors += level == ACME_FINDING_ERROR;
+    if (!checking->check->json) {
+        fprintf(checking->out, "%s: %s: %s\n", issuer, level_name(level), text);
+        return;
+    }
+    acme_jw_object(checking->writer, NULL);
+    acme_jw_str(checking->writer, "issuer", issuer);
+    acme_jw_str(checking->writer, "level", level_name(level));
+    acme_jw_str(checking->writer, "text", text);
+    acme_jw_object_end(checking->writer);
+}
+
+/* Names as they are compared. */
+static struct acme_err lower(struct acme_arena *arena, const struct acme_upstream_check *check,
+                             const char ***ret)
+{
+    const char **domains = acme_arena_alloc(arena, (check->domain_count + 1) * sizeof *domains);
+    ENSURE(domains != NULL, ACME_E_NOMEM);
+    for (size_t i = 0; i < check->domain_count; i++) {
+        char *name = acme_arena_strdup(arena, check->domains[i]);
+        ENSURE(name != NULL, ACME_E_NOMEM);
+        for (char *c = name; *c != '\0'; c++)
+            *c = (char)tolower((unsigned char)*c);
+        domains[i] = name;
+    }
+    *ret = domains;
+    return acme_ok();
+}
+
+static struct acme_err check_issuer(struct checking *checking, const struct acme_issuer_config *config)
+{
+    ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(CHECK_ARENA_BYTES);
+    ENSURE(arena != NULL, ACME_E_NOMEM);
+    struct acme_inspect_profile *profiles = NULL;
+    const char **domains = NULL;
+    struct acme_inspect_request request = {.domain_count = checking->check->domain_count};
+    TRY(lower(arena, checking->check, &domains));
+    request.domains = domains;
+    TRY(acme_upstream_profiles(checking->config, arena, config->name, &profiles, &request.profile_count));
+    request.profiles = profiles;
+    struct acme_issuer *issuer = NULL;
+    TRY(acme_scm_issuer_create(config->name, &config->scm, &issuer));
+    struct acme_inspection *inspection = NULL;
+    struct acme_err err =
+        acme_upstream_inspect(checking->outbound, issuer, &request, arena, NULL, NULL, &inspection);
+    for (size_t i = 0; !acme_failed(err) && i < inspection->finding_count; i++)
+        say(checking, config->name, inspection->findings[i].level, inspection->findings[i].text);
+    /* The loop may know its token until it ends. */
+    acme_outbound_stop(checking->outbound);
+    checking->outbound = NULL;
+    acme_issuer_destroy(issuer);
+    return err;
+}
+
+static struct acme_err start_outbound(struct checking *checking)
+{
+    const struct acme_validation_config *validation = &checking->config->validation;
+    const struct acme_outbound_options options = {.resolvers = validation->resolvers,
+                                                  .resolver_count = validation->resolver_count,
+                                                  .trust_anchor_file = validation->trust_anchor_file,
+                                                  .policy = &validation->policy,
+                                                  .max_fetches = 1};
+    return acme_outbound_start(&options, &checking->outbound);
+}
+
+static struct acme_err check_all(struct checking *checking)
+{
+    for (size_t i = 0; i < checking->config->issuer_count; i++) {
+        const struct acme_issuer_config *config = &checking->config->issuers[i];
+        if (config->type != ACME_ISSUER_SCM)
+            continue;
+        TRY(start_outbound(checking));
+        TRY(check_issuer(checking, config));
+    }
+    return acme_ok();
+}
+
+int acme_upstream_check(const struct acme_config *config, const struct acme_upstream_check *check, FILE *out,
+                        FILE *err)
+{
+    signal(SIGPIPE, SIG_IGN); /* a connection that ends is a finding */
+    ACME_CLEANUP_BUF struct acme_buf json;
+    acme_buf_init(&json, JSON_MAX_BYTES);
+    struct acme_json_writer writer;
+    acme_jw_init(&writer, &json);
+    struct checking checking = {.config = config, .check = check, .writer = &writer, .out = out};
+    acme_jw_object(&writer, NULL);
+    acme_jw_array(&writer, "findings");
+    struct acme_err result = check_all(&checking);
+    acme_outbound_stop(checking.outbound);
+    acme_jw_array_end(&writer);
+    acme_jw_int(&writer, "errors", checking.errors);
+    acme_jw_object_end(&writer);
+    if (acme_failed(result)) {
+        fprintf(err, "acmebridge: the check could not be finished: %s\n", acme_code_name(result.code));
+        return 1;
+    }
+    const char *text = acme_buf_cstr(&json);
+    if (check->json && text != NULL)
+        fprintf(out, "%s\n", text);
+    return checking.errors > 0 || text == NULL ? 1 : 0;
+}

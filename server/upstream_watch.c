@@ -1,0 +1,296 @@
+#include "server/upstream_watch.h"
+
+#include "base/log.h"
+#include "server/thread.h"
+#include "server/upstream_inspect.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { LIST_ARENA_BYTES = 64 * 1024 * 1024 };
+
+#define CHECK_EVERY_MS   ACME_DAY_MS
+#define CHECK_AGAIN_MS   (10 * ACME_MINUTE_MS) /* after one that ended early */
+#define REFRESH_EVERY_MS (5 * ACME_MINUTE_MS)
+#define RETRY_MS         (30 * ACME_SECOND_MS) /* after a list that could not be read */
+#define EARLIEST_MS      (15 * ACME_SECOND_MS) /* after a refusal: the domain may be validated by now */
+
+/* What is known of one issuer's upstream. */
+struct watched {
+    const struct acme_issuer *issuer;
+    struct acme_arena *arena; /* of the list; NULL: none has been read */
+    const struct acme_upstream_domain *domains;
+    size_t domain_count;
+    int64_t check_due_ms;
+    int64_t list_due_ms; /* INT64_MAX: it is not needed */
+    bool unknown_told;   /* the log has it that the list is not known */
+};
+
+struct acme_upstream_watch {
+    struct acme_upstream_watch_options options;
+    struct watched *watched;
+    size_t count;
+    pthread_t thread;
+    bool started;
+    pthread_mutex_t lock; /* of everything that changes */
+    pthread_cond_t wake;
+    bool stopping;
+};
+
+static bool is_stopping(void *context)
+{
+    struct acme_upstream_watch *watch = context;
+    pthread_mutex_lock(&watch->lock);
+    bool stopping = watch->stopping;
+    pthread_mutex_unlock(&watch->lock);
+    return stopping;
+}
+
+/* Wall time decides about what expires, this one about pauses. */
+static int64_t ticks_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void log_findings(const struct acme_issuer *issuer, const struct acme_inspection *inspection)
+{
+    for (size_t i = 0; i < inspection->finding_count; i++) {
+        const struct acme_finding *finding = &inspection->findings[i];
+        switch (finding->level) {
+        case ACME_FINDING_GOOD:
+            acme_log(INFO, "upstream", LOG_STR("finding", finding->text), LOG_STR("issuer", issuer->name));
+            break;
+        case ACME_FINDING_WARNING:
+            acme_log(WARN, "upstream", LOG_STR("finding", finding->text), LOG_STR("issuer", issuer->name));
+            break;
+        case ACME_FINDING_ERROR:
+            acme_log(ERROR, "upstream", LOG_STR("finding", finding->text), LOG_STR("issuer", issuer->name));
+            break;
+        }
+    }
+}
+
+/* Takes `arena`, in which the list is. */
+static void keep_list(struct acme_upstream_watch *watch, struct watched *watched, struct acme_arena *arena,
+                      const struct acme_inspection *inspection)
+{
+    pthread_mutex_lock(&watch->lock);
+    struct acme_arena *old = watched->arena;
+    watched->arena = arena;
+    watched->domains = inspection->domains;
+    watched->domain_count = inspection->domain_count;
+    watched->unknown_told = false;
+    pthread_mutex_unlock(&watch->lock);
+    acme_arena_destroy(old);
+}
+
+/* What one look at one upstream came to. */
+struct look {
+    bool complete;
+    bool list; /* there is a new one */
+};
+
+static struct acme_err look(struct acme_upstream_watch *watch, struct watched *watched, bool whole,
+                            struct look *ret)
+{
+    struct acme_arena *arena = acme_arena_create(LIST_ARENA_BYTES);
+    ENSURE(arena != NULL, ACME_E_NOMEM);
+    struct acme_inspect_request request = {.domains_only = !whole};
+    struct acme_inspect_profile *profiles = NULL;
+    struct acme_inspection *inspection = NULL;
+    struct acme_err err = acme_upstream_profiles(watch->options.config, arena, watched->issuer->name,
+                                                 &profiles, &request.profile_count);
+    request.profiles = profiles;
+    if (!acme_failed(err))
+        err = acme_upstream_inspect(watch->options.outbound, watched->issuer, &request, arena, is_stopping,
+                                    watch, &inspection);
+    if (acme_failed(err)) {
+        acme_arena_destroy(arena);
+        return err;
+    }
+    log_findings(watched->issuer, inspection);
+    *ret = (struct look){.complete = !inspection->incomplete, .list = inspection->domains_known};
+    if (inspection->domains_known)
+        keep_list(watch, watched, arena, inspection);
+    else
+        acme_arena_destroy(arena);
+    return acme_ok();
+}
+
+/* Look when something is due; returns when something is again. */
+static int64_t look_if_due(struct acme_upstream_watch *watch, struct watched *watched)
+{
+    pthread_mutex_lock(&watch->lock);
+    bool whole = watched->check_due_ms <= ticks_ms();
+    bool due = whole || watched->list_due_ms <= ticks_ms();
+    pthread_mutex_unlock(&watch->lock);
+    struct look found = {.complete = false};
+    struct acme_err err = due ? look(watch, watched, whole, &found) : acme_ok();
+    if (acme_failed(err) && err.code != ACME_E_STATE)
+        acme_log(ERROR, "the look at an upstream failed", LOG_STR("issuer", watched->issuer->name),
+                 LOG_STR("code", acme_code_name(err.code)));
+    pthread_mutex_lock(&watch->lock);
+    if (whole)
+        watched->check_due_ms = ticks_ms() + (found.complete ? CHECK_EVERY_MS : CHECK_AGAIN_MS);
+    if (due && watched->issuer->needs_domains)
+        watched->list_due_ms = ticks_ms() + (found.list ? REFRESH_EVERY_MS : RETRY_MS);
+    int64_t next_ms =
+        watched->check_due_ms < watched->list_due_ms ? watched->check_due_ms : watched->list_due_ms;
+    pthread_mutex_unlock(&watch->lock);
+    return next_ms;
+}
+
+static int64_t look_at_all(struct acme_upstream_watch *watch)
+{
+    int64_t next_ms = INT64_MAX;
+    for (size_t i = 0; i < watch->count && !is_stopping(watch); i++) {
+        int64_t due_ms = look_if_due(watch, &watch->watched[i]);
+        if (due_ms < next_ms)
+            next_ms = due_ms;
+    }
+    return next_ms;
+}
+
+static void *watch_main(void *argument)
+{
+    struct acme_upstream_watch *watch = argument;
+    while (!is_stopping(watch)) {
+        int64_t next_ms = look_at_all(watch);
+        struct timespec until = {.tv_sec = next_ms / 1000, .tv_nsec = next_ms % 1000 * 1000000};
+        pthread_mutex_lock(&watch->lock);
+        bool sooner = false; /* asked for while we looked */
+        for (size_t i = 0; i < watch->count; i++)
+            sooner = sooner || watch->watched[i].list_due_ms < next_ms;
+        if (!watch->stopping && !sooner)
+            pthread_cond_timedwait(&watch->wake, &watch->lock, &until);
+        pthread_mutex_unlock(&watch->lock);
+    }
+    return NULL;
+}
+
+static struct watched *find_watched(struct acme_upstream_watch *watch, const char *issuer)
+{
+    for (size_t i = 0; i < watch->count; i++) {
+        if (watch->watched[i].issuer->needs_domains && strcmp(watch->watched[i].issuer->name, issuer) == 0)
+            return &watch->watched[i];
+    }
+    return NULL;
+}
+
+/* Somebody wants a name that is not in the list: it is read anew soon, in case it was too old. */
+static void refresh_soon(struct acme_upstream_watch *watch, struct watched *watched)
+{
+    int64_t soon_ms = watched->list_due_ms - REFRESH_EVERY_MS + EARLIEST_MS;
+    if (soon_ms < watched->list_due_ms) {
+        watched->list_due_ms = soon_ms;
+        pthread_cond_signal(&watch->wake);
+    }
+}
+
+bool acme_upstream_watch_allows(struct acme_upstream_watch *watch, struct acme_arena *arena,
+                                const char *issuer, const struct acme_identifier *identifier,
+                                const char **ret_why)
+{
+    struct watched *watched = find_watched(watch, issuer);
+    if (watched == NULL || identifier->type != ACME_IDENTIFIER_DNS)
+        return true;
+    const struct acme_upstream_domain *domain = NULL;
+    bool allowed = true;
+    const char *why = NULL;
+    pthread_mutex_lock(&watch->lock);
+    if (watched->arena == NULL) {
+        if (!watched->unknown_told)
+            acme_log(WARN, "the upstream's domains are not known yet, names are not checked against them",
+                     LOG_STR("issuer", issuer), LOG_STR("name", identifier->value));
+        watched->unknown_told = true;
+    } else {
+        switch (acme_upstream_domain_find(watched->domains, watched->domain_count, identifier->value,
+                                          acme_clock_now_ms(&acme_clock_system), &domain)) {
+        case ACME_DOMAIN_VALIDATED:
+            break;
+        case ACME_DOMAIN_EXPIRED:
+            allowed = false;
+            why =
+                acme_arena_printf(arena,
+                                  "the certificate authority's validation of the domain %s has expired; the "
+                                  "administrator of this server has to have it renewed",
+                                  domain->name);
+            break;
+        case ACME_DOMAIN_NOT_VALIDATED:
+            allowed = false;
+            why = acme_arena_printf(arena,
+                                    "the certificate authority has not validated the domain %s; the "
+                                    "administrator of this server has to have that done",
+                                    domain->name);
+            break;
+        case ACME_DOMAIN_UNKNOWN:
+            allowed = false;
+            why = acme_arena_strdup(arena, "its domain is not among those that are registered at the "
+                                           "certificate authority; ask the administrator of this server");
+            break;
+        }
+    }
+    if (!allowed)
+        refresh_soon(watch, watched);
+    pthread_mutex_unlock(&watch->lock);
+    *ret_why = why;
+    return allowed;
+}
+
+struct acme_err acme_upstream_watch_start(const struct acme_upstream_watch_options *options,
+                                          struct acme_upstream_watch **ret)
+{
+    struct acme_upstream_watch *watch = calloc(1, sizeof *watch);
+    ENSURE(watch != NULL, ACME_E_NOMEM);
+    watch->options = *options;
+    pthread_mutex_init(&watch->lock, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&watch->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    watch->watched = calloc(options->config->issuer_count + 1, sizeof *watch->watched);
+    struct acme_err err = acme_err(watch->watched != NULL ? ACME_OK : ACME_E_NOMEM);
+    for (size_t i = 0; !acme_failed(err) && i < options->config->issuer_count; i++) {
+        const struct acme_issuer *issuer = options->issuers[i];
+        if (issuer->class->inspect != NULL)
+            watch->watched[watch->count++] =
+                (struct watched){.issuer = issuer, .list_due_ms = issuer->needs_domains ? 0 : INT64_MAX};
+    }
+    if (!acme_failed(err) && watch->count > 0) {
+        err = acme_thread_start("upstreams", watch_main, watch, &watch->thread);
+        watch->started = !acme_failed(err);
+    }
+    if (acme_failed(err))
+        acme_upstream_watch_destroy(watch);
+    else
+        *ret = watch;
+    return err;
+}
+
+void acme_upstream_watch_stop(struct acme_upstream_watch *watch)
+{
+    if (watch == NULL || !watch->started)
+        return;
+    pthread_mutex_lock(&watch->lock);
+    watch->stopping = true;
+    pthread_cond_signal(&watch->wake);
+    pthread_mutex_unlock(&watch->lock);
+    pthread_join(watch->thread, NULL);
+    watch->started = false;
+}
+
+void acme_upstream_watch_destroy(struct acme_upstream_watch *watch)
+{
+    if (watch == NULL)
+        return;
+    for (size_t i = 0; i < watch->count; i++)
+        acme_arena_destroy(watch->watched[i].arena);
+    pthread_cond_destroy(&watch->wake);
+    pthread_mutex_destroy(&watch->lock);
+    free(watch->watched);
+    free(watch);
+}

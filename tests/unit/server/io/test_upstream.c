@@ -1,0 +1,114 @@
+/* An upstream account: what results of calls mean for its gate. */
+#include "cmocka_all.h"
+#include "server/upstream.h"
+
+static struct acme_upstream *upstream;
+static struct acme_http_header retry_after = {.name = "retry-after"};
+
+static struct acme_gate_limits limits(int per_minute, int burst)
+{
+    return (struct acme_gate_limits){.per_minute = per_minute, .burst = burst};
+}
+
+static int start(void **state)
+{
+    (void)state;
+    struct acme_gate_limits wide = limits(60000, 1000);
+    upstream = acme_upstream_create("sectigo", &wide);
+    return upstream == NULL;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    acme_upstream_destroy(upstream);
+    return 0;
+}
+
+static struct acme_gate_slot book(void)
+{
+    struct acme_gate_slot slot;
+    assert_int_equal(acme_upstream_book(upstream, 0, &slot), 0);
+    return slot;
+}
+
+static void call(enum acme_outbound_failure failure, int status, const char *seconds)
+{
+    (void)book();
+    retry_after.value = seconds;
+    const struct acme_http_reply reply = {
+        .status = status, .headers = &retry_after, .header_count = seconds != NULL};
+    const struct acme_outbound_result result = {
+        .failure = failure, .reply = failure == ACME_OUTBOUND_OK ? &reply : NULL, .detail = "x"};
+    acme_upstream_called(upstream, &result, 0);
+}
+
+static int64_t closed_ms(void)
+{
+    static const struct acme_gate_slot slot = {.at_ms = 0};
+    return acme_upstream_closed_ms(upstream, &slot);
+}
+
+static void test_refusals_are_answers(void **state)
+{
+    (void)state;
+    static const int statuses[] = {200, 400, 401, 404};
+    for (size_t i = 0; i < 20; i++)
+        call(ACME_OUTBOUND_OK, statuses[i % 4], "30"); /* nor does it ask for a pause */
+    assert_int_equal(closed_ms(), 0);
+}
+
+static void test_failures_close(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ACME_GATE_FAILURES_ALLOWED; i++) {
+        assert_int_equal(closed_ms(), 0);
+        call(i % 2 == 0 ? ACME_OUTBOUND_TIMEOUT : ACME_OUTBOUND_OK, 502, NULL);
+    }
+    assert_in_range(closed_ms(), 4000, 5000);
+    struct acme_gate_slot slot;
+    assert_in_range(acme_upstream_book(upstream, 60000, &slot), 4000, 5000);
+    static const struct acme_gate_slot probe = {.probe = true};
+    assert_int_equal(acme_upstream_closed_ms(upstream, &probe), 0);
+}
+
+static void test_pauses_that_are_asked_for(void **state)
+{
+    (void)state;
+    call(ACME_OUTBOUND_OK, 503, "20");
+    assert_in_range(closed_ms(), 19000, 20000);
+    stop(state);
+    start(state);
+    call(ACME_OUTBOUND_OK, 429, NULL);
+    assert_in_range(closed_ms(), 9000, 10000);
+}
+
+static void test_sharing_and_ahead(void **state)
+{
+    (void)state;
+    struct acme_gate_limits other = limits(120, 2000);
+    acme_upstream_tighten(upstream, &other);
+    assert_int_equal(acme_upstream_interval_ms(upstream), 500);
+    other = limits(600, 1);
+    acme_upstream_tighten(upstream, &other);
+    assert_int_equal(acme_upstream_interval_ms(upstream), 500);
+
+    struct acme_gate_slot slot = book();
+    assert_int_equal(acme_upstream_slot_ms(&slot), 0);
+    assert_in_range(acme_upstream_book(upstream, 100, &slot), 300, 400);
+    assert_int_equal(acme_upstream_book(upstream, 500, &slot), 0);
+    assert_in_range(acme_upstream_slot_ms(&slot), 400, 500);
+    acme_upstream_cancel(upstream, &slot);
+    assert_int_equal(acme_upstream_book(upstream, 500, &slot), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_refusals_are_answers, start, stop),
+        cmocka_unit_test_setup_teardown(test_failures_close, start, stop),
+        cmocka_unit_test_setup_teardown(test_pauses_that_are_asked_for, start, stop),
+        cmocka_unit_test_setup_teardown(test_sharing_and_ahead, start, stop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
