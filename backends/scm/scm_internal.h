@@ -16,6 +16,8 @@
 
 #include "backends/scm/scm.h"
 
+#include "base/json_writer.h"
+
 struct scm_issuer {
     struct acme_issuer base;
     struct acme_scm_config config; /* every string is this object's own */
@@ -363,6 +365,9 @@ struct acme_err acme_scm_follow_reply(struct scm_context *ctx) ACME_MUST_USE;
 /** acme_scm_follow_wait(ctx, note): wait at the polling pace, then ask for the status (again). */
 struct acme_err acme_scm_follow_wait(struct scm_context *ctx, const char *note) ACME_MUST_USE;
 
+/** acme_scm_dcv_write(ctx, writer): into the body of a request: how its domains are validated, as configured.
+ */
+void acme_scm_dcv_write(const struct scm_context *ctx, struct acme_json_writer *writer);
 /** acme_scm_dcv_due(ctx): it is time to ask for the domain validation of the waiting request. */
 bool acme_scm_dcv_due(const struct scm_context *ctx);
 struct acme_err acme_scm_dcv_begin(struct scm_context *ctx) ACME_MUST_USE;
