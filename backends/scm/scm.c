@@ -32,8 +32,10 @@ static struct acme_err resume(struct scm_context *ctx)
     case SCM_PHASE_REVOKE: /* not of an issuance: nothing is bought on such a state without a look */
         return acme_scm_recover_begin(ctx);
     case SCM_PHASE_FOLLOW:
-    case SCM_PHASE_COLLECT: /* the status may have changed meanwhile */
-        return acme_scm_follow_begin(ctx);
+    case SCM_PHASE_COLLECT:                                       /* the status may have changed meanwhile */
+        if (state->call == SCM_CALL_COMMENT && state->ssl_id > 0) /* perhaps decided upon, but never sent */
+            return acme_scm_comment_begin(ctx, state->ssl_id);
+        return acme_scm_recover_tidy(ctx);
     case SCM_PHASE_ENROLL:
     case SCM_PHASE_COUNT:
         break;

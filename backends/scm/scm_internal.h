@@ -354,6 +354,9 @@ struct acme_err acme_scm_recover_candidate_reply(struct scm_context *ctx) ACME_M
 /** acme_scm_recover_search_over(ctx, note): what the search, or the look at the replaced request, did not
  * find: wait and look again, or make the call once more. */
 struct acme_err acme_scm_recover_search_over(struct scm_context *ctx) ACME_MUST_USE;
+/** acme_scm_recover_tidy(ctx): after a restart or a wait: see to what is left of the duplicates, then follow.
+ */
+struct acme_err acme_scm_recover_tidy(struct scm_context *ctx) ACME_MUST_USE;
 /** acme_scm_recover_declined(ctx): the decline or revocation of a duplicate was answered or failed, either is
  * taken. */
 struct acme_err acme_scm_recover_declined(struct scm_context *ctx) ACME_MUST_USE;

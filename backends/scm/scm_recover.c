@@ -153,24 +153,41 @@ struct acme_err acme_scm_recover_search_over(struct scm_context *ctx)
     return acme_ok();
 }
 
-/* What waits is declined, what is issued revoked. */
+/* What waits is declined, what is issued revoked. A number leaves its list with the answer. */
 static struct acme_err call_decline(struct scm_context *ctx, const char *note)
 {
-    int64_t ssl_id = acme_scm_ids_pop(&ctx->state->duplicates);
-    if (ssl_id == 0)
+    const struct scm_state *state = ctx->state;
+    if (state->duplicates.count == 0)
         return acme_scm_call(
             ctx, SCM_CALL_UNDO, "POST",
             acme_arena_printf(ctx->arena, "%s%lld", acme_scm_class_of(ctx->scm)->revoke,
-                              (long long)acme_scm_ids_pop(&ctx->state->surplus)),
+                              (long long)state->surplus.id[0]),
             "{\"reasonCode\":4,\"reason\":\"Duplicate of another request by the same ACME order.\"}", note);
     return acme_scm_call(ctx, SCM_CALL_DECLINE, "POST",
-                         acme_arena_printf(ctx->arena, "/decline/%lld", (long long)ssl_id),
+                         acme_arena_printf(ctx->arena, "/decline/%lld", (long long)state->duplicates.id[0]),
                          "{\"message\":\"Duplicate of another request by the same ACME order.\"}", note);
 }
 
-/* Several requests are possible when an enroll surfaced only after the next one was sent. The oldest that is
- * still good is kept. A request that merely has the same CSR may belong to another order of the client: never
- * declined. */
+struct acme_err acme_scm_recover_tidy(struct scm_context *ctx)
+{
+    if (ctx->state->duplicates.count + ctx->state->surplus.count == 0)
+        return acme_scm_follow_begin(ctx);
+    return call_decline(ctx, acme_arena_printf(ctx->arena, "SCM holds duplicates of request %lld.",
+                                               (long long)ctx->state->ssl_id));
+}
+
+static bool is_better(const struct scm_match *match, const struct scm_match *than)
+{
+    if (match->failed != than->failed)
+        return than->failed;
+    if (match->issued != than->issued)
+        return match->issued;
+    return match->ssl_id < than->ssl_id;
+}
+
+/* Several requests are possible when an enroll surfaced only after the next one was sent. Kept is the oldest
+ * that is issued, for that is paid, else the oldest that is still good. A request that merely has the same
+ * CSR may belong to another order of the client: never declined. */
 static struct acme_err choose_match(struct scm_context *ctx)
 {
     struct scm_state *state = ctx->state;
@@ -182,8 +199,7 @@ static struct acme_err choose_match(struct scm_context *ctx)
         const struct scm_match *match = &state->matches[i];
         if (match->tagged != tagged)
             continue;
-        if (kept == NULL || (kept->failed && !match->failed) ||
-            (kept->failed == match->failed && match->ssl_id < kept->ssl_id))
+        if (kept == NULL || is_better(match, kept))
             kept = match;
     }
     ENSURE(kept != NULL, ACME_E_INTERNAL);
@@ -216,6 +232,7 @@ struct acme_err acme_scm_recover_declined(struct scm_context *ctx)
 {
     struct scm_state *state = ctx->state;
     bool undo = state->call == SCM_CALL_UNDO;
+    (void)acme_scm_ids_pop(undo ? &state->surplus : &state->duplicates);
     const char *note =
         undo ? "A duplicate certificate was revoked in SCM." : "A duplicate request was declined in SCM.";
     if (ctx->input->event != ACME_ISSUER_REPLY || ctx->input->reply->status < 200 ||

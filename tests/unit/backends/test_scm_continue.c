@@ -63,6 +63,21 @@ static void test_renewed(void **state)
     assert_int_equal(rig->enrolls, 1);
 }
 
+/* The number may be saved without the call having been made: the upstream was paused just then. */
+static void test_comment_survives_a_pause(void **state)
+{
+    struct rig *rig = *state;
+    renewing(rig);
+    rig_reply(rig, 200, "{\"sslId\":4242}");
+    expect_comment(rig);
+    rig_restart(rig, ACME_ISSUER_TIMER);
+    expect_comment(rig);
+    rig_reply(rig, 200, rig_details(rig, 4242, "Requested", RIG_TAG, NULL));
+    rig_expect_wait(rig, 3, false);
+    rig_timer(rig);
+    rig_expect_call(rig, "GET", "/api/ssl/v1/4242");
+}
+
 /* The tag is for people: nothing depends on it. */
 static void test_renewed_without_comment(void **state)
 {
@@ -337,6 +352,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_RIG(test_renewed),
+        WITH_RIG(test_comment_survives_a_pause),
         WITH_RIG(test_renewed_without_comment),
         WITH_RIG(test_renewal_refused),
         WITH_RIG(test_codes_are_the_renewals),
