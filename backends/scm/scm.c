@@ -154,7 +154,7 @@ static struct acme_err keep_deadline(struct scm_context *ctx)
     if (step->kind != ACME_STEP_WAIT && !(step->kind == ACME_STEP_CALL && step->once))
         return acme_ok();
     const struct scm_state *state = ctx->state;
-    if (state->ssl_id > 0 && !state->replacing && state->withdrawing != SCM_TOO_LATE)
+    if (state->ssl_id > 0 && !state->replacing && !state->by_csr && state->withdrawing != SCM_TOO_LATE)
         return withdraw_late(ctx);
     if (step->kind == ACME_STEP_WAIT && state->withdrawing == SCM_TOO_LATE && !state->locked_in &&
         ctx->input->now_ms < deadline_ms + WITHDRAW_PATIENCE_MS)

@@ -109,6 +109,7 @@ struct scm_state {
     bool refused;             /* renew or replace: enroll instead */
     bool replacing;           /* the request was another issuance's until we replaced its certificate */
     bool locked_in;           /* SCM would not decline it: what comes is taken */
+    bool by_csr;              /* found by its CSR alone, perhaps made by somebody else: never declined */
     int64_t withdrawing;      /* enum scm_withdrawal */
     int64_t variant;          /* of the search */
     int64_t position;

@@ -220,7 +220,9 @@ static struct acme_err choose_match(struct scm_context *ctx)
     note = acme_arena_printf(ctx->arena, "%s.", note);
     ENSURE(note != NULL, ACME_E_NOMEM);
 
+    bool by_csr = !kept->tagged && acme_scm_earlier_use(ctx) == ACME_EARLIER_NONE;
     acme_scm_follow_enter(ctx, kept->ssl_id);
+    state->by_csr = by_csr;
     if (state->duplicates.count + state->surplus.count > 0)
         return call_decline(ctx, note);
     TRY(acme_scm_follow_begin(ctx));
@@ -378,6 +380,12 @@ static bool is_renewed(const struct scm_context *ctx, const char *comments)
            ctx->state->current != acme_scm_earlier_id(ctx) && acme_scm_comments_have_tag(comments, tag);
 }
 
+/* The one it renews may carry the tag of one before it, if SCM did not let us change that. */
+static bool may_inherit(const struct scm_context *ctx)
+{
+    return acme_scm_earlier_use(ctx) == ACME_EARLIER_RENEW && ctx->state->current > acme_scm_earlier_id(ctx);
+}
+
 struct acme_err acme_scm_recover_candidate_reply(struct scm_context *ctx)
 {
     struct scm_state *state = ctx->state;
@@ -404,8 +412,8 @@ struct acme_err acme_scm_recover_candidate_reply(struct scm_context *ctx)
         tagged = same_csr;
         same_csr = details.csr_sha256 == NULL; /* an older SCM: nobody else renews that request */
     } else {
-        same_csr = same_csr && !acme_scm_comments_have_other_tag(comments, ctx->request->tag) &&
-                   is_recent(ctx, &details);
+        bool others = acme_scm_comments_have_other_tag(comments, ctx->request->tag) && !may_inherit(ctx);
+        same_csr = same_csr && !others && is_recent(ctx, &details);
     }
     if (same_csr && !tagged) {
         bool taken = false;

@@ -151,6 +151,20 @@ static void test_lost_renewal_is_found_by_csr(void **state)
     assert_int_equal(rig->enrolls, 1);
 }
 
+/* SCM did not let us tag the earlier request, a renewal itself. */
+static void test_lost_renewal_with_an_inherited_tag(void **state)
+{
+    struct rig *rig = *state;
+    find_renewed(rig);
+    const char *tag = "acmebridge/01890a5d-ac96-774b-bcce-b30209900000";
+    rig_reply(rig, 200, rig_details(rig, 4242, "Requested", tag, rig->csr_sha256));
+    rig_expect_call(rig, "GET", "/api/ssl/v1/4100");
+    rig_reply(rig, 200, rig_details(rig, 4100, "Issued", tag, rig->csr_sha256)); /* the same key as before */
+    rig_expect_call(rig, "GET", "/api/ssl/v1/4242");
+    rig_expect_ref(rig, "4242");
+    assert_int_equal(rig->enrolls, 1);
+}
+
 static void test_lost_renewal_in_an_older_scm(void **state)
 {
     struct rig *rig = *state;
@@ -357,6 +371,7 @@ int main(void)
         WITH_RIG(test_renewal_refused),
         WITH_RIG(test_codes_are_the_renewals),
         WITH_RIG(test_lost_renewal_is_found_by_csr),
+        WITH_RIG(test_lost_renewal_with_an_inherited_tag),
         WITH_RIG(test_lost_renewal_in_an_older_scm),
         WITH_RIG(test_renewal_of_another_csr_is_not_ours),
         WITH_RIG(test_renewal_gives_way_in_the_end),

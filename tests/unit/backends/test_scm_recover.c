@@ -452,6 +452,24 @@ static void test_same_csr_is_never_declined(void **state)
     expect_following_4242(rig);
 }
 
+/* Neither when it is the only one, and nobody wants it any more, or the time is over. */
+static void test_same_csr_is_never_withdrawn(void **state)
+{
+    struct rig *rig = *state;
+    lose_answer(rig);
+    rig_reply_header(rig, 200, "x-total-count", "1", "[{\"sslId\":4242}]");
+    expect_candidate(rig, 4242);
+    rig_reply(rig, 200, rig_details(rig, 4242, "Requested", NULL, rig->csr_sha256));
+    expect_following_4242(rig);
+    rig->request.withdraw = true;
+    rig_restart(rig, ACME_ISSUER_TIMER);
+    rig_expect_call(rig, "GET", "/api/ssl/v1/4242");
+    rig->now_ms = rig->request.deadline_ms;
+    rig_reply(rig, 200, rig_details(rig, 4242, "Requested", NULL, rig->csr_sha256));
+    rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
+    rig_expect_note(rig, "still open in SCM");
+}
+
 static void test_match_survives_a_broken_round(void **state)
 {
     struct rig *rig = *state;
@@ -665,6 +683,7 @@ int main(void)
         WITH_RIG(test_taken_request_is_not_ours),
         WITH_RIG(test_old_request_in_flight_is_not_ours),
         WITH_RIG(test_same_csr_is_never_declined),
+        WITH_RIG(test_same_csr_is_never_withdrawn),
         WITH_RIG(test_match_survives_a_broken_round),
         WITH_RIG(test_names_are_compared_here),
         WITH_RIG(test_paging),
