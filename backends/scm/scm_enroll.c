@@ -87,6 +87,8 @@ static struct acme_err make_call(struct scm_context *ctx, const char *csr_pem)
     state->enroll_attempts++;
     state->unknown_since_ms = 0;
     state->search_rounds = 0;
+    if (ctx->request->earlier.too_late)
+        state->refused = true;
     switch (acme_scm_earlier_use(ctx)) {
     case ACME_EARLIER_RENEW:
         TRY(acme_scm_renew_call(ctx, csr_pem));

@@ -346,6 +346,36 @@ static void test_replaced_is_not_declined(void **state)
     rig_expect_note(rig, "was to be replaced");
 }
 
+/* Revoked or fetched since the order was finalized: before the first call, or before a repetition. */
+static void test_too_late_to_go_on(void **state)
+{
+    static const enum acme_earlier_use uses[] = {ACME_EARLIER_RENEW, ACME_EARLIER_REPLACE};
+    struct rig *rig = *state;
+    for (size_t i = 0; i < 2; i++) {
+        continue_from(rig, uses[i]);
+        rig->request.earlier.too_late = true;
+        rig->state = "{}";
+        rig_start(rig);
+        rig_expect_enroll(rig);
+    }
+    continue_from(rig, ACME_EARLIER_REPLACE);
+    rig->state = "{}";
+    rig_start(rig);
+    expect_once(rig, "/api/ssl/v1/replace/4100");
+    rig->request.earlier.too_late = true;
+    rig_restart(rig, ACME_ISSUER_RECOVER);
+    for (int steps = 0; !rig->step.once; steps++) {
+        assert_true(steps < 50);
+        if (rig->step.kind == ACME_STEP_WAIT) {
+            rig_timer(rig);
+        } else { /* what was sent is looked for all the same */
+            rig_expect_call(rig, "GET", "/api/ssl/v1/4100");
+            rig_reply(rig, 200, with_serial(rig, "Issued", "0A1B2C", "00FF"));
+        }
+    }
+    rig_expect_enroll(rig);
+}
+
 /* What is no number of SCM's is not continued. */
 static void test_odd_reference(void **state)
 {
@@ -381,6 +411,7 @@ int main(void)
         WITH_RIG(test_lost_replacement_is_repeated),
         WITH_RIG(test_lost_replacement_of_nothing),
         WITH_RIG(test_replaced_is_not_declined),
+        WITH_RIG(test_too_late_to_go_on),
         WITH_RIG(test_odd_reference),
     };
     return cmocka_run_group_tests_name("backends/scm continue", tests, NULL, NULL);
