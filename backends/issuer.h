@@ -28,6 +28,7 @@ struct acme_earlier {
     const char *upstream_ref; /* not NULL unless use is NONE */
     const char *tag;          /* of the issuance that made it */
     const char *serial_hex;   /* of its certificate */
+    bool too_late;            /* it was revoked since, or fetched: `use` is not begun any more */
 };
 
 struct acme_issue_request {
@@ -55,7 +56,7 @@ struct acme_issue_request {
 struct acme_revoke_request {
     struct acme_bytes certificate; /* the leaf, DER */
     const char *serial_hex;        /* of the leaf, upper-case, the DER content octets */
-    const char *upstream_ref;      /* what ISSUED said of it; NULL: unknown */
+    const char *upstream_ref;      /* what ISSUED said of it; NULL: unknown, or another's by now */
     int reason;                    /* RFC 5280 section 5.3.1; one that a subscriber can give */
     int64_t created_ms;
     int64_t deadline_ms; /* the certificate's end: then there is nothing left to revoke */

@@ -292,6 +292,16 @@ static const char *tag_of(struct active_job *job, const char *issuance_id)
     return acme_arena_printf(job->arena, "acmebridge/%s", issuance_id);
 }
 
+/* Or somebody wanted it to be. */
+static struct acme_err is_revoked(const struct active_job *job, const char *certificate_id, bool *ret)
+{
+    struct acme_revocation revocation;
+    struct acme_err err = acme_store_revocation_get(acme_runner_options_of(job->runner)->store, job->arena,
+                                                    certificate_id, &revocation);
+    *ret = !acme_failed(err);
+    return err.code == ACME_E_NOT_FOUND ? acme_ok() : err;
+}
+
 /* The certificate to go on from, unless it has been swept since. */
 static struct acme_err load_earlier(struct active_job *job, const struct acme_issuance *issuance,
                                     struct acme_earlier *ret)
@@ -312,6 +322,11 @@ static struct acme_err load_earlier(struct active_job *job, const struct acme_is
     if (err.code == ACME_E_NOT_FOUND)
         return acme_ok();
     TRY(err);
+    /* Much may have happened while the upstream was paused. */
+    bool revoked = false;
+    TRY(is_revoked(job, certificate.id, &revoked));
+    bool fetched = certificate.downloaded_ms != 0;
+    ret->too_late = revoked || (fetched && issuance->continuation == ACME_CONTINUE_REPLACE);
     ret->tag = tag_of(job, earlier.id);
     ENSURE(ret->tag != NULL, ACME_E_NOMEM);
     ret->use = uses[issuance->continuation];

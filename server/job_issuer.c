@@ -224,17 +224,18 @@ static void wait_for_slot(struct active_job *job)
 
 /* A call that follows another in the same run: true when it can be made now. Else the job has been given
  * away: it waits for its slot with the state `before` the step, which is then taken again, or goes back to
- * the store. A step that ends in a call that must not happen twice may have noted that call in the state, so
- * it is not kept. */
+ * the store, as it does with the known outcome of a call that must not happen twice. A step that ends in such
+ * a call may have noted it in the state, so it is not kept. */
 static bool get_slot(struct active_job *job, const struct acme_step *step, cJSON *before)
 {
     struct issuer_run *run = job->run;
     int64_t retry_ms = acme_upstream_book(job->queue->upstream, SLOT_WAIT_MAX_MS, &job->slot);
     if (retry_ms == 0) {
         job->has_slot = true;
-        if (acme_upstream_slot_ms(&job->slot) == 0)
+        retry_ms = acme_upstream_slot_ms(&job->slot);
+        if (retry_ms == 0)
             return true;
-        if (!acme_job_is_ending(job)) {
+        if (!acme_job_is_ending(job) && (step->once || !run->once_under_way)) {
             cJSON *decided = run->state->child;
             run->state->child = before->child;
             before->child = decided;
@@ -251,6 +252,18 @@ static bool get_slot(struct active_job *job, const struct acme_step *step, cJSON
 
 /* ---- steps ---- */
 
+/* Before the job may be given away: no other issuance takes the request for its own then. */
+static void learn_ref(struct active_job *job, const struct acme_step *step)
+{
+    struct issuer_run *run = job->run;
+    const char *ref = step->upstream_ref;
+    if (ref == NULL || (run->upstream_ref != NULL && strcmp(ref, run->upstream_ref) == 0))
+        return;
+    run->upstream_ref = acme_arena_strdup(job->arena, ref);
+    if (run->upstream_ref != NULL && run->class->ref_known != NULL)
+        run->class->ref_known(job);
+}
+
 static void take_step(struct active_job *job)
 {
     struct issuer_run *run = job->run;
@@ -265,6 +278,8 @@ static void take_step(struct active_job *job)
         err = acme_err(ACME_E_NOMEM);
     else if (arena != NULL && ++run->steps <= STEPS_PER_RUN)
         err = run->class->step(run, arena, &step);
+    if (!acme_failed(err))
+        learn_ref(job, &step);
     bool may_go =
         acme_failed(err) || !needs_slot || step.kind != ACME_STEP_CALL || get_slot(job, &step, before);
     cJSON_Delete(before);
@@ -280,12 +295,6 @@ static void take_step(struct active_job *job)
             wait_for(job, run->input.now_ms + acme_job_backoff_ms(job->attempts + 1, STEP_RETRY_MAX_MS), true,
                      "the issuer's step failed for a reason of this server's own; see its log");
         return;
-    }
-    if (step.upstream_ref != NULL &&
-        (run->upstream_ref == NULL || strcmp(step.upstream_ref, run->upstream_ref) != 0)) {
-        run->upstream_ref = acme_arena_strdup(job->arena, step.upstream_ref);
-        if (run->upstream_ref != NULL && run->class->ref_known != NULL)
-            run->class->ref_known(job);
     }
     log_note(job, &step);
     switch (step.kind) {

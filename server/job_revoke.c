@@ -83,13 +83,16 @@ static struct acme_err load(struct active_job *job, struct revoke_run *revoke)
     TRY(acme_store_certificate_get(options->store, job->arena, job->subject_id, &revoke->certificate));
     TRY(acme_store_revocation_get(options->store, job->arena, job->subject_id, &revocation));
     TRY(acme_store_issuance_get(options->store, job->arena, revoke->certificate.issuance_id, &issuance));
+    /* The number would lead to the certificate that replaces this one. */
+    bool replaced = false;
+    TRY(acme_store_issuance_replaced(options->store, issuance.id, &replaced));
     const char *pem = revoke->certificate.chain;
     TRY(acme_certs_read(job->arena, (struct acme_bytes){.data = (const uint8_t *)pem, .len = strlen(pem)},
                         &chain));
     ENSURE(chain.count > 0, ACME_E_INTERNAL);
     revoke->request = (struct acme_revoke_request){
         .serial_hex = revoke->certificate.serial_hex,
-        .upstream_ref = issuance.upstream_ref,
+        .upstream_ref = replaced ? NULL : issuance.upstream_ref,
         .reason = revocation.reason,
         .created_ms = revocation.requested_ms,
         .deadline_ms = revoke->certificate.not_after_ms,

@@ -452,6 +452,11 @@ struct acme_err acme_store_issuance_owns(struct acme_store *store, const char *i
                                          const char *upstream_ref, const char *except_id,
                                          bool *ret) ACME_MUST_USE;
 
+/** acme_store_issuance_replaced(store, id, ret): whether another issuance has ever set out to replace its
+ * certificate, and so may have taken over its number. */
+struct acme_err acme_store_issuance_replaced(struct acme_store *store, const char *id,
+                                             bool *ret) ACME_MUST_USE;
+
 /** acme_store_issuance_get: Errors: NOT_FOUND. */
 struct acme_err acme_store_issuance_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                         struct acme_issuance *ret) ACME_MUST_USE;

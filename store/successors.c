@@ -175,3 +175,20 @@ struct acme_err acme_store_issuance_owns(struct acme_store *store, const char *i
     acme_readers_release(&store->readers, db);
     return err;
 }
+
+static struct acme_err is_replaced(struct acme_db *db, const char *id, bool *ret)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_query(
+        db, &stmt, "SELECT 1 FROM issuances WHERE predecessor_id = $1 AND continuation = 'replace' LIMIT 1",
+        DB_TEXT(id)));
+    return acme_db_next(stmt, ret);
+}
+
+struct acme_err acme_store_issuance_replaced(struct acme_store *store, const char *id, bool *ret)
+{
+    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_err err = is_replaced(db, id, ret);
+    acme_readers_release(&store->readers, db);
+    return err;
+}

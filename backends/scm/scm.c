@@ -32,8 +32,10 @@ static struct acme_err resume(struct scm_context *ctx)
     case SCM_PHASE_REVOKE: /* not of an issuance: nothing is bought on such a state without a look */
         return acme_scm_recover_begin(ctx);
     case SCM_PHASE_FOLLOW:
-    case SCM_PHASE_COLLECT: /* the status may have changed meanwhile */
-        return acme_scm_follow_begin(ctx);
+    case SCM_PHASE_COLLECT:                                       /* the status may have changed meanwhile */
+        if (state->call == SCM_CALL_COMMENT && state->ssl_id > 0) /* perhaps decided upon, but never sent */
+            return acme_scm_comment_begin(ctx, state->ssl_id);
+        return acme_scm_recover_tidy(ctx);
     case SCM_PHASE_ENROLL:
     case SCM_PHASE_COUNT:
         break;
@@ -152,7 +154,7 @@ static struct acme_err keep_deadline(struct scm_context *ctx)
     if (step->kind != ACME_STEP_WAIT && !(step->kind == ACME_STEP_CALL && step->once))
         return acme_ok();
     const struct scm_state *state = ctx->state;
-    if (state->ssl_id > 0 && !state->replacing && state->withdrawing != SCM_TOO_LATE)
+    if (state->ssl_id > 0 && !state->replacing && !state->by_csr && state->withdrawing != SCM_TOO_LATE)
         return withdraw_late(ctx);
     if (step->kind == ACME_STEP_WAIT && state->withdrawing == SCM_TOO_LATE && !state->locked_in &&
         ctx->input->now_ms < deadline_ms + WITHDRAW_PATIENCE_MS)

@@ -13,6 +13,14 @@
 
 enum { ENTRIES_MAX = 100, TEXT_MAX = 300, BODY_MAX_BYTES = 256 * 1024 };
 
+void acme_scm_dcv_write(const struct scm_context *ctx, struct acme_json_writer *writer)
+{
+    if (!acme_scm_class_of(ctx->scm)->takes_dcv_mode)
+        return;
+    acme_jw_str(writer, "dcvMode", ctx->scm->config.dcv_mode);
+    acme_jw_str(writer, "dcvEmail", ctx->scm->config.dcv_email);
+}
+
 bool acme_scm_dcv_due(const struct scm_context *ctx)
 {
     if (ctx->scm->config.dcv_mode == NULL || !acme_scm_class_of(ctx->scm)->takes_dcv_mode)

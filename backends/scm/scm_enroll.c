@@ -62,10 +62,7 @@ static char *enroll_body(struct scm_context *ctx, const char *csr_pem)
     acme_jw_str(&writer, "comments", comments);
     if (class->takes_names)
         acme_jw_str(&writer, "externalRequester", config->external_requester);
-    if (class->takes_dcv_mode) {
-        acme_jw_str(&writer, "dcvMode", config->dcv_mode);
-        acme_jw_str(&writer, "dcvEmail", config->dcv_email);
-    }
+    acme_scm_dcv_write(ctx, &writer);
     if (config->custom_field_count > 0)
         write_fields(&writer, config);
     acme_jw_str(&writer, "csr", csr_pem);
@@ -90,6 +87,8 @@ static struct acme_err make_call(struct scm_context *ctx, const char *csr_pem)
     state->enroll_attempts++;
     state->unknown_since_ms = 0;
     state->search_rounds = 0;
+    if (ctx->request->earlier.too_late)
+        state->refused = true;
     switch (acme_scm_earlier_use(ctx)) {
     case ACME_EARLIER_RENEW:
         TRY(acme_scm_renew_call(ctx, csr_pem));

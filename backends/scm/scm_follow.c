@@ -32,9 +32,10 @@ struct acme_err acme_scm_follow_begin(struct scm_context *ctx)
     int64_t ssl_id = ctx->state->ssl_id;
     ENSURE(ssl_id > 0, ACME_E_INTERNAL);
     ctx->state->phase = SCM_PHASE_FOLLOW;
-    if (!ctx->state->locked_in && ctx->state->withdrawing != SCM_KEEP)
+    bool ours = !ctx->state->locked_in && !ctx->state->by_csr;
+    if (ours && ctx->state->withdrawing != SCM_KEEP)
         return acme_scm_withdraw_begin(ctx, (enum scm_withdrawal)ctx->state->withdrawing);
-    if (!ctx->state->locked_in && ctx->request->withdraw)
+    if (ours && ctx->request->withdraw)
         return acme_scm_withdraw_begin(ctx, SCM_SUPERSEDED);
     return acme_scm_call(
         ctx, SCM_CALL_DETAILS, "GET", acme_arena_printf(ctx->arena, "/%lld", (long long)ssl_id), NULL,

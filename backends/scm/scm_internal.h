@@ -16,6 +16,8 @@
 
 #include "backends/scm/scm.h"
 
+#include "base/json_writer.h"
+
 struct scm_issuer {
     struct acme_issuer base;
     struct acme_scm_config config; /* every string is this object's own */
@@ -107,6 +109,7 @@ struct scm_state {
     bool refused;             /* renew or replace: enroll instead */
     bool replacing;           /* the request was another issuance's until we replaced its certificate */
     bool locked_in;           /* SCM would not decline it: what comes is taken */
+    bool by_csr;              /* found by its CSR alone, perhaps made by somebody else: never declined */
     int64_t withdrawing;      /* enum scm_withdrawal */
     int64_t variant;          /* of the search */
     int64_t position;
@@ -352,6 +355,9 @@ struct acme_err acme_scm_recover_candidate_reply(struct scm_context *ctx) ACME_M
 /** acme_scm_recover_search_over(ctx, note): what the search, or the look at the replaced request, did not
  * find: wait and look again, or make the call once more. */
 struct acme_err acme_scm_recover_search_over(struct scm_context *ctx) ACME_MUST_USE;
+/** acme_scm_recover_tidy(ctx): after a restart or a wait: see to what is left of the duplicates, then follow.
+ */
+struct acme_err acme_scm_recover_tidy(struct scm_context *ctx) ACME_MUST_USE;
 /** acme_scm_recover_declined(ctx): the decline or revocation of a duplicate was answered or failed, either is
  * taken. */
 struct acme_err acme_scm_recover_declined(struct scm_context *ctx) ACME_MUST_USE;
@@ -363,6 +369,9 @@ struct acme_err acme_scm_follow_reply(struct scm_context *ctx) ACME_MUST_USE;
 /** acme_scm_follow_wait(ctx, note): wait at the polling pace, then ask for the status (again). */
 struct acme_err acme_scm_follow_wait(struct scm_context *ctx, const char *note) ACME_MUST_USE;
 
+/** acme_scm_dcv_write(ctx, writer): into the body of a request: how its domains are validated, as configured.
+ */
+void acme_scm_dcv_write(const struct scm_context *ctx, struct acme_json_writer *writer);
 /** acme_scm_dcv_due(ctx): it is time to ask for the domain validation of the waiting request. */
 bool acme_scm_dcv_due(const struct scm_context *ctx);
 struct acme_err acme_scm_dcv_begin(struct scm_context *ctx) ACME_MUST_USE;

@@ -153,24 +153,41 @@ struct acme_err acme_scm_recover_search_over(struct scm_context *ctx)
     return acme_ok();
 }
 
-/* What waits is declined, what is issued revoked. */
+/* What waits is declined, what is issued revoked. A number leaves its list with the answer. */
 static struct acme_err call_decline(struct scm_context *ctx, const char *note)
 {
-    int64_t ssl_id = acme_scm_ids_pop(&ctx->state->duplicates);
-    if (ssl_id == 0)
+    const struct scm_state *state = ctx->state;
+    if (state->duplicates.count == 0)
         return acme_scm_call(
             ctx, SCM_CALL_UNDO, "POST",
             acme_arena_printf(ctx->arena, "%s%lld", acme_scm_class_of(ctx->scm)->revoke,
-                              (long long)acme_scm_ids_pop(&ctx->state->surplus)),
+                              (long long)state->surplus.id[0]),
             "{\"reasonCode\":4,\"reason\":\"Duplicate of another request by the same ACME order.\"}", note);
     return acme_scm_call(ctx, SCM_CALL_DECLINE, "POST",
-                         acme_arena_printf(ctx->arena, "/decline/%lld", (long long)ssl_id),
+                         acme_arena_printf(ctx->arena, "/decline/%lld", (long long)state->duplicates.id[0]),
                          "{\"message\":\"Duplicate of another request by the same ACME order.\"}", note);
 }
 
-/* Several requests are possible when an enroll surfaced only after the next one was sent. The oldest that is
- * still good is kept. A request that merely has the same CSR may belong to another order of the client: never
- * declined. */
+struct acme_err acme_scm_recover_tidy(struct scm_context *ctx)
+{
+    if (ctx->state->duplicates.count + ctx->state->surplus.count == 0)
+        return acme_scm_follow_begin(ctx);
+    return call_decline(ctx, acme_arena_printf(ctx->arena, "SCM holds duplicates of request %lld.",
+                                               (long long)ctx->state->ssl_id));
+}
+
+static bool is_better(const struct scm_match *match, const struct scm_match *than)
+{
+    if (match->failed != than->failed)
+        return than->failed;
+    if (match->issued != than->issued)
+        return match->issued;
+    return match->ssl_id < than->ssl_id;
+}
+
+/* Several requests are possible when an enroll surfaced only after the next one was sent. Kept is the oldest
+ * that is issued, for that is paid, else the oldest that is still good. A request that merely has the same
+ * CSR may belong to another order of the client: never declined. */
 static struct acme_err choose_match(struct scm_context *ctx)
 {
     struct scm_state *state = ctx->state;
@@ -182,8 +199,7 @@ static struct acme_err choose_match(struct scm_context *ctx)
         const struct scm_match *match = &state->matches[i];
         if (match->tagged != tagged)
             continue;
-        if (kept == NULL || (kept->failed && !match->failed) ||
-            (kept->failed == match->failed && match->ssl_id < kept->ssl_id))
+        if (kept == NULL || is_better(match, kept))
             kept = match;
     }
     ENSURE(kept != NULL, ACME_E_INTERNAL);
@@ -204,7 +220,9 @@ static struct acme_err choose_match(struct scm_context *ctx)
     note = acme_arena_printf(ctx->arena, "%s.", note);
     ENSURE(note != NULL, ACME_E_NOMEM);
 
+    bool by_csr = !kept->tagged && acme_scm_earlier_use(ctx) == ACME_EARLIER_NONE;
     acme_scm_follow_enter(ctx, kept->ssl_id);
+    state->by_csr = by_csr;
     if (state->duplicates.count + state->surplus.count > 0)
         return call_decline(ctx, note);
     TRY(acme_scm_follow_begin(ctx));
@@ -216,6 +234,7 @@ struct acme_err acme_scm_recover_declined(struct scm_context *ctx)
 {
     struct scm_state *state = ctx->state;
     bool undo = state->call == SCM_CALL_UNDO;
+    (void)acme_scm_ids_pop(undo ? &state->surplus : &state->duplicates);
     const char *note =
         undo ? "A duplicate certificate was revoked in SCM." : "A duplicate request was declined in SCM.";
     if (ctx->input->event != ACME_ISSUER_REPLY || ctx->input->reply->status < 200 ||
@@ -361,6 +380,12 @@ static bool is_renewed(const struct scm_context *ctx, const char *comments)
            ctx->state->current != acme_scm_earlier_id(ctx) && acme_scm_comments_have_tag(comments, tag);
 }
 
+/* The one it renews may carry the tag of one before it, if SCM did not let us change that. */
+static bool may_inherit(const struct scm_context *ctx)
+{
+    return acme_scm_earlier_use(ctx) == ACME_EARLIER_RENEW && ctx->state->current > acme_scm_earlier_id(ctx);
+}
+
 struct acme_err acme_scm_recover_candidate_reply(struct scm_context *ctx)
 {
     struct scm_state *state = ctx->state;
@@ -387,8 +412,8 @@ struct acme_err acme_scm_recover_candidate_reply(struct scm_context *ctx)
         tagged = same_csr;
         same_csr = details.csr_sha256 == NULL; /* an older SCM: nobody else renews that request */
     } else {
-        same_csr = same_csr && !acme_scm_comments_have_other_tag(comments, ctx->request->tag) &&
-                   is_recent(ctx, &details);
+        bool others = acme_scm_comments_have_other_tag(comments, ctx->request->tag) && !may_inherit(ctx);
+        same_csr = same_csr && !others && is_recent(ctx, &details);
     }
     if (same_csr && !tagged) {
         bool taken = false;

@@ -43,6 +43,7 @@ struct acme_err acme_scm_renew_call(struct scm_context *ctx, const char *csr_pem
     acme_jw_init(&writer, &out);
     acme_jw_object(&writer, NULL);
     acme_jw_str(&writer, "csr", csr_pem);
+    acme_scm_dcv_write(ctx, &writer);
     acme_jw_object_end(&writer);
     const char *body = finish_body(ctx, &out);
     ENSURE(body != NULL, ACME_E_NOMEM);
@@ -67,6 +68,7 @@ struct acme_err acme_scm_replace_call(struct scm_context *ctx, const char *csr_p
     for (size_t i = 0; i < request->identifier_count; i++)
         acme_jw_str(&writer, NULL, request->identifiers[i].value);
     acme_jw_array_end(&writer);
+    acme_scm_dcv_write(ctx, &writer);
     acme_jw_object_end(&writer);
     const char *body = finish_body(ctx, &out);
     ENSURE(body != NULL, ACME_E_NOMEM);

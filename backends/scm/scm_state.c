@@ -60,10 +60,8 @@ static const struct {
     const char *name;
     size_t offset;
 } flags[] = {
-    FLAG(replaced, "replaced"),
-    FLAG(refused, "refused"),
-    FLAG(replacing, "replacing"),
-    FLAG(locked_in, "lockedIn"),
+    FLAG(replaced, "replaced"),  FLAG(refused, "refused"), FLAG(replacing, "replacing"),
+    FLAG(locked_in, "lockedIn"), FLAG(by_csr, "byCsr"),
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))

@@ -8,11 +8,14 @@ import sys
 import time
 import unittest
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 from harness.acme import URN, digest  # noqa: E402 (found through the line above)
 from harness.case import Case  # noqa: E402
-from harness.keys import certificate_key, csr_der  # noqa: E402
+from harness.keys import b64, certificate_key, csr_der  # noqa: E402
 
 QUICK = ("--approval-delay", "0.2", "--ca-delay", "0.4")
 MINUTE_MS = 60 * 1000
@@ -194,6 +197,40 @@ class Return(Case):
         self.ends_well(url, key, name)
         self.assertEqual((len(self.requests()), self.received("replace")), (1, 1))
 
+    def test_fetched_before_the_replacement(self):
+        """SCM refuses the login for a while; meanwhile the first client fetches what was to be replaced."""
+        self.begin_server()
+        name = "fetched.replace.localhost"
+        first_url = self.undelivered(name)
+        self.fault("replace", "error", status=401, code=-16, description="Unknown user")
+        url, key, _ = self.scm.begin(self.responder, name)
+        self.bridge.wait_for_log("code -16")
+        self.scm.download(self.scm.fetch(first_url).json)
+        self.bridge.stop()
+        with contextlib.closing(sqlite3.connect(os.path.join(self.bridge.data, "acmebridge.db"))) as database:
+            database.execute("UPDATE jobs SET run_at_ms = 1, due_ms = 1")
+            database.commit()
+        self.start_again()
+        self.ends_well(url, key, name)
+        self.assertEqual((len(self.requests()), self.received("replace")), (2, 1))
+
+    def test_the_replaced_is_revoked_by_its_serial(self):
+        """While its successor is under way the number stands for either."""
+        self.begin_server()
+        name = "revoked.replace.localhost"
+        first_url = self.undelivered(name)
+        self.simulator.control("POST", "/settings", {"ca_delay": 600.0})
+        url, key, _ = self.scm.begin(self.responder, name)
+        self.bridge.wait_for_log("SCM took the new key")
+        chain = self.scm.download(self.scm.fetch(first_url).json)
+        der = x509.load_pem_x509_certificate(chain.encode("ascii")).public_bytes(Encoding.DER)
+        self.scm.post(self.scm.directory["revokeCert"], {"certificate": b64(der)})
+        self.wait_until(lambda: self.received("revoke") > 0)
+        self.assertEqual(self.bridge.log_lines("before revoking it"), [])
+        self.simulator.control("POST", "/settings", {"ca_delay": 0.4})
+        self.ends_well(url, key, name)
+        self.assertEqual(self.requests()[0]["status"], "Issued")
+
     # ---- renewals ----
 
     def renewable(self, name):
@@ -227,6 +264,31 @@ class Return(Case):
         self.ends_well(url, key, name)
         self.assertEqual((len(self.requests()), self.received("renew"), self.received("enroll")), (2, 1, 1))
         self.assertEqual(self.requests()[1]["csr_sha256"], digest(csr))
+
+    def test_number_of_a_renewal_survives_in_a_slow_pace(self):
+        """The call after the renewal has to wait for its slot; what is known is not kept in memory meanwhile."""
+        name = "paced.renew.localhost"
+        self.renewable(name)
+        self.bridge.stop()
+        self.bridge.scm.update(requests_per_minute=10, burst=1)
+        self.start_again()
+        url, key, _ = self.scm.begin(self.responder, name)
+        self.wait_until(lambda: self.received("renew") == 1)
+
+        def known():
+            with contextlib.closing(sqlite3.connect(os.path.join(self.bridge.data, "acmebridge.db"))) as database:
+                rows = database.execute("SELECT i.upstream_ref, j.intent, j.state FROM issuances i JOIN jobs j"
+                                        " ON j.subject_id = i.id").fetchall()
+            number = str(self.requests()[1]["sslId"])
+            return [row for row in rows if row[:2] == (number, 0) and number in row[2]] != []
+
+        self.wait_until(known, 3)
+        self.bridge.kill()
+        self.start_again()
+        self.wait_until(lambda: self.requests()[1]["comments"] != self.requests()[0]["comments"])
+        order = self.scm.poll(url, ("valid", "invalid"), 60)
+        self.check_certificate(self.scm.download(order), key, [name], self.simulator.ready["root_file"])
+        self.assertEqual((self.received("renew"), self.received("list"), len(self.requests())), (1, 0, 2))
 
     # ---- people ----
 

@@ -63,6 +63,21 @@ static void test_renewed(void **state)
     assert_int_equal(rig->enrolls, 1);
 }
 
+/* The number may be saved without the call having been made: the upstream was paused just then. */
+static void test_comment_survives_a_pause(void **state)
+{
+    struct rig *rig = *state;
+    renewing(rig);
+    rig_reply(rig, 200, "{\"sslId\":4242}");
+    expect_comment(rig);
+    rig_restart(rig, ACME_ISSUER_TIMER);
+    expect_comment(rig);
+    rig_reply(rig, 200, rig_details(rig, 4242, "Requested", RIG_TAG, NULL));
+    rig_expect_wait(rig, 3, false);
+    rig_timer(rig);
+    rig_expect_call(rig, "GET", "/api/ssl/v1/4242");
+}
+
 /* The tag is for people: nothing depends on it. */
 static void test_renewed_without_comment(void **state)
 {
@@ -131,6 +146,20 @@ static void test_lost_renewal_is_found_by_csr(void **state)
     rig_reply(rig, 200, rig_details(rig, 4242, "Requested", EARLIER_TAG, rig->csr_sha256));
     rig_expect_call(rig, "GET", "/api/ssl/v1/4100");
     rig_reply(rig, 200, rig_details(rig, 4100, "Issued", EARLIER_TAG, "00FF"));
+    rig_expect_call(rig, "GET", "/api/ssl/v1/4242");
+    rig_expect_ref(rig, "4242");
+    assert_int_equal(rig->enrolls, 1);
+}
+
+/* SCM did not let us tag the earlier request, a renewal itself. */
+static void test_lost_renewal_with_an_inherited_tag(void **state)
+{
+    struct rig *rig = *state;
+    find_renewed(rig);
+    const char *tag = "acmebridge/01890a5d-ac96-774b-bcce-b30209900000";
+    rig_reply(rig, 200, rig_details(rig, 4242, "Requested", tag, rig->csr_sha256));
+    rig_expect_call(rig, "GET", "/api/ssl/v1/4100");
+    rig_reply(rig, 200, rig_details(rig, 4100, "Issued", tag, rig->csr_sha256)); /* the same key as before */
     rig_expect_call(rig, "GET", "/api/ssl/v1/4242");
     rig_expect_ref(rig, "4242");
     assert_int_equal(rig->enrolls, 1);
@@ -317,6 +346,36 @@ static void test_replaced_is_not_declined(void **state)
     rig_expect_note(rig, "was to be replaced");
 }
 
+/* Revoked or fetched since the order was finalized: before the first call, or before a repetition. */
+static void test_too_late_to_go_on(void **state)
+{
+    static const enum acme_earlier_use uses[] = {ACME_EARLIER_RENEW, ACME_EARLIER_REPLACE};
+    struct rig *rig = *state;
+    for (size_t i = 0; i < 2; i++) {
+        continue_from(rig, uses[i]);
+        rig->request.earlier.too_late = true;
+        rig->state = "{}";
+        rig_start(rig);
+        rig_expect_enroll(rig);
+    }
+    continue_from(rig, ACME_EARLIER_REPLACE);
+    rig->state = "{}";
+    rig_start(rig);
+    expect_once(rig, "/api/ssl/v1/replace/4100");
+    rig->request.earlier.too_late = true;
+    rig_restart(rig, ACME_ISSUER_RECOVER);
+    for (int steps = 0; !rig->step.once; steps++) {
+        assert_true(steps < 50);
+        if (rig->step.kind == ACME_STEP_WAIT) {
+            rig_timer(rig);
+        } else { /* what was sent is looked for all the same */
+            rig_expect_call(rig, "GET", "/api/ssl/v1/4100");
+            rig_reply(rig, 200, with_serial(rig, "Issued", "0A1B2C", "00FF"));
+        }
+    }
+    rig_expect_enroll(rig);
+}
+
 /* What is no number of SCM's is not continued. */
 static void test_odd_reference(void **state)
 {
@@ -337,10 +396,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_RIG(test_renewed),
+        WITH_RIG(test_comment_survives_a_pause),
         WITH_RIG(test_renewed_without_comment),
         WITH_RIG(test_renewal_refused),
         WITH_RIG(test_codes_are_the_renewals),
         WITH_RIG(test_lost_renewal_is_found_by_csr),
+        WITH_RIG(test_lost_renewal_with_an_inherited_tag),
         WITH_RIG(test_lost_renewal_in_an_older_scm),
         WITH_RIG(test_renewal_of_another_csr_is_not_ours),
         WITH_RIG(test_renewal_gives_way_in_the_end),
@@ -350,6 +411,7 @@ int main(void)
         WITH_RIG(test_lost_replacement_is_repeated),
         WITH_RIG(test_lost_replacement_of_nothing),
         WITH_RIG(test_replaced_is_not_declined),
+        WITH_RIG(test_too_late_to_go_on),
         WITH_RIG(test_odd_reference),
     };
     return cmocka_run_group_tests_name("backends/scm continue", tests, NULL, NULL);

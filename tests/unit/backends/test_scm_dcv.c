@@ -39,6 +39,30 @@ static void ask(struct rig *rig)
     assert_false(rig->step.once);
 }
 
+/* Each call that makes a request says how its domains are validated. */
+static void test_mode_goes_along(void **state)
+{
+    static const enum acme_earlier_use uses[] = {ACME_EARLIER_NONE, ACME_EARLIER_RENEW, ACME_EARLIER_REPLACE};
+    static const char *const paths[] = {"/api/ssl/v1/enroll", "/api/ssl/v1/renewById/4100",
+                                        "/api/ssl/v1/replace/4100"};
+    struct rig *rig = *state;
+    for (size_t i = 0; i < 2 * sizeof uses / sizeof uses[0]; i++) {
+        bool set = i % 2 == 0;
+        rig->config.dcv_mode = set ? "EMAIL" : NULL;
+        rig->config.dcv_email = set ? "admin@example.test" : NULL;
+        rig_reconfigure(rig);
+        rig->request.earlier = (struct acme_earlier){
+            .use = uses[i / 2], .upstream_ref = "4100", .tag = "acmebridge/0", .serial_hex = "0A1B2C"};
+        rig->state = "{}";
+        rig_start(rig);
+        rig_expect_call(rig, "POST", paths[i / 2]);
+        const struct acme_bytes *body = &rig->step.call.body;
+        static const char mode[] = "\"dcvMode\":\"EMAIL\",\"dcvEmail\":\"admin@example.test\"";
+        assert_int_equal(memmem(body->data, body->len, mode, strlen(mode)) != NULL, set);
+        assert_int_equal(memmem(body->data, body->len, "dcv", 3) != NULL, set);
+    }
+}
+
 static void test_instructions_are_kept(void **state)
 {
     struct rig *rig = *state;
@@ -133,9 +157,8 @@ static void test_not_without_the_mode(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_RIG(test_instructions_are_kept),
-        WITH_RIG(test_they_go_with_the_wait),
-        WITH_RIG(test_failures_change_nothing),
+        WITH_RIG(test_mode_goes_along),       WITH_RIG(test_instructions_are_kept),
+        WITH_RIG(test_they_go_with_the_wait), WITH_RIG(test_failures_change_nothing),
         WITH_RIG(test_not_without_the_mode),
     };
     return cmocka_run_group_tests_name("backends/scm domain validation", tests, NULL, NULL);

@@ -267,6 +267,35 @@ static void test_two_found(void **state)
     assert_int_equal(rig->enrolls, 1);
 }
 
+/* The decision may be saved without its call having been made: the upstream was paused just then. */
+static void test_duplicates_survive_a_pause(void **state)
+{
+    struct rig *rig = *state;
+    lose_answer(rig);
+    rig_reply_header(rig, 200, "x-total-count", "3", "[{\"sslId\":4242},{\"sslId\":4250},{\"sslId\":4251}]");
+    expect_candidate(rig, 4251);
+    rig_reply(rig, 200, rig_details(rig, 4251, "Issued", RIG_TAG, NULL));
+    expect_candidate(rig, 4250);
+    rig_reply(rig, 200, rig_details(rig, 4250, "Requested", RIG_TAG, NULL));
+    expect_candidate(rig, 4242);
+    rig_reply(rig, 200, rig_details(rig, 4242, "Issued", RIG_TAG, NULL));
+    for (int i = 0; i < 2; i++) {
+        rig_expect_call(rig, "POST", "/api/ssl/v1/decline/4250");
+        rig_restart(rig, ACME_ISSUER_TIMER);
+    }
+    rig_reply(rig, 204, "");
+    for (int i = 0; i < 2; i++) {
+        rig_expect_call(rig, "POST", "/api/ssl/v1/revoke/4251");
+        rig_restart(rig, ACME_ISSUER_TIMER);
+    }
+    rig_reply(rig, 204, "");
+    for (int i = 0; i < 2; i++) {
+        rig_expect_call(rig, "GET", "/api/ssl/v1/4242");
+        rig_expect_ref(rig, "4242");
+        rig_restart(rig, ACME_ISSUER_TIMER);
+    }
+}
+
 static void test_oldest_good_one_is_kept(void **state)
 {
     static const struct {
@@ -276,7 +305,8 @@ static void test_oldest_good_one_is_kept(void **state)
         bool declines;
     } rows[] = {
         {"Declined", "Requested", 4250, false}, {"Issued", "Requested", 4242, true},
-        {"Requested", "Issued", 4242, true}, /* an issued one cannot be declined, so it is revoked */
+        {"Requested", "Issued", 4250, true}, /* paid, the other one not yet */
+        {"Issued", "Issued", 4242, true},    /* an issued one cannot be declined, so it is revoked */
         {"Declined", "Rejected", 4242, false},  {"Applied", "Invalid", 4242, false},
     };
     struct rig *rig = *state;
@@ -293,10 +323,15 @@ static void test_oldest_good_one_is_kept(void **state)
         expect_candidate(rig, 4242);
         rig_reply(rig, 200, rig_details(rig, 4242, rows[i].older, RIG_TAG, NULL));
         if (rows[i].declines) {
-            bool issued = strcmp(rows[i].newer, "Issued") == 0;
-            rig_expect_call(rig, "POST", issued ? "/api/ssl/v1/revoke/4250" : "/api/ssl/v1/decline/4250");
-            rig_expect_note(rig, issued ? "4250 is a duplicate and issued already, so it is being revoked"
-                                        : "4250 is a duplicate and is being declined");
+            bool issued = strcmp(rows[i].newer, "Issued") == 0 && strcmp(rows[i].older, "Issued") == 0;
+            int other = 4250 + 4242 - rows[i].kept;
+            rig_expect_call(rig, "POST",
+                            rig_format(rig, "/api/ssl/v1/%s/%d", issued ? "revoke" : "decline", other));
+            rig_expect_note(rig,
+                            rig_format(rig,
+                                       issued ? "%d is a duplicate and issued already, so it is being revoked"
+                                              : "%d is a duplicate and is being declined",
+                                       other));
             rig_reply(rig, issued ? 500 : 204, "");
             rig_expect_note(rig, issued ? "by hand" : "was declined");
         }
@@ -415,6 +450,24 @@ static void test_same_csr_is_never_declined(void **state)
     expect_candidate(rig, 4100);
     rig_reply(rig, 200, rig_details(rig, 4100, "Requested", NULL, rig->csr_sha256));
     expect_following_4242(rig);
+}
+
+/* Neither when it is the only one, and nobody wants it any more, or the time is over. */
+static void test_same_csr_is_never_withdrawn(void **state)
+{
+    struct rig *rig = *state;
+    lose_answer(rig);
+    rig_reply_header(rig, 200, "x-total-count", "1", "[{\"sslId\":4242}]");
+    expect_candidate(rig, 4242);
+    rig_reply(rig, 200, rig_details(rig, 4242, "Requested", NULL, rig->csr_sha256));
+    expect_following_4242(rig);
+    rig->request.withdraw = true;
+    rig_restart(rig, ACME_ISSUER_TIMER);
+    rig_expect_call(rig, "GET", "/api/ssl/v1/4242");
+    rig->now_ms = rig->request.deadline_ms;
+    rig_reply(rig, 200, rig_details(rig, 4242, "Requested", NULL, rig->csr_sha256));
+    rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
+    rig_expect_note(rig, "still open in SCM");
 }
 
 static void test_match_survives_a_broken_round(void **state)
@@ -623,12 +676,14 @@ int main(void)
         WITH_RIG(test_unreadable_candidate_forbids_a_quick_enroll),
         WITH_RIG(test_found_late),
         WITH_RIG(test_two_found),
+        WITH_RIG(test_duplicates_survive_a_pause),
         WITH_RIG(test_oldest_good_one_is_kept),
         WITH_RIG(test_not_ours),
         WITH_RIG(test_internationalised_name),
         WITH_RIG(test_taken_request_is_not_ours),
         WITH_RIG(test_old_request_in_flight_is_not_ours),
         WITH_RIG(test_same_csr_is_never_declined),
+        WITH_RIG(test_same_csr_is_never_withdrawn),
         WITH_RIG(test_match_survives_a_broken_round),
         WITH_RIG(test_names_are_compared_here),
         WITH_RIG(test_paging),

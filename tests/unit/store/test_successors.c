@@ -160,6 +160,11 @@ static void replaced(void **state)
     struct acme_issuance issuance = issuance_of(f, second.issuance.id);
     assert_int_equal(issuance.continuation, ACME_CONTINUE_REPLACE);
     assert_string_equal(issuance.predecessor_id, first.issuance.id);
+    bool is_replaced = false;
+    assert_ok(acme_store_issuance_replaced(f->store, first.issuance.id, &is_replaced));
+    assert_true(is_replaced);
+    assert_ok(acme_store_issuance_replaced(f->store, second.issuance.id, &is_replaced));
+    assert_false(is_replaced);
 
     /* once only, and what is replaced is not adopted any more */
     struct acme_finalize_rules rules = rules_of_scm;
@@ -216,6 +221,9 @@ static void renewed(void **state)
     struct outcome second = finalize_at(f, account, "key1", LATER, &rules);
     assert_int_equal(second.effects.continuation, ACME_CONTINUE_RENEW);
     assert_string_equal(second.effects.predecessor_id, first.issuance.id);
+    bool is_replaced = true;
+    assert_ok(acme_store_issuance_replaced(f->store, first.issuance.id, &is_replaced));
+    assert_false(is_replaced);
     assert_null(finalize_at(f, account, "key3", LATER, &rules).effects.predecessor_id);
     struct acme_certificate next = issue(f, &second, "18");
     acme_store_certificate_downloaded(f->store, next.id, NOW + 20);
