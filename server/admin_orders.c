@@ -47,7 +47,8 @@ static struct acme_err write_wait(struct admin_call *call, const struct acme_iss
     acme_jw_int(call->writer, "attempts", report.job.attempts);
     acme_jw_bool(call->writer, "intent", report.job.intent);
     acme_jw_str(call->writer, "note", report.remark.note);
-    acme_jw_str(call->writer, "upstream", report.remark.upstream_ref);
+    if (issuance->upstream_ref == NULL) /* noted with the issuance a moment later */
+        acme_jw_str(call->writer, "upstream", report.remark.upstream_ref);
     return acme_ok();
 }
 
