@@ -227,7 +227,7 @@ void acme_config_check_scm(struct acme_config_reader *reader, const struct acme_
                          "expected dcv_email only together with dcv_mode: EMAIL, found it without");
     if (scm->class != ACME_SCM_DEVICE)
         return;
-    static const char *const foreign[] = {"external_requester", "dcv", "dcv_mode"};
+    static const char *const foreign[] = {"external_requester", "dcv", "dcv_mode", "renewal"};
     for (size_t i = 0; i < COUNT(foreign); i++)
         refuse(reader, issuer, foreign[i], "for class: ssl", "with class: device");
 }

@@ -17,14 +17,14 @@ extern const struct acme_config_table acme_config_profile_table; /* struct acme_
 /* config_scm.c */
 extern const struct acme_config_table acme_config_oauth_table; /* struct acme_oauth */
 
-/** acme_config_read_scm_*(reader, node, issuer): values of a struct acme_issuer_config that are no plain
+/** acme_config_read_scm_*(reader, node, object): values of a struct acme_issuer_config that are no plain
  * ones. Mistakes are noted. */
 void acme_config_read_scm_class(struct acme_config_reader *reader, const struct acme_yaml_node *node,
-                                void *issuer);
+                                void *object);
 void acme_config_read_scm_dcv(struct acme_config_reader *reader, const struct acme_yaml_node *node,
-                              void *issuer);
+                              void *object);
 void acme_config_read_scm_fields(struct acme_config_reader *reader, const struct acme_yaml_node *node,
-                                 void *issuer);
+                                 void *object);
 
 /** acme_config_scm_comments, acme_config_scm_dcv_mode: checks of texts, see acme_config_check. */
 const char *acme_config_scm_comments(struct acme_config_reader *reader, const struct acme_yaml_node *node,

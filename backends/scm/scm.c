@@ -8,12 +8,21 @@
 
 #define DEFAULT_POLL_MAX_MS (15 * ACME_MINUTE_MS)
 #define DEFAULT_DEADLINE_MS (7 * ACME_DAY_MS)
+#define TOKEN_MS            (30 * ACME_SECOND_MS) /* the transport's time for getting one */
 enum {
     DEFAULT_MAX_CONCURRENCY = 4,
     DEFAULT_CONNECT_MS = 10 * 1000,
     DEFAULT_CALL_MS = 90 * 1000,
     STRINGS_BYTES = 256 * 1024
 };
+
+/* A call with a token waits for that first, and is made once more, with another, when the token is refused.
+ */
+static int64_t longest_call_ms(const struct scm_issuer *scm)
+{
+    int64_t call_ms = scm->config.call_timeout_ms;
+    return scm->config.oauth.token_url != NULL ? 2 * (call_ms + TOKEN_MS) : call_ms;
+}
 
 /* After a wait, and whenever what came does not fit what was asked. An enroll whose outcome is open is never
  * simply sent again, whatever the event says. */
@@ -26,7 +35,7 @@ static struct acme_err resume(struct scm_context *ctx)
          * there. */
         acme_scm_recover_enter(ctx,
                                (state->enroll_sent_ms != 0 ? state->enroll_sent_ms : ctx->input->now_ms) +
-                                   ctx->scm->config.call_timeout_ms);
+                                   longest_call_ms(ctx->scm));
     switch (state->phase) {
     case SCM_PHASE_RECOVER:
     case SCM_PHASE_REVOKE: /* not of an issuance: nothing is bought on such a state without a look */

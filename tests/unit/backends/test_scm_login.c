@@ -35,6 +35,23 @@ static void use_oauth(struct rig *rig)
     rig_reconfigure(rig);
 }
 
+/* The enroll may have waited for a token, and have been sent again with another one. */
+static void test_oauth_makes_a_lost_enroll_wait_longer(void **state)
+{
+    struct rig *rig = *state;
+    use_oauth(rig);
+    rig_start(rig);
+    rig_restart(rig, ACME_ISSUER_RECOVER);
+    for (int steps = 0; rig->enrolls == 1; steps++) {
+        assert_true(steps < 400);
+        if (rig->step.kind == ACME_STEP_WAIT)
+            rig_timer(rig);
+        else
+            rig_reply_header(rig, 200, "x-total-count", "0", "[]");
+    }
+    assert_true(rig->now_ms - RIG_START >= (2 * (30 + 90) + 60) * ACME_SECOND_MS);
+}
+
 static void test_client_certificate(void **state)
 {
     struct rig *rig = *state;
@@ -312,6 +329,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_RIG(test_client_certificate),
         WITH_RIG(test_oauth),
+        WITH_RIG(test_oauth_makes_a_lost_enroll_wait_longer),
         WITH_RIG(test_exactly_one_login),
         WITH_RIG(test_time_limits),
         WITH_RIG(test_device_path),

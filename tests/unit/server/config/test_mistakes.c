@@ -243,9 +243,10 @@ static const struct {
      "4:198: expected text, found an empty one\n"
      "4:226: expected a whole number of seconds from 5 to 180, found '181'\n"},
     {SCM_IS("login: l, org_id: 1, profile_id: 2, term_days: 3, password: '${CONFIG_TEST_PASSWORD}', class: "
-            "device, dcv_email: a@b.example, dcv: off"),
+            "device, dcv_email: a@b.example, dcv: off, renewal: renew"),
      "4:169: expected dcv_email only together with dcv_mode: EMAIL, found it without\n"
-     "4:193: expected 'dcv' only for class: ssl, found it with class: device\n"},
+     "4:193: expected 'dcv' only for class: ssl, found it with class: device\n"
+     "4:203: expected 'renewal' only for class: ssl, found it with class: device\n"},
     /* profiles */
     {SERVER ISSUERS "profiles: []\n", "3:11: expected a list of profiles of 1 to 256 items, found 0\n"},
     {SERVER ISSUERS "profiles: [ { name: default } ]\n",
