@@ -358,8 +358,8 @@ struct acme_err acme_scm_recover_search_over(struct scm_context *ctx) ACME_MUST_
 /** acme_scm_recover_tidy(ctx): after a restart or a wait: see to what is left of the duplicates, then follow.
  */
 struct acme_err acme_scm_recover_tidy(struct scm_context *ctx) ACME_MUST_USE;
-/** acme_scm_recover_declined(ctx): the decline or revocation of a duplicate was answered or failed, either is
- * taken. */
+/** acme_scm_recover_declined(ctx): the decline or revocation of a duplicate was answered or failed: a refusal
+ * is taken, a passing trouble a few times not. */
 struct acme_err acme_scm_recover_declined(struct scm_context *ctx) ACME_MUST_USE;
 
 /** acme_scm_follow_enter(ctx, ssl_id): from now on the issuance is this request. */

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { PAGE_SIZE = 200, MAX_POSITION = 100000, MAX_REFUSALS = 5 };
+enum { PAGE_SIZE = 200, MAX_POSITION = 100000, MAX_REFUSALS = 5, TIDY_TRIES = 5 };
 
 /* SCM gets this long to show an accepted request; doubled with every enroll sent, so that a service which
  * answers 500 to each is not showered with requests. */
@@ -234,11 +234,17 @@ struct acme_err acme_scm_recover_declined(struct scm_context *ctx)
 {
     struct scm_state *state = ctx->state;
     bool undo = state->call == SCM_CALL_UNDO;
+    const struct acme_http_reply *reply = ctx->input->event == ACME_ISSUER_REPLY ? ctx->input->reply : NULL;
+    bool passing = reply == NULL || reply->status == 429 || reply->status >= 500;
+    if (passing && state->failures < TIDY_TRIES - 1)
+        return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS,
+                                     undo ? "SCM did not revoke a duplicate certificate yet."
+                                          : "SCM did not decline a duplicate request yet.");
+    state->failures = 0;
     (void)acme_scm_ids_pop(undo ? &state->surplus : &state->duplicates);
     const char *note =
         undo ? "A duplicate certificate was revoked in SCM." : "A duplicate request was declined in SCM.";
-    if (ctx->input->event != ACME_ISSUER_REPLY || ctx->input->reply->status < 200 ||
-        ctx->input->reply->status > 299)
+    if (reply == NULL || reply->status < 200 || reply->status > 299)
         note = undo ? "SCM did not revoke a duplicate certificate; revoke it there by hand."
                     : "SCM did not decline a duplicate request; decline or revoke it there by hand.";
     if (state->duplicates.count + state->surplus.count > 0)

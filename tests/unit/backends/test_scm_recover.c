@@ -262,8 +262,18 @@ static void test_two_found(void **state)
 
     rig->state = declining;
     rig->step = asked;
+    for (int i = 0; i < 4; i++) {
+        if (i % 2 == 0)
+            rig_call_failed(rig, true);
+        else
+            rig_reply(rig, 503, "");
+        rig_expect_wait(rig, 5 << i, true);
+        rig_timer(rig);
+        rig_expect_call(rig, "POST", "/api/ssl/v1/decline/4250");
+    }
     rig_call_failed(rig, true);
     expect_candidate(rig, 4242);
+    rig_expect_note(rig, "by hand");
     assert_int_equal(rig->enrolls, 1);
 }
 
@@ -332,7 +342,7 @@ static void test_oldest_good_one_is_kept(void **state)
                                        issued ? "%d is a duplicate and issued already, so it is being revoked"
                                               : "%d is a duplicate and is being declined",
                                        other));
-            rig_reply(rig, issued ? 500 : 204, "");
+            rig_reply(rig, issued ? 400 : 204, issued ? "{\"code\":-102,\"description\":\"no\"}" : "");
             rig_expect_note(rig, issued ? "by hand" : "was declined");
         }
         rig_expect_call(rig, "GET", rig_format(rig, "/api/ssl/v1/%d", rows[i].kept));
