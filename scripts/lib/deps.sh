@@ -6,7 +6,6 @@ PACKAGES_BUILD=(
     gcc libc6-dev cmake ninja-build pkg-config
     libssl-dev libevent-dev libcurl4-openssl-dev libsqlite3-dev libunbound-dev libyaml-dev libcjson-dev uuid-dev
     libcmocka-dev
-    libmimalloc-dev
     nettle-dev # libunbound's pkg-config file names it, its package does not depend on it
 )
 # What the demonstration and the integration tests use: clients, the simulators' Python, tools.
