@@ -110,6 +110,23 @@ void acme_validate_failed(struct active_job *job, enum acme_problem_type type, b
         (struct acme_problem){.type = type, .detail = detail != NULL ? detail : "The validation failed."};
 }
 
+enum acme_problem_type acme_validate_unreached(enum acme_outbound_failure failure,
+                                               enum acme_problem_type too_large, bool *ret_transient)
+{
+    *ret_transient = failure != ACME_OUTBOUND_DENIED && failure != ACME_OUTBOUND_REDIRECTS &&
+                     failure != ACME_OUTBOUND_TOO_LARGE;
+    switch (failure) {
+    case ACME_OUTBOUND_DNS:
+        return ACME_PROBLEM_DNS;
+    case ACME_OUTBOUND_TLS:
+        return ACME_PROBLEM_TLS;
+    case ACME_OUTBOUND_TOO_LARGE:
+        return too_large;
+    default:
+        return ACME_PROBLEM_CONNECTION;
+    }
+}
+
 static const struct acme_validate_method *find_method(const char *type)
 {
     static const struct acme_validate_method *const methods[] = {

@@ -48,4 +48,9 @@ void acme_validate_end(struct active_job *job);
 void acme_validate_failed(struct active_job *job, enum acme_problem_type type, bool transient,
                           const char *detail);
 
+/** acme_validate_unreached(failure, too_large, ret_transient): the problem type of a failure to get an answer
+ * from the client's host; `too_large` is that of an answer over its cap. *ret_transient: it may pass. */
+enum acme_problem_type acme_validate_unreached(enum acme_outbound_failure failure,
+                                               enum acme_problem_type too_large, bool *ret_transient);
+
 #endif

@@ -7,26 +7,9 @@
 
 static void judge_failure(struct active_job *job, const struct acme_outbound_result *result)
 {
-    bool transient = true;
-    enum acme_problem_type type = ACME_PROBLEM_CONNECTION;
-    switch (result->failure) {
-    case ACME_OUTBOUND_DNS:
-        type = ACME_PROBLEM_DNS;
-        break;
-    case ACME_OUTBOUND_TLS:
-        type = ACME_PROBLEM_TLS;
-        break;
-    case ACME_OUTBOUND_DENIED:
-    case ACME_OUTBOUND_REDIRECTS:
-        transient = false;
-        break;
-    case ACME_OUTBOUND_TOO_LARGE:
-        type = ACME_PROBLEM_UNAUTHORIZED;
-        transient = false;
-        break;
-    default:
-        break;
-    }
+    bool transient = false;
+    enum acme_problem_type type =
+        acme_validate_unreached(result->failure, ACME_PROBLEM_UNAUTHORIZED, &transient);
     acme_validate_failed(job, type, transient,
                          acme_arena_printf(job->arena, "Fetching %s: %s", job->validate->url,
                                            result->detail != NULL ? result->detail : "failed"));

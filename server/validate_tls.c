@@ -19,25 +19,8 @@ static void fail(struct active_job *job, enum acme_problem_type type, bool trans
 
 static void judge_failure(struct active_job *job, const struct acme_outbound_result *result)
 {
-    bool transient = true;
-    enum acme_problem_type type = ACME_PROBLEM_CONNECTION;
-    switch (result->failure) {
-    case ACME_OUTBOUND_DNS:
-        type = ACME_PROBLEM_DNS;
-        break;
-    case ACME_OUTBOUND_TLS:
-        type = ACME_PROBLEM_TLS;
-        break;
-    case ACME_OUTBOUND_DENIED:
-        transient = false;
-        break;
-    case ACME_OUTBOUND_TOO_LARGE:
-        type = ACME_PROBLEM_TLS;
-        transient = false;
-        break;
-    default:
-        break;
-    }
+    bool transient = false;
+    enum acme_problem_type type = acme_validate_unreached(result->failure, ACME_PROBLEM_TLS, &transient);
     fail(job, type, transient, NULL, result->detail != NULL ? result->detail : "failed");
 }
 
