@@ -55,6 +55,16 @@ static void set_up(void)
     make_csr();
 }
 
+/* An escaped backslash, "\\x5c", may lend the password's first letter to what follows. */
+static bool shows_password(const char *text)
+{
+    static const char password[] = "correct horse";
+    for (const char *at = strstr(text, password); at != NULL; at = strstr(at + 1, password))
+        if (at - text < 3 || memcmp(at - 3, "\\x5", 3) != 0)
+            return true;
+    return false;
+}
+
 static void check_step(const struct acme_step *step)
 {
     switch (step->kind) {
@@ -70,10 +80,10 @@ static void check_step(const struct acme_step *step)
     case ACME_STEP_DONE:
         break;
     case ACME_STEP_FAILED:
-        REQUIRE(step->problem.detail != NULL && strstr(step->problem.detail, "correct horse") == NULL);
+        REQUIRE(step->problem.detail != NULL && !shows_password(step->problem.detail));
         break;
     }
-    REQUIRE(step->note == NULL || strstr(step->note, "correct horse") == NULL);
+    REQUIRE(step->note == NULL || !shows_password(step->note));
 }
 
 /* The same answer to both calls of a revocation. */
@@ -126,7 +136,7 @@ static void fuzz_inspect(struct acme_arena *arena, const struct acme_http_reply 
         if (acme_failed(issuer->class->inspect(issuer, arena, &request, inspection, &input, &step)))
             return;
         for (size_t i = 0; i < inspection->finding_count; i++)
-            REQUIRE(strstr(inspection->findings[i].text, "correct horse") == NULL);
+            REQUIRE(!shows_password(inspection->findings[i].text));
     }
 }
 
