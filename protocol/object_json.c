@@ -42,11 +42,6 @@ const char *acme_authz_status_name(enum acme_authz_status status)
     return authz_statuses[status];
 }
 
-const char *acme_challenge_status_name(enum acme_challenge_status status)
-{
-    return challenge_statuses[status];
-}
-
 /* Unlike an absent text, a URL that could not be made must not pass as a missing member. */
 static void write_url(const struct acme_exchange *x, struct acme_json_writer *writer, const char *name,
                       const char *path, const char *id, const char *suffix)

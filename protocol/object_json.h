@@ -17,6 +17,5 @@ void acme_challenge_write(const struct acme_exchange *x, const struct acme_authz
 const char *acme_account_status_name(enum acme_account_status status);
 const char *acme_order_status_name(enum acme_order_status status);
 const char *acme_authz_status_name(enum acme_authz_status status);
-const char *acme_challenge_status_name(enum acme_challenge_status status);
 
 #endif

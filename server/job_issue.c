@@ -412,8 +412,8 @@ static void wait_for_caa(struct active_job *job)
     int64_t run_at_ms = acme_job_now_ms(job) + acme_job_backoff_ms(job->attempts + 1, CAA_RETRY_MAX_MS);
     const struct acme_job_remark remark = {.note = issue_of(job)->caa_result.problem.detail,
                                            .noted_ms = acme_job_now_ms(job)};
-    struct acme_err err = acme_store_job_wait_remarked(options->store, job->id, options->owner, NULL,
-                                                       run_at_ms, job->attempts + 1, &remark);
+    struct acme_err err = acme_store_job_wait(options->store, job->id, options->owner, NULL, run_at_ms,
+                                              job->attempts + 1, &remark);
     if (acme_failed(err)) {
         acme_job_log_code(job, "job could not be put back", err);
         acme_job_drop(job);

@@ -80,8 +80,8 @@ static void wait_for(struct active_job *job, int64_t run_at_ms, bool failure, co
     char *state = acme_json_print(job->arena, run->state);
     struct acme_err err = acme_err(ACME_E_NOMEM);
     if (state != NULL)
-        err = acme_store_job_wait_remarked(options->store, job->id, options->owner, state, run_at_ms,
-                                           job->attempts + (failure ? 1 : 0), &remark);
+        err = acme_store_job_wait(options->store, job->id, options->owner, state, run_at_ms,
+                                  job->attempts + (failure ? 1 : 0), &remark);
     if (acme_failed(err)) {
         acme_job_log_code(job, "job could not be put back", err);
         acme_job_drop(job);
@@ -155,7 +155,7 @@ static void send_call(struct active_job *job, const struct acme_step *step)
         char *state = acme_json_print(job->arena, run->state);
         struct acme_err err = acme_err(ACME_E_NOMEM);
         if (state != NULL)
-            err = acme_store_job_save_remarked(options->store, job->id, &lease, state, step->once, &remark);
+            err = acme_store_job_save(options->store, job->id, &lease, state, step->once, &remark);
         if (acme_failed(err)) {
             acme_job_log_code(job, "job could not be saved before its call", err);
             acme_job_drop(job);

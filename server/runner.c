@@ -592,7 +592,7 @@ void acme_runner_hand(struct acme_runner *runner, const struct acme_job *job)
         return;
     int64_t now = now_ms(runner);
     if (acme_failed(acme_store_job_wait(runner->options.store, job->id, runner->options.owner, job->state,
-                                        now, job->attempts)))
+                                        now, job->attempts, NULL)))
         return; /* it comes back when its lease ends */
     pthread_mutex_lock(&runner->lock);
     if (queue->reserved > 0 || has_place_for(queue, share_of(job)))

@@ -337,9 +337,9 @@ static struct acme_err save(struct acme_db *db, void *arg)
     return acme_ok();
 }
 
-struct acme_err acme_store_job_save_remarked(struct acme_store *store, const char *job_id,
-                                             const struct acme_lease *lease, const char *state, bool intent,
-                                             const struct acme_job_remark *remark)
+struct acme_err acme_store_job_save(struct acme_store *store, const char *job_id,
+                                    const struct acme_lease *lease, const char *state, bool intent,
+                                    const struct acme_job_remark *remark)
 {
     struct save request = {.job_id = job_id,
                            .lease = lease,
@@ -347,12 +347,6 @@ struct acme_err acme_store_job_save_remarked(struct acme_store *store, const cha
                            .intent = intent,
                            .remark = remark == NULL ? &nothing_new : remark};
     return acme_writer_run(&store->writer, save, &request);
-}
-
-struct acme_err acme_store_job_save(struct acme_store *store, const char *job_id,
-                                    const struct acme_lease *lease, const char *state, bool intent)
-{
-    return acme_store_job_save_remarked(store, job_id, lease, state, intent, NULL);
 }
 
 struct wait {
@@ -371,9 +365,9 @@ static struct acme_err give_back(struct acme_db *db, void *arg)
                               request->attempts, request->remark);
 }
 
-struct acme_err acme_store_job_wait_remarked(struct acme_store *store, const char *job_id, const char *owner,
-                                             const char *state, int64_t run_at_ms, int attempts,
-                                             const struct acme_job_remark *remark)
+struct acme_err acme_store_job_wait(struct acme_store *store, const char *job_id, const char *owner,
+                                    const char *state, int64_t run_at_ms, int attempts,
+                                    const struct acme_job_remark *remark)
 {
     struct wait request = {.job_id = job_id,
                            .owner = owner,
@@ -382,12 +376,6 @@ struct acme_err acme_store_job_wait_remarked(struct acme_store *store, const cha
                            .attempts = attempts,
                            .remark = remark == NULL ? &nothing_new : remark};
     return acme_writer_run(&store->writer, give_back, &request);
-}
-
-struct acme_err acme_store_job_wait(struct acme_store *store, const char *job_id, const char *owner,
-                                    const char *state, int64_t run_at_ms, int attempts)
-{
-    return acme_store_job_wait_remarked(store, job_id, owner, state, run_at_ms, attempts, NULL);
 }
 
 static struct acme_err release(struct acme_db *db, void *arg)

@@ -166,17 +166,6 @@ struct acme_err acme_store_jobs_count(struct acme_store *store, const char *queu
 struct acme_err acme_store_jobs_queues(struct acme_store *store, struct acme_arena *arena, const char ***ret,
                                        size_t *ret_count) ACME_MUST_USE;
 
-/** acme_store_job_save(store, job_id, lease, state, intent): keep the job, renew its lease, save the state
- * and the announced intent, durable on return. Errors: STATE. */
-struct acme_err acme_store_job_save(struct acme_store *store, const char *job_id,
-                                    const struct acme_lease *lease, const char *state,
-                                    bool intent) ACME_MUST_USE;
-
-/** acme_store_job_wait(store, job_id, owner, state, run_at_ms, attempts): give the job back until run_at_ms;
- * clears intent. Errors: STATE. */
-struct acme_err acme_store_job_wait(struct acme_store *store, const char *job_id, const char *owner,
-                                    const char *state, int64_t run_at_ms, int attempts) ACME_MUST_USE;
-
 /** acme_store_job_release(store, job_id, owner, run_at_ms): give the job back until run_at_ms as it stands in
  * the store: state, intent and attempts stay. Errors: STATE. */
 struct acme_err acme_store_job_release(struct acme_store *store, const char *job_id, const char *owner,
@@ -190,14 +179,17 @@ struct acme_job_remark {
     const char *upstream_ref; /* the upstream's number for the request; NULL keeps the earlier one */
 };
 
-/** acme_store_job_save_remarked / _wait_remarked: acme_store_job_save / _wait, and the remark in the same
- * write. `remark` NULL: keep what is there. Errors: STATE. */
-struct acme_err acme_store_job_save_remarked(struct acme_store *store, const char *job_id,
-                                             const struct acme_lease *lease, const char *state, bool intent,
-                                             const struct acme_job_remark *remark) ACME_MUST_USE;
-struct acme_err acme_store_job_wait_remarked(struct acme_store *store, const char *job_id, const char *owner,
-                                             const char *state, int64_t run_at_ms, int attempts,
-                                             const struct acme_job_remark *remark) ACME_MUST_USE;
+/** acme_store_job_save(store, job_id, lease, state, intent, remark): keep the job, renew its lease, save the
+ * state and the announced intent, durable on return. `remark` NULL: keep what is there. Errors: STATE. */
+struct acme_err acme_store_job_save(struct acme_store *store, const char *job_id,
+                                    const struct acme_lease *lease, const char *state, bool intent,
+                                    const struct acme_job_remark *remark) ACME_MUST_USE;
+
+/** acme_store_job_wait(store, job_id, owner, state, run_at_ms, attempts, remark): give the job back until
+ * run_at_ms; clears intent. `remark` as above. Errors: STATE. */
+struct acme_err acme_store_job_wait(struct acme_store *store, const char *job_id, const char *owner,
+                                    const char *state, int64_t run_at_ms, int attempts,
+                                    const struct acme_job_remark *remark) ACME_MUST_USE;
 
 /* ---- authorizations and challenges (section 7.1.4, 7.5) ---- */
 

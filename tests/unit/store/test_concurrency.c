@@ -127,7 +127,7 @@ static void each_job_has_one_owner(void **state)
         assert_ok(acme_store_authz_get(f->store, f->arena, order.authz_ids[0], &authz));
         struct acme_job job = fixture_job(f, "q");
         assert_ok(acme_store_challenge_start(f->store, authz.challenges[0].id, &job, &fixture_lease, NOW));
-        assert_ok(acme_store_job_wait(f->store, job.id, "me", NULL, NOW, 0));
+        assert_ok(acme_store_job_wait(f->store, job.id, "me", NULL, NOW, 0, NULL));
     }
     run_all(f, workers, claim_jobs);
     for (int i = 0; i < THREADS; i++)

@@ -30,9 +30,9 @@ static void saves_state_and_intent(void **state)
     const char *id = make_job(f, "q");
     struct acme_lease renewed = {.owner = "me", .until_ms = NOW + 90000};
     struct acme_lease thief = {.owner = "thief", .until_ms = NOW + 90000};
-    assert_code(acme_store_job_save(f->store, id, &thief, "{}", true), ACME_E_STATE);
-    assert_code(acme_store_job_save(f->store, "none", &renewed, "{}", true), ACME_E_STATE);
-    assert_ok(acme_store_job_save(f->store, id, &renewed, "{\"n\":1}", true));
+    assert_code(acme_store_job_save(f->store, id, &thief, "{}", true, NULL), ACME_E_STATE);
+    assert_code(acme_store_job_save(f->store, "none", &renewed, "{}", true, NULL), ACME_E_STATE);
+    assert_ok(acme_store_job_save(f->store, id, &renewed, "{\"n\":1}", true, NULL));
 
     struct acme_job *jobs = NULL;
     assert_int_equal(claim(f, NOW + 89999, "other", 9, &jobs), 0); /* the lease was renewed */
@@ -44,17 +44,17 @@ static void saves_state_and_intent(void **state)
     assert_string_equal(jobs[0].queue, "q");
 
     /* fenced: the former owner can do nothing any more */
-    assert_code(acme_store_job_save(f->store, id, &renewed, "{}", false), ACME_E_STATE);
-    assert_code(acme_store_job_wait(f->store, id, "me", "{}", NOW, 0), ACME_E_STATE);
+    assert_code(acme_store_job_save(f->store, id, &renewed, "{}", false, NULL), ACME_E_STATE);
+    assert_code(acme_store_job_wait(f->store, id, "me", "{}", NOW, 0, NULL), ACME_E_STATE);
 }
 
 static void wait_gives_back(void **state)
 {
     struct fixture *f = *state;
     const char *id = make_job(f, "q");
-    assert_ok(acme_store_job_save(f->store, id, &fixture_lease, "{}", true));
-    assert_ok(acme_store_job_wait(f->store, id, "me", "{\"n\":2}", NOW + 500, 3));
-    assert_code(acme_store_job_wait(f->store, id, "me", "{}", NOW, 0), ACME_E_STATE);
+    assert_ok(acme_store_job_save(f->store, id, &fixture_lease, "{}", true, NULL));
+    assert_ok(acme_store_job_wait(f->store, id, "me", "{\"n\":2}", NOW + 500, 3, NULL));
+    assert_code(acme_store_job_wait(f->store, id, "me", "{}", NOW, 0, NULL), ACME_E_STATE);
     struct acme_job *jobs = NULL;
     int64_t next = 0;
     assert_ok(acme_store_jobs_next(f->store, "q", 0, &next));
@@ -73,10 +73,10 @@ static void claims_oldest_first_up_to_limit(void **state)
     const char *ids[5];
     for (int i = 0; i < 5; i++) {
         ids[i] = make_job(f, "q");
-        assert_ok(acme_store_job_wait(f->store, ids[i], "me", NULL, NOW + 50 - i * 10, 0));
+        assert_ok(acme_store_job_wait(f->store, ids[i], "me", NULL, NOW + 50 - i * 10, 0, NULL));
     }
     const char *foreign = make_job(f, "elsewhere");
-    assert_ok(acme_store_job_wait(f->store, foreign, "me", NULL, NOW, 0));
+    assert_ok(acme_store_job_wait(f->store, foreign, "me", NULL, NOW, 0, NULL));
 
     struct acme_job *jobs = NULL;
     assert_int_equal(claim(f, NOW + 40, "a", 3, &jobs), 3);
@@ -93,11 +93,11 @@ static void release_changes_nothing_else(void **state)
 {
     struct fixture *f = *state;
     const char *id = make_job(f, "q");
-    assert_ok(acme_store_job_wait(f->store, id, "me", "{\"n\":1}", NOW, 2));
+    assert_ok(acme_store_job_wait(f->store, id, "me", "{\"n\":1}", NOW, 2, NULL));
     struct acme_job *jobs = NULL;
     assert_int_equal(claim(f, NOW, "me", 9, &jobs), 1);
     struct acme_lease lease = {.owner = "me", .until_ms = NOW + 60000};
-    assert_ok(acme_store_job_save(f->store, id, &lease, "{\"n\":2}", true));
+    assert_ok(acme_store_job_save(f->store, id, &lease, "{\"n\":2}", true, NULL));
     assert_code(acme_store_job_release(f->store, id, "thief", NOW), ACME_E_STATE);
     assert_ok(acme_store_job_release(f->store, id, "me", NOW + 700));
     assert_code(acme_store_job_release(f->store, id, "me", NOW), ACME_E_STATE);
@@ -117,7 +117,7 @@ static void counts_jobs_of_a_queue(void **state)
     (void)make_job(f, "elsewhere");
     const char *id = make_job(f, "q");
     (void)make_job(f, "q"); /* leased */
-    assert_ok(acme_store_job_wait(f->store, id, "me", NULL, NOW + 999999, 0));
+    assert_ok(acme_store_job_wait(f->store, id, "me", NULL, NOW + 999999, 0, NULL));
     assert_ok(acme_store_jobs_count(f->store, "q", &count));
     assert_int_equal(count, 2);
 }
@@ -132,7 +132,7 @@ static void next_knows_leases(void **state)
     assert_ok(acme_store_jobs_next(f->store, "q", 0, &next));
     assert_int_equal(next, fixture_lease.until_ms);
     (void)make_job(f, "q");
-    assert_ok(acme_store_job_wait(f->store, id, "me", NULL, NOW + 7, 0));
+    assert_ok(acme_store_job_wait(f->store, id, "me", NULL, NOW + 7, 0, NULL));
     assert_ok(acme_store_jobs_next(f->store, "q", 0, &next));
     assert_int_equal(next, NOW + 7);
 }
@@ -163,7 +163,7 @@ static const char *make_due_job(struct fixture *f, const char *account, int afte
     struct acme_job job = fixture_job(f, "q");
     job.share = account;
     assert_ok(acme_store_challenge_start(f->store, authz.challenges[0].id, &job, &fixture_lease, NOW));
-    assert_ok(acme_store_job_wait(f->store, job.id, "me", NULL, NOW + after, 0));
+    assert_ok(acme_store_job_wait(f->store, job.id, "me", NULL, NOW + after, 0, NULL));
     return job.id;
 }
 
@@ -287,8 +287,8 @@ static void recover_ends_leases(void **state)
     const char *running = make_job(f, "q");
     const char *announced = make_job(f, "q");
     const char *waiting = make_job(f, "q");
-    assert_ok(acme_store_job_save(f->store, announced, &fixture_lease, "{\"n\":1}", true));
-    assert_ok(acme_store_job_wait(f->store, waiting, "me", NULL, NOW + DAY, 0));
+    assert_ok(acme_store_job_save(f->store, announced, &fixture_lease, "{\"n\":1}", true, NULL));
+    assert_ok(acme_store_job_wait(f->store, waiting, "me", NULL, NOW + DAY, 0, NULL));
     fixture_reopen(f);
 
     struct acme_job *jobs = NULL;
@@ -302,7 +302,7 @@ static void recover_ends_leases(void **state)
     assert_string_equal(jobs[1].id, announced);
     assert_true(jobs[1].intent);
     assert_string_equal(jobs[1].state, "{\"n\":1}");
-    assert_code(acme_store_job_wait(f->store, running, "me", NULL, NOW, 0), ACME_E_STATE);
+    assert_code(acme_store_job_wait(f->store, running, "me", NULL, NOW, 0, NULL), ACME_E_STATE);
     /* a job that waits for its time goes on waiting */
     assert_int_equal(claim(f, NOW + DAY, "next", 1, &jobs), 1);
 }

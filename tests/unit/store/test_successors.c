@@ -57,7 +57,7 @@ static void superseded(void **state)
     struct fixture *f = *state;
     const char *account = fixture_account(f);
     struct outcome first = finalize_at(f, account, "key1", NOW, &rules_of_scm);
-    assert_ok(acme_store_job_wait(f->store, first.job.id, "me", "{}", NOW + 90 * MINUTE, 0));
+    assert_ok(acme_store_job_wait(f->store, first.job.id, "me", "{}", NOW + 90 * MINUTE, 0, NULL));
     struct outcome second = finalize_at(f, account, "key2", LATER, &rules_of_scm);
     assert_int_equal(second.outcome, ACME_FINALIZE_STARTED);
     assert_int_equal(second.effects.superseded_count, 1);

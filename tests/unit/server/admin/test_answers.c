@@ -189,10 +189,10 @@ static void counts_jobs_of_issuers(void **state)
         jobs[i] = fixture_id(f);
         rig_finalize(r, &order, acme_arena_printf(f->arena, "key-%d", i), jobs[i]);
     }
-    assert_ok(acme_store_job_save(f->store, jobs[0], &fixture_lease, "{}", true));
-    assert_ok(acme_store_job_wait(f->store, jobs[1], "me", "{}", r->now_ms, 0));
-    assert_ok(acme_store_job_wait(f->store, jobs[2], "me", "{}", r->now_ms + 5000, 3));
-    assert_ok(acme_store_job_wait(f->store, jobs[3], "me", "{}", r->now_ms + 9000, 0));
+    assert_ok(acme_store_job_save(f->store, jobs[0], &fixture_lease, "{}", true, NULL));
+    assert_ok(acme_store_job_wait(f->store, jobs[1], "me", "{}", r->now_ms, 0, NULL));
+    assert_ok(acme_store_job_wait(f->store, jobs[2], "me", "{}", r->now_ms + 5000, 3, NULL));
+    assert_ok(acme_store_job_wait(f->store, jobs[3], "me", "{}", r->now_ms + 9000, 0, NULL));
     const cJSON *issuers = acme_json_get(rig_ask(r, "{\"command\":\"issuer list\"}"), "issuers");
     assert_int_equal(cJSON_GetArraySize(issuers), 1);
     const cJSON *lab = cJSON_GetArrayItem(issuers, 0);

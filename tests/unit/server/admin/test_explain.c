@@ -144,14 +144,13 @@ static void waiting_at_the_issuer(void **state)
     expect_next(told, "processing", "at work on it right now", "1970-01-08T00:16:40Z", "ask again");
 
     struct acme_job_remark remark = {.note = "enroll", .noted_ms = NOW + 2000};
-    assert_ok(acme_store_job_save_remarked(f->store, job, &fixture_lease, "{}", true, &remark));
+    assert_ok(acme_store_job_save(f->store, job, &fixture_lease, "{}", true, &remark));
     told = explain(r, order.id);
     (void)event_at(told, "a call that must not happen twice was announced");
 
     remark = (struct acme_job_remark){
         .note = "waits for approval", .noted_ms = NOW + 3000, .upstream_ref = "4242"};
-    assert_ok(
-        acme_store_job_wait_remarked(f->store, job, "me", "{\"n\":1}", r->now_ms + 3700000, 0, &remark));
+    assert_ok(acme_store_job_wait(f->store, job, "me", "{\"n\":1}", r->now_ms + 3700000, 0, &remark));
     told = explain(r, order.id);
     (void)event_at(told, "the upstream's number of the request is 4242");
     (void)event_at(told, "last word of the issuer, of 1970-01-01T00:16:43Z (57 s ago): waits for approval");
@@ -169,7 +168,7 @@ static void waiting_at_the_issuer(void **state)
                                   "{\"dcv\":[{\"domain\":\"a.example\",\"mode\":\"CNAME\","
                                   "\"host\":\"_x.a.example\",\"point\":\"y.ca.example\","
                                   "\"n\":1},{},7]}",
-                                  r->now_ms + 1000, 2));
+                                  r->now_ms + 1000, 2, NULL));
     told = explain(r, order.id);
     (void)event_at(told, "waits for approval");
     (void)event_at(told, "attempts failed so far: 2");
@@ -181,7 +180,7 @@ static void waiting_at_the_issuer(void **state)
                                     &(struct acme_turns){.last = ""}, &claimed, &count));
     assert_ok(acme_store_job_wait(f->store, job, "me",
                                   "{\"dcv\":[{\"domain\":\"a.example\",\"status\":\"Validated\"}]}",
-                                  r->now_ms, 0));
+                                  r->now_ms, 0, NULL));
     told = explain(r, order.id);
     (void)event_at(told, "the CA has proof of a.example by a way it did not name; status: Validated");
     expect_next(told, "processing", "asks lab again", "1970-01-08T00:16:40Z", "if the request 4242 waits");
@@ -248,7 +247,7 @@ static void revoked(void **state)
     assert_ok(acme_store_revocation_start(f->store, f->arena, &certificate, 4, &job, &fixture_lease,
                                           NOW + 2000, &outcome));
     struct acme_job_remark remark = {.note = "asked", .noted_ms = NOW + 3000};
-    assert_ok(acme_store_job_save_remarked(f->store, job.id, &fixture_lease, "{}", true, &remark));
+    assert_ok(acme_store_job_save(f->store, job.id, &fixture_lease, "{}", true, &remark));
     const cJSON *told = explain(r, order.id);
     expect_time(told, "revocation was requested (reason 4)", "1970-01-01T00:16:42Z");
     (void)event_at(told, "last word of the issuer, of 1970-01-01T00:16:43Z (57 s ago): asked");
