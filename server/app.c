@@ -1,6 +1,5 @@
 #include "server/app.h"
 
-#include "backends/local/local.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "certs/key_check.h"
@@ -8,6 +7,7 @@
 #include "server/ca_publisher.h"
 #include "server/frontend.h"
 #include "server/identity.h"
+#include "server/issuer_open.h"
 #include "server/notify.h"
 #include "server/outbound.h"
 #include "server/sweeper.h"
@@ -168,27 +168,6 @@ static struct acme_err publish(struct acme_local_ca *ca, const char *http_url, c
     return acme_local_ca_publish(ca, list, cert);
 }
 
-static const char *login_of(const struct acme_issuer_config *issuer)
-{
-    if (issuer->type != ACME_ISSUER_SCM)
-        return NULL;
-    return issuer->scm.login != NULL ? issuer->scm.login : issuer->scm.oauth.client_id;
-}
-
-/* The first issuer that logs in as this one does. */
-static const struct acme_issuer *same_upstream(const struct app *app, size_t index)
-{
-    const struct acme_issuer_config *issuer = &app->config->issuers[index];
-    const char *login = login_of(issuer);
-    for (size_t i = 0; login != NULL && i < index; i++) {
-        const struct acme_issuer_config *other = &app->config->issuers[i];
-        if (login_of(other) != NULL && strcmp(other->scm.url, issuer->scm.url) == 0 &&
-            strcmp(login_of(other), login) == 0)
-            return app->issuers[i];
-    }
-    return NULL;
-}
-
 static bool open_issuer(struct app *app, size_t index)
 {
     const struct acme_issuer_config *config = &app->config->issuers[index];
@@ -206,20 +185,15 @@ static bool open_issuer(struct app *app, size_t index)
         if (!acme_failed(err) && app->config->server.http_url != NULL)
             err = publish(app->cas[index], app->config->server.http_url, config->name);
         if (!acme_failed(err))
-            err = acme_local_issuer_create(config->name, app->cas[index], &app->issuers[index]);
+            err = acme_issuer_open(config, app->cas[index], &app->issuers[index]);
     } else {
-        err = acme_scm_issuer_create(config->name, &config->scm, &app->issuers[index]);
+        err = acme_issuer_open(config, NULL, &app->issuers[index]);
     }
     if (acme_failed(err)) {
         acme_log(ERROR, "issuer cannot be opened", LOG_STR("issuer", config->name),
                  LOG_STR("code", acme_code_name(err.code)));
         return false;
     }
-    app->issuers[index]->deadline_ms = config->deadline_ms;
-    app->issuers[index]->max_concurrency = config->max_concurrency;
-    app->issuers[index]->requests_per_minute = config->requests_per_minute;
-    app->issuers[index]->burst = config->burst;
-    app->issuers[index]->same_upstream = same_upstream(app, index);
     return true;
 }
 

@@ -9,7 +9,7 @@
 enum { CHAIN_FOR_CLIENTS = 5, CAA_TRIES = 5, CAA_RETRY_MAX_MS = 60 * 1000 };
 
 struct issue_run {
-    struct issuer_run run; /* first */
+    struct backend_run run; /* first */
     struct acme_issuance issuance;
     struct acme_csr csr;
     struct acme_issue_request request;
@@ -105,7 +105,7 @@ static struct acme_err write_alternates(const struct active_job *job, const stru
                                    run->request.identifier_count, at_ms, &why);
         if (err.code == ACME_E_DENIED) {
             acme_log(WARN, "an alternate chain is left out", LOG_STR("why", why),
-                     LOG_STR("issuer", run->run.issuer->name), LOG_STR("order", run->issuance.order_id));
+                     LOG_STR("issuer", run->run.backend->name), LOG_STR("order", run->issuance.order_id));
             continue;
         }
         TRY(err);
@@ -186,7 +186,7 @@ static void deliver(struct active_job *job, const struct acme_step *step)
         acme_quarantine_keep(options->quarantine_dir, run->issuance.id, job->arena, &step->certs);
         acme_log(ERROR, "ALERT certificate does not fit its order, quarantined", LOG_STR("why", why),
                  LOG_STR("order", run->issuance.order_id), LOG_STR("issuance", run->issuance.id),
-                 LOG_STR("issuer", run->run.issuer->name), LOG_STR("upstream", run->run.upstream_ref));
+                 LOG_STR("issuer", run->run.backend->name), LOG_STR("upstream", run->run.upstream_ref));
         const char *detail = acme_arena_printf(
             job->arena,
             "The CA delivered a certificate that does not fit this order: %s. It was not handed out; "
@@ -212,7 +212,7 @@ static void deliver(struct active_job *job, const struct acme_step *step)
         struct acme_certificate certificate = {.id = id,
                                                .issuance_id = run->issuance.id,
                                                .account_id = run->issuance.account_id,
-                                               .issuer = run->run.issuer->name,
+                                               .issuer = run->run.backend->name,
                                                .chain = pem,
                                                .alternates = alternates,
                                                .alternate_count = alternate_count,
@@ -232,16 +232,17 @@ static void deliver(struct active_job *job, const struct acme_step *step)
         return;
     }
     acme_log(INFO, "certificate issued", LOG_STR("order", run->issuance.order_id), LOG_STR("certificate", id),
-             LOG_STR("serial", info.serial_hex), LOG_STR("issuer", run->run.issuer->name),
+             LOG_STR("serial", info.serial_hex), LOG_STR("issuer", run->run.backend->name),
              LOG_STR("upstream", run->run.upstream_ref));
     tell_orders(job);
     acme_job_done(job, 0);
 }
 
-static struct acme_err step(struct issuer_run *run, struct acme_arena *arena, struct acme_step *ret)
+static struct acme_err step(struct backend_run *run, struct acme_arena *arena, struct acme_step *ret)
 {
     const struct issue_run *issue = (const struct issue_run *)run;
-    return run->issuer->class->step(run->issuer, arena, &issue->request, run->state, &run->input, ret);
+    const struct acme_issuer *issuer = (const struct acme_issuer *)run->backend;
+    return issuer->class->step(issuer, arena, &issue->request, run->state, &run->input, ret);
 }
 
 static void end(struct active_job *job, const struct acme_step *step)
@@ -266,13 +267,14 @@ static void keep_ref(struct active_job *job)
         acme_job_log_code(job, "the issuer's number of an issuance could not be stored yet", err);
 }
 
-static const struct issuer_run_class issue_class = {.name = "issuance",
-                                                    .about = "order",
-                                                    .step = step,
-                                                    .end = end,
-                                                    .end_after_deadline = fail_after_deadline,
-                                                    .end_unwanted = fail_unwanted,
-                                                    .ref_known = keep_ref};
+static const struct backend_run_class issue_class = {.name = "issuance",
+                                                     .about = "order",
+                                                     .role = "issuer",
+                                                     .step = step,
+                                                     .end = end,
+                                                     .end_after_deadline = fail_after_deadline,
+                                                     .end_unwanted = fail_unwanted,
+                                                     .ref_known = keep_ref};
 
 static bool is_taken(void *context, const char *upstream_ref)
 {
@@ -340,7 +342,7 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
     TRY(acme_store_issuance_get(options->store, job->arena, job->subject_id, &run->issuance));
     TRY(acme_csr_reread(job->arena, run->issuance.csr, &run->csr));
-    TRY(acme_job_issuer_load(job, &run->run));
+    TRY(acme_job_backend_load(job, &run->run));
     struct acme_account account = {0};
     struct acme_err err =
         acme_store_account_get(options->store, job->arena, run->issuance.account_id, &account);
@@ -428,7 +430,7 @@ static void end_caa(void *argument)
     struct issue_run *run = issue_of(job);
     if (!acme_failed(run->caa_result.verdict)) {
         job->attempts = 0; /* those of the issuer are counted from here */
-        acme_job_issuer_run(job);
+        acme_job_backend_run(job);
         return;
     }
     bool again = run->caa_result.transient && job->attempts + 1 < CAA_TRIES;
@@ -486,9 +488,9 @@ void acme_job_issue_run(void *argument)
     }
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
     const struct acme_profile *profile = options->find_profile(options->context, issue->issuance.profile);
-    bool first = job->state == NULL && !job->intent && issue->run.issuer != NULL && !issue->request.withdraw;
+    bool first = job->state == NULL && !job->intent && issue->run.backend != NULL && !issue->request.withdraw;
     if (first && profile != NULL && profile->caa_issuer_count > 0)
         ask_caa(job, profile);
     else
-        acme_job_issuer_run(job);
+        acme_job_backend_run(job);
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 struct revoke_run {
-    struct issuer_run run; /* first */
+    struct backend_run run; /* first */
     struct acme_certificate certificate;
     struct acme_revoke_request request;
 };
@@ -52,10 +52,11 @@ static bool finish_after_deadline(struct active_job *job)
     return true;
 }
 
-static struct acme_err step(struct issuer_run *run, struct acme_arena *arena, struct acme_step *ret)
+static struct acme_err step(struct backend_run *run, struct acme_arena *arena, struct acme_step *ret)
 {
     const struct revoke_run *revoke = (const struct revoke_run *)run;
-    return run->issuer->class->revoke(run->issuer, arena, &revoke->request, run->state, &run->input, ret);
+    const struct acme_issuer *issuer = (const struct acme_issuer *)run->backend;
+    return issuer->class->revoke(issuer, arena, &revoke->request, run->state, &run->input, ret);
 }
 
 static void end(struct active_job *job, const struct acme_step *step)
@@ -68,11 +69,12 @@ static void end(struct active_job *job, const struct acme_step *step)
         finish(job, step->kind == ACME_STEP_FAILED ? &step->problem : &broken);
 }
 
-static const struct issuer_run_class revoke_class = {.name = "revocation",
-                                                     .about = "certificate",
-                                                     .step = step,
-                                                     .end = end,
-                                                     .end_after_deadline = finish_after_deadline};
+static const struct backend_run_class revoke_class = {.name = "revocation",
+                                                      .about = "certificate",
+                                                      .role = "issuer",
+                                                      .step = step,
+                                                      .end = end,
+                                                      .end_after_deadline = finish_after_deadline};
 
 static struct acme_err load(struct active_job *job, struct revoke_run *revoke)
 {
@@ -101,7 +103,7 @@ static struct acme_err load(struct active_job *job, struct revoke_run *revoke)
     revoke->run.upstream_ref = issuance.upstream_ref;
     revoke->run.about = job->subject_id;
     revoke->run.deadline_ms = revoke->certificate.not_after_ms;
-    return acme_job_issuer_load(job, &revoke->run);
+    return acme_job_backend_load(job, &revoke->run);
 }
 
 /* The certificate expired so long ago that it was removed: while its issuer was not configured, or while this
@@ -142,5 +144,5 @@ void acme_job_revoke_run(void *argument)
             acme_job_drop(job);
         return;
     }
-    acme_job_issuer_run(job);
+    acme_job_backend_run(job);
 }

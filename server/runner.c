@@ -445,13 +445,13 @@ static void *scheduler_main(void *argument)
 /* ---- life of the runner ---- */
 
 static struct acme_err set_queue(struct acme_runner *runner, size_t index, const char *name,
-                                 const struct acme_issuer *issuer, int max)
+                                 const struct acme_backend *backend, size_t max)
 {
     struct job_queue *queue = &runner->queues[index];
     *queue = (struct job_queue){.runner = runner,
                                 .name = name,
-                                .issuer = issuer,
-                                .max_active = (size_t)max,
+                                .backend = backend,
+                                .max_active = max,
                                 /* look at once: an earlier run may have left work */
                                 .next_due_ms = now_ms(runner),
                                 .shares = acme_shares_create()};
@@ -459,23 +459,25 @@ static struct acme_err set_queue(struct acme_runner *runner, size_t index, const
     return acme_ok();
 }
 
-/* Issuers of one upstream account share its pace: the slowest of theirs. */
+/* Backends of one upstream account share its pace: the slowest of theirs. */
 static struct acme_err set_upstream(const struct acme_runner *runner, struct job_queue *queue)
 {
-    const struct acme_issuer *issuer = queue->issuer;
-    struct acme_gate_limits limits = {.per_minute = issuer->requests_per_minute, .burst = issuer->burst};
+    const struct acme_backend *backend = queue->backend;
+    struct acme_gate_limits limits = {.per_minute = backend->requests_per_minute, .burst = backend->burst};
     if (limits.per_minute <= 0)
         return acme_ok();
-    if (issuer->same_upstream != NULL) {
+    if (backend->account != NULL) {
         for (size_t i = 1; &runner->queues[i] < queue; i++) {
-            if (runner->queues[i].issuer == issuer->same_upstream) {
+            const struct acme_backend *other = runner->queues[i].backend;
+            if (runner->queues[i].upstream != NULL && other->account != NULL &&
+                strcmp(other->account, backend->account) == 0) {
                 queue->upstream = runner->queues[i].upstream;
                 acme_upstream_tighten(queue->upstream, &limits);
                 return acme_ok();
             }
         }
     }
-    queue->upstream = acme_upstream_create(issuer->name, &limits);
+    queue->upstream = acme_upstream_create(backend->name, &limits);
     ENSURE(queue->upstream != NULL, ACME_E_NOMEM);
     queue->owns_upstream = true;
     return acme_ok();
@@ -484,12 +486,12 @@ static struct acme_err set_upstream(const struct acme_runner *runner, struct job
 static struct acme_err set_known_queues(struct acme_runner *runner)
 {
     const struct acme_runner_options *options = &runner->options;
-    TRY(set_queue(runner, 0, ACME_VALIDATION_QUEUE, NULL, options->validation_max_concurrency));
+    TRY(set_queue(runner, 0, ACME_VALIDATION_QUEUE, NULL, (size_t)options->validation_max_concurrency));
     /* A validation lasts as long as the host that is asked pleases: 10 s. */
     runner->queues[0].keep_room = true;
     for (size_t i = 0; i < options->issuer_count; i++) {
-        TRY(set_queue(runner, i + 1, options->issuers[i]->name, options->issuers[i],
-                      options->issuers[i]->max_concurrency));
+        const struct acme_backend *backend = &options->issuers[i]->backend;
+        TRY(set_queue(runner, i + 1, backend->name, backend, (size_t)backend->max_concurrency));
         TRY(set_upstream(runner, &runner->queues[i + 1]));
     }
     return acme_ok();

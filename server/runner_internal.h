@@ -17,7 +17,7 @@ enum { ACME_JOB_ARENA_BYTES = 4 * 1024 * 1024 };
 struct job_queue {
     struct acme_runner *runner;
     const char *name;
-    const struct acme_issuer *issuer; /* NULL: the validation queue, or an issuer no longer configured */
+    const struct acme_backend *backend; /* NULL: the validation queue, or no longer configured */
     size_t max_active;
     size_t active;
     size_t reserved;                /* places for what is being claimed */
@@ -51,9 +51,9 @@ struct active_job {
     int64_t created_ms;
     struct acme_gate_slot slot; /* for the next call */
     bool has_slot;
-    int64_t leased_ms;      /* when the lease was last renewed */
-    const char *state;      /* as loaded; NULL before the first step */
-    struct issuer_run *run; /* of a kind that drives an issuer, else NULL */
+    int64_t leased_ms;       /* when the lease was last renewed */
+    const char *state;       /* as loaded; NULL before the first step */
+    struct backend_run *run; /* of a kind that drives a backend, else NULL */
     struct validate_run *validate;
 };
 
@@ -96,15 +96,16 @@ void acme_job_issue_run(void *argument);
 void acme_job_revoke_run(void *argument);
 void acme_job_validate_run(void *argument);
 
-/* ---- job_issuer.c: jobs that drive an issuer ---- */
+/* ---- job_backend.c: jobs that drive a backend ---- */
 
-struct issuer_run_class {
+struct backend_run_class {
     const char *name;  /* of the log's event: "issuance" */
     const char *about; /* of the log's field for run->about: "order" */
-    struct acme_err (*step)(struct issuer_run *run, struct acme_arena *arena, struct acme_step *ret);
-    /** end(job, step): the issuer has ended with ISSUED, DONE or FAILED: commit that. Gives the job away. */
+    const char *role;  /* of the log's field for the backend's name: "issuer" */
+    struct acme_err (*step)(struct backend_run *run, struct acme_arena *arena, struct acme_step *ret);
+    /** end(job, step): the backend has ended with ISSUED, DONE or FAILED: commit that. Gives the job away. */
     void (*end)(struct active_job *job, const struct acme_step *step);
-    /** end_after_deadline(job): what the issuer itself cannot end any more: true when the time is over and
+    /** end_after_deadline(job): what the backend itself cannot end any more: true when the time is over and
      * the job has been ended, and given away. */
     bool (*end_after_deadline)(struct active_job *job);
     /** end_unwanted(job): asked before the first step and before each call that must not happen twice: true
@@ -115,25 +116,26 @@ struct issuer_run_class {
 };
 
 /* First member of the kinds' own. */
-struct issuer_run {
-    const struct issuer_run_class *class;
-    const char *about;                /* what people know the subject by */
-    const struct acme_issuer *issuer; /* NULL: no longer configured */
-    int64_t deadline_ms;              /* when the issuer is asked at the latest; 0: none */
+struct backend_run {
+    const struct backend_run_class *class;
+    const char *about;                  /* what people know the subject by */
+    const struct acme_backend *backend; /* NULL: no longer configured */
+    int64_t deadline_ms;                /* when the backend is asked at the latest; 0: none */
     cJSON *state;
     bool once_under_way; /* the call in flight was flagged `once` */
     int steps;
     const char *upstream_ref;
-    struct acme_issuer_input input;
+    struct acme_step_input input;
 };
 
-/** acme_job_issuer_load(job, run): the issuer of the job's queue, and the saved state. Errors: FORMAT, NOMEM.
+/** acme_job_backend_load(job, run): the backend of the job's queue, and the saved state. Errors: FORMAT,
+ * NOMEM.
  */
-struct acme_err acme_job_issuer_load(struct active_job *job, struct issuer_run *run) ACME_MUST_USE;
+struct acme_err acme_job_backend_load(struct active_job *job, struct backend_run *run) ACME_MUST_USE;
 
-/** acme_job_issuer_run(job): drive the issuer of job->run, which is loaded, as far as it goes now. Gives the
- * job away. */
-void acme_job_issuer_run(struct active_job *job);
+/** acme_job_backend_run(job): drive the backend of job->run, which is loaded, as far as it goes now. Gives
+ * the job away. */
+void acme_job_backend_run(struct active_job *job);
 
 /** acme_job_log_code(job, event, err): our own failure, for the operator. */
 void acme_job_log_code(const struct active_job *job, const char *event, struct acme_err err);

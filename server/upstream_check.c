@@ -1,6 +1,7 @@
 /* acmebridge check --upstream. */
 #include "base/json_writer.h"
 #include "base/log.h"
+#include "server/issuer_open.h"
 #include "server/upstream_inspect.h"
 
 #include <ctype.h>
@@ -68,10 +69,10 @@ static struct acme_err check_issuer(struct checking *checking, const struct acme
     TRY(acme_upstream_profiles(checking->config, arena, config->name, &profiles, &request.profile_count));
     request.profiles = profiles;
     struct acme_issuer *issuer = NULL;
-    TRY(acme_scm_issuer_create(config->name, &config->scm, &issuer));
+    TRY(acme_issuer_open(config, NULL, &issuer));
     struct acme_inspection *inspection = NULL;
     struct acme_err err =
-        acme_upstream_inspect(checking->outbound, issuer, &request, arena, NULL, NULL, &inspection);
+        acme_upstream_inspect(checking->outbound, &issuer->backend, &request, arena, NULL, NULL, &inspection);
     for (size_t i = 0; !acme_failed(err) && i < inspection->finding_count; i++)
         say(checking, config->name, inspection->findings[i].level, inspection->findings[i].text);
     /* The loop may know its token until it ends. */
@@ -96,7 +97,7 @@ static struct acme_err check_all(struct checking *checking)
 {
     for (size_t i = 0; i < checking->config->issuer_count; i++) {
         const struct acme_issuer_config *config = &checking->config->issuers[i];
-        if (config->type != ACME_ISSUER_SCM)
+        if (config->type == ACME_ISSUER_LOCAL)
             continue;
         TRY(start_outbound(checking));
         TRY(check_issuer(checking, config));

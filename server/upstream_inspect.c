@@ -89,7 +89,7 @@ static bool wait_for(struct answer *answer, bool (*stopping)(void *context), voi
     return done && answer->failure != ACME_OUTBOUND_CANCELLED;
 }
 
-struct acme_err acme_upstream_inspect(struct acme_outbound *outbound, const struct acme_issuer *issuer,
+struct acme_err acme_upstream_inspect(struct acme_outbound *outbound, const struct acme_backend *backend,
                                       const struct acme_inspect_request *request, struct acme_arena *arena,
                                       bool (*stopping)(void *context), void *context,
                                       struct acme_inspection **ret)
@@ -97,12 +97,12 @@ struct acme_err acme_upstream_inspect(struct acme_outbound *outbound, const stru
     struct acme_inspection *inspection = acme_arena_alloc(arena, sizeof *inspection);
     ENSURE(inspection != NULL, ACME_E_NOMEM);
     struct answer *answer = NULL; /* of the call before, which the step reads */
-    struct acme_issuer_input input = {.event = ACME_ISSUER_START};
+    struct acme_step_input input = {.event = ACME_EVENT_START};
     struct acme_err err = acme_err(ACME_E_INTERNAL);
     for (int calls = 0; calls < CALLS_MAX; calls++) {
         struct acme_inspect_step step = {.done = true};
         input.now_ms = acme_clock_now_ms(&acme_clock_system);
-        err = issuer->class->inspect(issuer, arena, request, inspection, &input, &step);
+        err = backend->inspect(backend, arena, request, inspection, &input, &step);
         if (answer != NULL)
             answer_leave(answer, 1);
         answer = NULL;
@@ -111,7 +111,7 @@ struct acme_err acme_upstream_inspect(struct acme_outbound *outbound, const stru
         answer = answer_new();
         err = answer == NULL
                   ? acme_err(ACME_E_NOMEM)
-                  : acme_outbound_call(outbound, &issuer->transport, &step.call, call_done, answer);
+                  : acme_outbound_call(outbound, &backend->transport, &step.call, call_done, answer);
         if (acme_failed(err)) {
             if (answer != NULL)
                 answer_leave(answer, 2);
@@ -121,9 +121,9 @@ struct acme_err acme_upstream_inspect(struct acme_outbound *outbound, const stru
         err = acme_err(ACME_E_STATE);
         if (!wait_for(answer, stopping, context))
             break;
-        input = (struct acme_issuer_input){.event = ACME_ISSUER_CALL_FAILED, .failure = answer->detail};
+        input = (struct acme_step_input){.event = ACME_EVENT_CALL_FAILED, .failure = answer->detail};
         if (answer->failure == ACME_OUTBOUND_OK) {
-            input = (struct acme_issuer_input){.event = ACME_ISSUER_REPLY, .reply = answer->reply};
+            input = (struct acme_step_input){.event = ACME_EVENT_REPLY, .reply = answer->reply};
             err = acme_err(ACME_E_NOMEM);
             if (input.reply == NULL)
                 break;

@@ -7,11 +7,11 @@
 
 #include <stdio.h>
 
-/** acme_upstream_inspect(outbound, issuer, request, arena, stopping, context, ret): look at the upstream of
- * `issuer`, whose class has `inspect`. stopping(context) is asked several times a second (NULL: never stop).
+/** acme_upstream_inspect(outbound, backend, request, arena, stopping, context, ret): look at the upstream of
+ * `backend`, which has `inspect`. stopping(context) is asked several times a second (NULL: never stop).
  * Everything in *ret lives in `arena`. Errors: STATE (stopped, or the loop ends), NOMEM, INTERNAL. Thread:
  * one of its own, it blocks for as long as the calls take. */
-struct acme_err acme_upstream_inspect(struct acme_outbound *outbound, const struct acme_issuer *issuer,
+struct acme_err acme_upstream_inspect(struct acme_outbound *outbound, const struct acme_backend *backend,
                                       const struct acme_inspect_request *request, struct acme_arena *arena,
                                       bool (*stopping)(void *context), void *context,
                                       struct acme_inspection **ret) ACME_MUST_USE;

@@ -62,13 +62,16 @@ static void log_findings(const struct acme_issuer *issuer, const struct acme_ins
         const struct acme_finding *finding = &inspection->findings[i];
         switch (finding->level) {
         case ACME_FINDING_GOOD:
-            acme_log(INFO, "upstream", LOG_STR("finding", finding->text), LOG_STR("issuer", issuer->name));
+            acme_log(INFO, "upstream", LOG_STR("finding", finding->text),
+                     LOG_STR("issuer", issuer->backend.name));
             break;
         case ACME_FINDING_WARNING:
-            acme_log(WARN, "upstream", LOG_STR("finding", finding->text), LOG_STR("issuer", issuer->name));
+            acme_log(WARN, "upstream", LOG_STR("finding", finding->text),
+                     LOG_STR("issuer", issuer->backend.name));
             break;
         case ACME_FINDING_ERROR:
-            acme_log(ERROR, "upstream", LOG_STR("finding", finding->text), LOG_STR("issuer", issuer->name));
+            acme_log(ERROR, "upstream", LOG_STR("finding", finding->text),
+                     LOG_STR("issuer", issuer->backend.name));
             break;
         }
     }
@@ -102,12 +105,12 @@ static struct acme_err look(struct acme_upstream_watch *watch, struct watched *w
     struct acme_inspect_request request = {.domains_only = !whole};
     struct acme_inspect_profile *profiles = NULL;
     struct acme_inspection *inspection = NULL;
-    struct acme_err err = acme_upstream_profiles(watch->options.config, arena, watched->issuer->name,
+    struct acme_err err = acme_upstream_profiles(watch->options.config, arena, watched->issuer->backend.name,
                                                  &profiles, &request.profile_count);
     request.profiles = profiles;
     if (!acme_failed(err))
-        err = acme_upstream_inspect(watch->options.outbound, watched->issuer, &request, arena, is_stopping,
-                                    watch, &inspection);
+        err = acme_upstream_inspect(watch->options.outbound, &watched->issuer->backend, &request, arena,
+                                    is_stopping, watch, &inspection);
     if (acme_failed(err)) {
         acme_arena_destroy(arena);
         return err;
@@ -131,7 +134,7 @@ static int64_t look_if_due(struct acme_upstream_watch *watch, struct watched *wa
     struct look found = {.complete = false};
     struct acme_err err = due ? look(watch, watched, whole, &found) : acme_ok();
     if (acme_failed(err) && err.code != ACME_E_STATE)
-        acme_log(ERROR, "the look at an upstream failed", LOG_STR("issuer", watched->issuer->name),
+        acme_log(ERROR, "the look at an upstream failed", LOG_STR("issuer", watched->issuer->backend.name),
                  LOG_STR("code", acme_code_name(err.code)));
     pthread_mutex_lock(&watch->lock);
     if (due)
@@ -177,7 +180,8 @@ static void *watch_main(void *argument)
 static struct watched *find_watched(struct acme_upstream_watch *watch, const char *issuer)
 {
     for (size_t i = 0; i < watch->count; i++) {
-        if (watch->watched[i].issuer->needs_domains && strcmp(watch->watched[i].issuer->name, issuer) == 0)
+        if (watch->watched[i].issuer->needs_domains &&
+            strcmp(watch->watched[i].issuer->backend.name, issuer) == 0)
             return &watch->watched[i];
     }
     return NULL;
@@ -259,7 +263,7 @@ struct acme_err acme_upstream_watch_start(const struct acme_upstream_watch_optio
     struct acme_err err = acme_err(watch->watched != NULL ? ACME_OK : ACME_E_NOMEM);
     for (size_t i = 0; !acme_failed(err) && i < options->config->issuer_count; i++) {
         const struct acme_issuer *issuer = options->issuers[i];
-        if (issuer->class->inspect != NULL)
+        if (issuer->backend.inspect != NULL)
             watch->watched[watch->count++] =
                 (struct watched){.issuer = issuer, .list_due_ms = issuer->needs_domains ? 0 : INT64_MAX};
     }

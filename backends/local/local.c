@@ -12,7 +12,7 @@ enum { SKEW_MINUTES = 5, DEFAULT_VALIDITY_DAYS = 90 };
 struct local_issuer {
     struct acme_issuer base;
     const struct acme_local_ca *ca;
-    char name[]; /* NUL-terminated; what base.name points to */
+    char name[]; /* NUL-terminated; what base.backend.name points to */
 };
 
 static struct acme_step failed_step(enum acme_problem_type type, const char *detail, const char *note)
@@ -58,7 +58,7 @@ static const char *choose_dates(const struct acme_local_ca *ca, const struct acm
 
 static struct acme_err local_step(const struct acme_issuer *issuer, struct acme_arena *arena,
                                   const struct acme_issue_request *request, cJSON *state,
-                                  const struct acme_issuer_input *input, struct acme_step *ret)
+                                  const struct acme_step_input *input, struct acme_step *ret)
 {
     const struct local_issuer *local = (const struct local_issuer *)issuer;
     (void)state;
@@ -90,7 +90,7 @@ static struct acme_err local_step(const struct acme_issuer *issuer, struct acme_
 /* What is revoked stands in the store, and the list that is published is made from there. */
 static struct acme_err local_revoke(const struct acme_issuer *issuer, struct acme_arena *arena,
                                     const struct acme_revoke_request *request, cJSON *state,
-                                    const struct acme_issuer_input *input, struct acme_step *ret)
+                                    const struct acme_step_input *input, struct acme_step *ret)
 {
     (void)issuer;
     (void)arena;
@@ -117,9 +117,9 @@ struct acme_err acme_local_issuer_create(const char *name, const struct acme_loc
     ENSURE(local != NULL, ACME_E_NOMEM);
     memcpy(local->name, name, size);
     local->base.class = &local_class;
-    local->base.name = local->name;
-    local->base.deadline_ms = ACME_HOUR_MS;
-    local->base.max_concurrency = 1; /* it makes no calls */
+    local->base.backend.name = local->name;
+    local->base.backend.deadline_ms = ACME_HOUR_MS;
+    local->base.backend.max_concurrency = 1; /* it makes no calls */
     local->ca = ca;
     *ret = &local->base;
     return acme_ok();

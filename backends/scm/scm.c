@@ -29,7 +29,7 @@ static int64_t longest_call_ms(const struct scm_issuer *scm)
 static struct acme_err resume(struct scm_context *ctx)
 {
     struct scm_state *state = ctx->state;
-    bool sent = state->enroll_sent_ms != 0 || ctx->input->event == ACME_ISSUER_RECOVER;
+    bool sent = state->enroll_sent_ms != 0 || ctx->input->event == ACME_EVENT_RECOVER;
     if (state->phase == SCM_PHASE_ENROLL && sent)
         /* A process that died may have left the enroll to SCM at the very end of its time: quiet counts from
          * there. */
@@ -180,7 +180,7 @@ static struct acme_err keep_deadline(struct scm_context *ctx)
 
 static struct acme_err scm_step(const struct acme_issuer *issuer, struct acme_arena *arena,
                                 const struct acme_issue_request *request, cJSON *saved,
-                                const struct acme_issuer_input *input, struct acme_step *ret)
+                                const struct acme_step_input *input, struct acme_step *ret)
 {
     struct scm_state *state = acme_arena_alloc(arena, sizeof *state);
     ENSURE(state != NULL, ACME_E_NOMEM);
@@ -193,16 +193,16 @@ static struct acme_err scm_step(const struct acme_issuer *issuer, struct acme_ar
                               .state = state,
                               .step = &step};
     switch (input->event) {
-    case ACME_ISSUER_REPLY:
+    case ACME_EVENT_REPLY:
         ENSURE(input->reply != NULL, ACME_E_INTERNAL);
         TRY(on_reply(&ctx));
         break;
-    case ACME_ISSUER_CALL_FAILED:
+    case ACME_EVENT_CALL_FAILED:
         TRY(on_call_failed(&ctx));
         break;
-    case ACME_ISSUER_START:
-    case ACME_ISSUER_TIMER:
-    case ACME_ISSUER_RECOVER:
+    case ACME_EVENT_START:
+    case ACME_EVENT_TIMER:
+    case ACME_EVENT_RECOVER:
         TRY(resume(&ctx));
         break;
     }
@@ -237,11 +237,8 @@ static void scm_destroy(struct acme_issuer *issuer)
     free(scm);
 }
 
-static const struct acme_issuer_class scm_class = {.type = "scm",
-                                                   .step = scm_step,
-                                                   .revoke = acme_scm_revoke,
-                                                   .inspect = acme_scm_inspect,
-                                                   .destroy = scm_destroy};
+static const struct acme_issuer_class scm_class = {
+    .type = "scm", .step = scm_step, .revoke = acme_scm_revoke, .destroy = scm_destroy};
 
 static bool copy_text(struct acme_arena *arena, const char **member)
 {
@@ -276,8 +273,8 @@ static bool copy_strings(struct scm_issuer *scm, const char *name)
                             &config->dcv_email,
                             &config->ca_file,
                             &config->proxy};
-    scm->base.name = acme_arena_strdup(scm->arena, name);
-    bool ok = scm->base.name != NULL;
+    scm->base.backend.name = acme_arena_strdup(scm->arena, name);
+    bool ok = scm->base.backend.name != NULL;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         bool given = *texts[i] != NULL;
         ok = (copy_text(scm->arena, texts[i]) || !given) && ok;
@@ -290,7 +287,9 @@ static bool copy_strings(struct scm_issuer *scm, const char *name)
         ok = copy_text(scm->arena, &fields[i].name) && copy_text(scm->arena, &fields[i].value);
     }
     config->custom_fields = fields;
-    return ok;
+    const char *login = config->login != NULL ? config->login : config->oauth.client_id;
+    scm->base.backend.account = acme_arena_printf(scm->arena, "scm %s %s", config->url, login);
+    return ok && scm->base.backend.account != NULL;
 }
 
 static bool fields_right(const struct acme_scm_config *config)
@@ -330,11 +329,12 @@ struct acme_err acme_scm_issuer_create(const char *name, const struct acme_scm_c
         scm->config.connect_timeout_ms = DEFAULT_CONNECT_MS;
     if (scm->config.call_timeout_ms <= 0)
         scm->config.call_timeout_ms = DEFAULT_CALL_MS;
-    scm->base.deadline_ms = config->deadline_ms > 0 ? config->deadline_ms : DEFAULT_DEADLINE_MS;
+    scm->base.backend.deadline_ms = config->deadline_ms > 0 ? config->deadline_ms : DEFAULT_DEADLINE_MS;
+    scm->base.backend.inspect = acme_scm_inspect;
     scm->base.needs_domains = config->dcv_required && config->class == ACME_SCM_SSL;
-    scm->base.max_concurrency =
+    scm->base.backend.max_concurrency =
         config->max_concurrency > 0 ? config->max_concurrency : DEFAULT_MAX_CONCURRENCY;
-    scm->base.transport =
+    scm->base.backend.transport =
         (struct acme_transport){.oauth = scm->config.oauth.token_url != NULL ? &scm->config.oauth : NULL,
                                 .ca_file = scm->config.ca_file,
                                 .proxy = scm->config.proxy,

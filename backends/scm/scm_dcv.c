@@ -124,7 +124,7 @@ static struct acme_err keep_instructions(struct scm_context *ctx, const cJSON *j
 
 struct acme_err acme_scm_dcv_reply(struct scm_context *ctx)
 {
-    const struct acme_http_reply *reply = ctx->input->event == ACME_ISSUER_REPLY ? ctx->input->reply : NULL;
+    const struct acme_http_reply *reply = ctx->input->event == ACME_EVENT_REPLY ? ctx->input->reply : NULL;
     cJSON *json = NULL;
     struct acme_err err = acme_err(ACME_E_FORMAT);
     if (reply != NULL && reply->status == 200 && reply->body.len > 0)

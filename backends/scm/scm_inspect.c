@@ -71,10 +71,10 @@ static const char *topic_of(int stage)
 /* *ret_over: without this the rest cannot be read either. */
 static struct acme_err find_failure(struct scm_inspecting *in, bool *ret_over)
 {
-    const struct acme_issuer_input *input = in->ctx->input;
+    const struct acme_step_input *input = in->ctx->input;
     const char *topic = topic_of(in->inspection->stage);
     *ret_over = in->inspection->stage == STAGE_PROFILE;
-    if (input->event != ACME_ISSUER_REPLY) {
+    if (input->event != ACME_EVENT_REPLY) {
         *ret_over = true;
         return FIND(in, ERROR, "SCM cannot be reached to read %s: %s.", topic,
                     input->failure != NULL ? input->failure : "no answer");
@@ -118,7 +118,7 @@ static struct acme_err take(struct scm_inspecting *in, bool *ret_more, bool *ret
     const struct acme_http_reply *reply = in->ctx->input->reply;
     cJSON *json = NULL;
     struct acme_err err = acme_err(ACME_E_FORMAT);
-    bool good = in->ctx->input->event == ACME_ISSUER_REPLY && reply->status == 200 && reply->body.len > 0;
+    bool good = in->ctx->input->event == ACME_EVENT_REPLY && reply->status == 200 && reply->body.len > 0;
     if (good)
         err = acme_json_parse(in->ctx->arena, (const char *)reply->body.data, reply->body.len, &json);
     if (err.code == ACME_E_NOMEM)
@@ -129,25 +129,25 @@ static struct acme_err take(struct scm_inspecting *in, bool *ret_more, bool *ret
     return read_reply(in, json, ret_more);
 }
 
-struct acme_err acme_scm_inspect(const struct acme_issuer *issuer, struct acme_arena *arena,
+struct acme_err acme_scm_inspect(const struct acme_backend *backend, struct acme_arena *arena,
                                  const struct acme_inspect_request *request,
-                                 struct acme_inspection *inspection, const struct acme_issuer_input *input,
+                                 struct acme_inspection *inspection, const struct acme_step_input *input,
                                  struct acme_inspect_step *ret)
 {
     struct scm_state *state = acme_arena_alloc(arena, sizeof *state);
     ENSURE(state != NULL, ACME_E_NOMEM);
     struct acme_step step = {0};
-    struct scm_context ctx = {.scm = (const struct scm_issuer *)issuer,
+    struct scm_context ctx = {.scm = (const struct scm_issuer *)backend,
                               .arena = arena,
                               .input = input,
                               .state = state,
                               .step = &step};
     struct scm_inspecting in = {.ctx = &ctx, .request = request, .inspection = inspection};
     bool over = false;
-    if (input->event != ACME_ISSUER_START) {
+    if (input->event != ACME_EVENT_START) {
         bool more = false;
         ENSURE(inspection->stage >= 0 && inspection->stage < STAGE_COUNT, ACME_E_INTERNAL);
-        ENSURE(input->event != ACME_ISSUER_REPLY || input->reply != NULL, ACME_E_INTERNAL);
+        ENSURE(input->event != ACME_EVENT_REPLY || input->reply != NULL, ACME_E_INTERNAL);
         TRY(take(&in, &more, &over));
         if (more)
             return call_stage(&in, ret);

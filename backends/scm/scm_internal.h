@@ -144,7 +144,7 @@ struct scm_context {
     struct acme_arena *arena;
     const struct acme_issue_request *request;     /* of an issuance, else NULL */
     const struct acme_revoke_request *revocation; /* of a revocation, else NULL */
-    const struct acme_issuer_input *input;
+    const struct acme_step_input *input;
     struct scm_state *state;
     struct acme_step *step; /* being built */
 };
@@ -386,15 +386,16 @@ struct acme_err acme_scm_collect_issuers_reply(struct scm_context *ctx) ACME_MUS
 /** acme_scm_total_count(reply): the length of the whole list of which the reply is a page; -1: not said. */
 int64_t acme_scm_total_count(const struct acme_http_reply *reply);
 
-/** acme_scm_inspect(issuer, arena, request, inspection, input, ret): the function `inspect` of the class. */
-struct acme_err acme_scm_inspect(const struct acme_issuer *issuer, struct acme_arena *arena,
+/** acme_scm_inspect(backend, arena, request, inspection, input, ret): the function `inspect` of struct
+ * acme_backend. */
+struct acme_err acme_scm_inspect(const struct acme_backend *backend, struct acme_arena *arena,
                                  const struct acme_inspect_request *request,
-                                 struct acme_inspection *inspection, const struct acme_issuer_input *input,
+                                 struct acme_inspection *inspection, const struct acme_step_input *input,
                                  struct acme_inspect_step *ret) ACME_MUST_USE;
 
 /** acme_scm_revoke(issuer, arena, request, saved, input, ret): the function `revoke` of the class. */
 struct acme_err acme_scm_revoke(const struct acme_issuer *issuer, struct acme_arena *arena,
                                 const struct acme_revoke_request *request, cJSON *saved,
-                                const struct acme_issuer_input *input, struct acme_step *ret) ACME_MUST_USE;
+                                const struct acme_step_input *input, struct acme_step *ret) ACME_MUST_USE;
 
 #endif

@@ -234,7 +234,7 @@ struct acme_err acme_scm_recover_declined(struct scm_context *ctx)
 {
     struct scm_state *state = ctx->state;
     bool undo = state->call == SCM_CALL_UNDO;
-    const struct acme_http_reply *reply = ctx->input->event == ACME_ISSUER_REPLY ? ctx->input->reply : NULL;
+    const struct acme_http_reply *reply = ctx->input->event == ACME_EVENT_REPLY ? ctx->input->reply : NULL;
     bool passing = reply == NULL || reply->status == 429 || reply->status >= 500;
     if (passing && state->failures < TIDY_TRIES - 1)
         return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS,

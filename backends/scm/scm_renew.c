@@ -102,7 +102,7 @@ struct acme_err acme_scm_comment_begin(struct scm_context *ctx, int64_t ssl_id)
 /* The number is known and saved: the tag is for people, and for a search that will not be needed any more. */
 struct acme_err acme_scm_comment_done(struct scm_context *ctx)
 {
-    bool done = ctx->input->event == ACME_ISSUER_REPLY && ctx->input->reply->status >= 200 &&
+    bool done = ctx->input->event == ACME_EVENT_REPLY && ctx->input->reply->status >= 200 &&
                 ctx->input->reply->status <= 299;
     return acme_scm_follow_wait(
         ctx,

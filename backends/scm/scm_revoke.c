@@ -151,18 +151,18 @@ static struct acme_err revoke_reply(struct scm_context *ctx)
 static struct acme_err decide(struct scm_context *ctx)
 {
     switch (ctx->input->event) {
-    case ACME_ISSUER_REPLY:
+    case ACME_EVENT_REPLY:
         ENSURE(ctx->input->reply != NULL, ACME_E_INTERNAL);
         if (ctx->state->call == SCM_CALL_DETAILS)
             return details_reply(ctx);
         if (ctx->state->call == SCM_CALL_REVOKE)
             return revoke_reply(ctx);
         break;
-    case ACME_ISSUER_CALL_FAILED:
+    case ACME_EVENT_CALL_FAILED:
         return acme_scm_call_failed(ctx);
-    case ACME_ISSUER_START:
-    case ACME_ISSUER_TIMER:
-    case ACME_ISSUER_RECOVER:
+    case ACME_EVENT_START:
+    case ACME_EVENT_TIMER:
+    case ACME_EVENT_RECOVER:
         break;
     }
     return begin(ctx);
@@ -178,7 +178,7 @@ static int64_t number_of(const char *upstream_ref)
 
 struct acme_err acme_scm_revoke(const struct acme_issuer *issuer, struct acme_arena *arena,
                                 const struct acme_revoke_request *request, cJSON *saved,
-                                const struct acme_issuer_input *input, struct acme_step *ret)
+                                const struct acme_step_input *input, struct acme_step *ret)
 {
     struct scm_state *state = acme_arena_alloc(arena, sizeof *state);
     ENSURE(state != NULL, ACME_E_NOMEM);

@@ -36,7 +36,7 @@ struct acme_err acme_scm_call(struct scm_context *ctx, enum scm_call call, const
 
 static int64_t retry_after_ms(const struct scm_context *ctx)
 {
-    if (ctx->input->event != ACME_ISSUER_REPLY)
+    if (ctx->input->event != ACME_EVENT_REPLY)
         return 0;
     int64_t seconds = acme_http_reply_retry_after_s(ctx->input->reply, ctx->input->now_ms);
     return seconds > 0 ? seconds * ACME_SECOND_MS : 0;

@@ -73,7 +73,7 @@ static struct acme_err gone(struct scm_context *ctx, const char *note)
 
 struct acme_err acme_scm_withdraw_done(struct scm_context *ctx)
 {
-    if (ctx->input->event != ACME_ISSUER_REPLY)
+    if (ctx->input->event != ACME_EVENT_REPLY)
         return acme_scm_call_failed(ctx);
     const struct acme_http_reply *reply = ctx->input->reply;
     if (reply->status == 204 || (reply->status == 200 && reply->body.len == 0))

@@ -93,7 +93,7 @@ static void fuzz_revoke(struct acme_arena *arena, const struct acme_http_reply *
         .serial_hex = "00A1B2", .upstream_ref = "4242", .reason = 1, .deadline_ms = ACME_DAY_MS};
     cJSON *state = NULL;
     REQUIRE(!acme_failed(acme_json_parse(arena, "{}", 2, &state)));
-    struct acme_issuer_input input = {.event = ACME_ISSUER_START, .now_ms = 5000};
+    struct acme_step_input input = {.event = ACME_EVENT_START, .now_ms = 5000};
     struct acme_step step = {.kind = ACME_STEP_FAILED};
     for (int i = 0; i < 3; i++) {
         if (acme_failed(issuer->class->revoke(issuer, arena, &request, state, &input, &step)))
@@ -101,7 +101,7 @@ static void fuzz_revoke(struct acme_arena *arena, const struct acme_http_reply *
         check_step(&step);
         if (step.kind != ACME_STEP_CALL)
             return;
-        input = (struct acme_issuer_input){.event = ACME_ISSUER_REPLY, .now_ms = 6000, .reply = reply};
+        input = (struct acme_step_input){.event = ACME_EVENT_REPLY, .now_ms = 6000, .reply = reply};
     }
 }
 
@@ -112,7 +112,7 @@ static void fuzz_dcv(struct acme_arena *arena, const struct acme_issue_request *
     static const char saved[] = "{\"phase\":\"follow\",\"call\":\"dcv\",\"sslId\":812}";
     cJSON *state = NULL;
     REQUIRE(!acme_failed(acme_json_parse(arena, saved, sizeof saved - 1, &state)));
-    const struct acme_issuer_input input = {.event = ACME_ISSUER_REPLY, .now_ms = 6000, .reply = reply};
+    const struct acme_step_input input = {.event = ACME_EVENT_REPLY, .now_ms = 6000, .reply = reply};
     struct acme_step step = {.kind = ACME_STEP_FAILED};
     if (!acme_failed(issuer->class->step(issuer, arena, request, state, &input, &step)))
         REQUIRE(step.kind == ACME_STEP_WAIT);
@@ -132,8 +132,9 @@ static void fuzz_inspect(struct acme_arena *arena, const struct acme_http_reply 
         struct acme_inspect_step step = {.done = true};
         /* Each stage by itself: the first ones end the look when they fail. */
         inspection->stage = stage;
-        const struct acme_issuer_input input = {.event = ACME_ISSUER_REPLY, .now_ms = 6000, .reply = reply};
-        if (acme_failed(issuer->class->inspect(issuer, arena, &request, inspection, &input, &step)))
+        const struct acme_step_input input = {.event = ACME_EVENT_REPLY, .now_ms = 6000, .reply = reply};
+        if (acme_failed(
+                issuer->backend.inspect(&issuer->backend, arena, &request, inspection, &input, &step)))
             return;
         for (size_t i = 0; i < inspection->finding_count; i++)
             REQUIRE(!shows_password(inspection->findings[i].text));
@@ -167,7 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                                .identifier_count = 1,
                                                .created_ms = 1000,
                                                .deadline_ms = ACME_DAY_MS};
-    struct acme_issuer_input input = {.event = ACME_ISSUER_TIMER, .now_ms = 5000};
+    struct acme_step_input input = {.event = ACME_EVENT_TIMER, .now_ms = 5000};
     struct acme_step step = {.kind = ACME_STEP_FAILED};
     /* The entry makes the phase's call, the answer is the input. */
     if (acme_failed(issuer->class->step(issuer, arena, &request, state, &input, &step)))
@@ -175,7 +176,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_step(&step);
     if (step.kind != ACME_STEP_CALL)
         return 0;
-    input = (struct acme_issuer_input){.event = ACME_ISSUER_REPLY, .now_ms = 6000, .reply = &reply};
+    input = (struct acme_step_input){.event = ACME_EVENT_REPLY, .now_ms = 6000, .reply = &reply};
     if (!acme_failed(issuer->class->step(issuer, arena, &request, state, &input, &step)))
         check_step(&step);
     fuzz_revoke(arena, &reply);

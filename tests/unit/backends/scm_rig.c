@@ -109,7 +109,7 @@ static void check_call(const struct rig *rig, const struct acme_http_call *call)
         assert_null(memmem(call->body.data, call->body.len, RIG_PASSWORD, strlen(RIG_PASSWORD)));
 }
 
-static void do_step(struct rig *rig, struct acme_issuer_input input)
+static void do_step(struct rig *rig, struct acme_step_input input)
 {
     input.now_ms = rig->now_ms;
     cJSON *state = NULL;
@@ -144,25 +144,25 @@ static void do_step(struct rig *rig, struct acme_issuer_input input)
 
 void rig_start(struct rig *rig)
 {
-    do_step(rig, (struct acme_issuer_input){.event = ACME_ISSUER_START});
+    do_step(rig, (struct acme_step_input){.event = ACME_EVENT_START});
 }
 
 void rig_timer(struct rig *rig)
 {
     assert_int_equal(rig->step.kind, ACME_STEP_WAIT);
     rig->now_ms = rig->step.wait_until_ms;
-    do_step(rig, (struct acme_issuer_input){.event = ACME_ISSUER_TIMER});
+    do_step(rig, (struct acme_step_input){.event = ACME_EVENT_TIMER});
 }
 
-void rig_restart(struct rig *rig, enum acme_issuer_event event)
+void rig_restart(struct rig *rig, enum acme_step_event event)
 {
-    do_step(rig, (struct acme_issuer_input){.event = event});
+    do_step(rig, (struct acme_step_input){.event = event});
 }
 
 static void reply_with(struct rig *rig, struct acme_http_reply reply)
 {
     assert_int_equal(rig->step.kind, ACME_STEP_CALL);
-    do_step(rig, (struct acme_issuer_input){.event = ACME_ISSUER_REPLY, .reply = &reply});
+    do_step(rig, (struct acme_step_input){.event = ACME_EVENT_REPLY, .reply = &reply});
 }
 
 void rig_reply_bytes(struct rig *rig, int status, struct acme_bytes body)
@@ -187,9 +187,9 @@ void rig_reply_header(struct rig *rig, int status, const char *name, const char 
 void rig_call_failed(struct rig *rig, bool reached)
 {
     assert_int_equal(rig->step.kind, ACME_STEP_CALL);
-    do_step(rig, (struct acme_issuer_input){.event = ACME_ISSUER_CALL_FAILED,
-                                            .failure = reached ? "timed out" : "connection refused",
-                                            .reached = reached});
+    do_step(rig, (struct acme_step_input){.event = ACME_EVENT_CALL_FAILED,
+                                          .failure = reached ? "timed out" : "connection refused",
+                                          .reached = reached});
 }
 
 const char *rig_format(struct rig *rig, const char *format, ...)

@@ -37,8 +37,8 @@ void rig_reconfigure(struct rig *rig);
 
 /* Events. Each leaves the step decided in rig->step. */
 void rig_start(struct rig *rig);
-void rig_timer(struct rig *rig);                                 /* at the end of the wait under way */
-void rig_restart(struct rig *rig, enum acme_issuer_event event); /* now, TIMER or RECOVER */
+void rig_timer(struct rig *rig);                               /* at the end of the wait under way */
+void rig_restart(struct rig *rig, enum acme_step_event event); /* now, TIMER or RECOVER */
 void rig_reply(struct rig *rig, int status, const char *body);
 void rig_reply_bytes(struct rig *rig, int status, struct acme_bytes body);
 void rig_reply_header(struct rig *rig, int status, const char *name, const char *value, const char *body);

@@ -70,7 +70,7 @@ static struct acme_step step_at(struct fixture *fixture, int64_t now_ms)
 {
     cJSON *state = NULL;
     assert_false(acme_failed(acme_json_parse(fixture->arena, "{}", 2, &state)));
-    struct acme_issuer_input input = {.event = ACME_ISSUER_START, .now_ms = now_ms};
+    struct acme_step_input input = {.event = ACME_EVENT_START, .now_ms = now_ms};
     struct acme_step step = {0};
     assert_false(acme_failed(fixture->issuer->class->step(fixture->issuer, fixture->arena, &fixture->request,
                                                           state, &input, &step)));
@@ -96,7 +96,7 @@ static void test_issues_at_once(void **state)
 {
     struct fixture *fixture = *state;
     assert_string_equal(fixture->issuer->class->type, "local");
-    assert_string_equal(fixture->issuer->name, "lab");
+    assert_string_equal(fixture->issuer->backend.name, "lab");
     struct acme_step step = step_at(fixture, fixture->now_ms);
     assert_int_equal(step.certs.count, 2);
     struct acme_cert_info info = leaf_of(fixture, &step);
@@ -205,7 +205,7 @@ static void test_revokes_at_once(void **state)
     cJSON *saved = NULL;
     assert_false(acme_failed(acme_json_parse(fixture->arena, "{}", 2, &saved)));
     const struct acme_revoke_request request = {.serial_hex = "01", .reason = 1};
-    const struct acme_issuer_input input = {.event = ACME_ISSUER_START, .now_ms = fixture->now_ms};
+    const struct acme_step_input input = {.event = ACME_EVENT_START, .now_ms = fixture->now_ms};
     struct acme_step step = {.kind = ACME_STEP_FAILED};
     assert_false(acme_failed(
         fixture->issuer->class->revoke(fixture->issuer, fixture->arena, &request, saved, &input, &step)));

@@ -70,7 +70,7 @@ static void test_comment_survives_a_pause(void **state)
     renewing(rig);
     rig_reply(rig, 200, "{\"sslId\":4242}");
     expect_comment(rig);
-    rig_restart(rig, ACME_ISSUER_TIMER);
+    rig_restart(rig, ACME_EVENT_TIMER);
     expect_comment(rig);
     rig_reply(rig, 200, rig_details(rig, 4242, "Requested", RIG_TAG, NULL));
     rig_expect_wait(rig, 3, false);
@@ -113,7 +113,7 @@ static void test_renewal_refused(void **state)
         rig_reply(rig, 400, bodies[i]);
         rig_expect_enroll(rig);
         rig_expect_note(rig, "new certificate instead");
-        rig_restart(rig, ACME_ISSUER_RECOVER); /* the refusal is remembered */
+        rig_restart(rig, ACME_EVENT_RECOVER); /* the refusal is remembered */
         rig_expect_search(rig, CN_QUERY, true, 0);
     }
 }
@@ -307,7 +307,7 @@ static void test_lost_replacement_is_repeated(void **state)
 {
     struct rig *rig = *state;
     replacing(rig);
-    rig_restart(rig, ACME_ISSUER_RECOVER);
+    rig_restart(rig, ACME_EVENT_RECOVER);
     for (int steps = 0; !rig->step.once; steps++) {
         assert_true(steps < 50);
         if (rig->step.kind == ACME_STEP_WAIT) {
@@ -363,7 +363,7 @@ static void test_too_late_to_go_on(void **state)
     rig_start(rig);
     expect_once(rig, "/api/ssl/v1/replace/4100");
     rig->request.earlier.too_late = true;
-    rig_restart(rig, ACME_ISSUER_RECOVER);
+    rig_restart(rig, ACME_EVENT_RECOVER);
     for (int steps = 0; !rig->step.once; steps++) {
         assert_true(steps < 50);
         if (rig->step.kind == ACME_STEP_WAIT) {

@@ -145,6 +145,8 @@ static void check_status(struct rig *rig, const struct row *row, const char *sta
         happened = "invalid";
         problem = problem_cell(rig->step.problem.type);
         break;
+    case ACME_STEP_RUN:
+    case ACME_STEP_DELEGATE:
     case ACME_STEP_ISSUED:
     case ACME_STEP_DONE:
         break;
@@ -305,8 +307,7 @@ static void judge(struct rig *rig, enum scm_endpoint endpoint, int status, const
 {
     const struct acme_http_reply reply = {.status = status,
                                           .body = {.data = (const uint8_t *)body, .len = strlen(body)}};
-    const struct acme_issuer_input input = {
-        .event = ACME_ISSUER_REPLY, .now_ms = rig->now_ms, .reply = &reply};
+    const struct acme_step_input input = {.event = ACME_EVENT_REPLY, .now_ms = rig->now_ms, .reply = &reply};
     struct scm_state saved = {0};
     struct acme_step step = {0};
     struct scm_context ctx = {.scm = (const struct scm_issuer *)rig->issuer,

@@ -17,15 +17,15 @@ struct look {
     struct acme_inspect_step step;
 };
 
-static void do_step(struct look *look, struct acme_issuer_input input)
+static void do_step(struct look *look, struct acme_step_input input)
 {
     input.now_ms = RIG_START;
     const struct acme_issuer *issuer = look->rig->issuer;
-    assert_int_equal(
-        issuer->class->inspect(issuer, look->rig->arena, &look->request, look->inspection, &input,
-                               &look->step)
-            .code,
-        ACME_OK);
+    assert_int_equal(issuer->backend
+                         .inspect(&issuer->backend, look->rig->arena, &look->request, look->inspection,
+                                  &input, &look->step)
+                         .code,
+                     ACME_OK);
 }
 
 static void begin(struct look *look, struct rig *rig)
@@ -51,7 +51,7 @@ static void answer(struct look *look, int status, const char *body, const char *
                                           .headers = &header,
                                           .header_count = total != NULL,
                                           .body = {.data = (const uint8_t *)body, .len = strlen(body)}};
-    do_step(look, (struct acme_issuer_input){.event = ACME_ISSUER_REPLY, .reply = &reply});
+    do_step(look, (struct acme_step_input){.event = ACME_EVENT_REPLY, .reply = &reply});
 }
 
 static void expect_finding(const struct look *look, enum acme_finding_level level, const char *part)
@@ -74,7 +74,7 @@ static void test_good(void **state)
 {
     struct look look;
     begin(&look, *state);
-    do_step(&look, (struct acme_issuer_input){.event = ACME_ISSUER_START});
+    do_step(&look, (struct acme_step_input){.event = ACME_EVENT_START});
     expect(&look, "/api/ssl/v1/types?organizationId=8932");
     answer(&look, 200, "[{\"id\":1,\"name\":\"x\"}," PROFILE "]", NULL);
     expect(&look, "/api/admin/v1/password");
@@ -105,7 +105,7 @@ static void test_stages_of_other_logins(void **state)
     rig->config.dcv_required = true; /* devices have no domains */
     rig_reconfigure(rig);
     begin(&look, rig);
-    do_step(&look, (struct acme_issuer_input){.event = ACME_ISSUER_START});
+    do_step(&look, (struct acme_step_input){.event = ACME_EVENT_START});
     expect(&look, "/private/api/device/v1/types?organizationId=8932");
     answer(&look, 200, "[" PROFILE "]", NULL);
     expect(&look, "/private/api/organization/v1"); /* there is no password to ask about */
@@ -129,7 +129,7 @@ static void test_mistakes(void **state)
     rig_reconfigure(rig);
     begin(&look, rig);
     look.profile.keys = &wide;
-    do_step(&look, (struct acme_issuer_input){.event = ACME_ISSUER_START});
+    do_step(&look, (struct acme_step_input){.event = ACME_EVENT_START});
     answer(&look, 200, "[" PROFILE "]", NULL);
     expect_finding(&look, ACME_FINDING_ERROR, "term_days 90");
     expect_finding(&look, ACME_FINDING_WARNING, "P-256 keys");
@@ -154,7 +154,7 @@ static void test_refused(void **state)
 {
     struct look look;
     begin(&look, *state);
-    do_step(&look, (struct acme_issuer_input){.event = ACME_ISSUER_START});
+    do_step(&look, (struct acme_step_input){.event = ACME_EVENT_START});
     answer(&look, 401, "{\"code\":-16,\"description\":\"Unknown user " RIG_PASSWORD "\"}", NULL);
     assert_true(look.step.done);
     assert_true(look.inspection->incomplete);
@@ -166,8 +166,8 @@ static void test_unreachable(void **state)
 {
     struct look look;
     begin(&look, *state);
-    do_step(&look, (struct acme_issuer_input){.event = ACME_ISSUER_START});
-    do_step(&look, (struct acme_issuer_input){.event = ACME_ISSUER_CALL_FAILED, .failure = "timed out"});
+    do_step(&look, (struct acme_step_input){.event = ACME_EVENT_START});
+    do_step(&look, (struct acme_step_input){.event = ACME_EVENT_CALL_FAILED, .failure = "timed out"});
     assert_true(look.step.done);
     assert_true(look.inspection->incomplete);
     expect_finding(&look, ACME_FINDING_ERROR,
@@ -185,7 +185,7 @@ static void test_garbage(void **state)
         look.request.domain_count = 1;
         const char *const names[] = {"a.test"};
         look.request.domains = names;
-        do_step(&look, (struct acme_issuer_input){.event = ACME_ISSUER_START});
+        do_step(&look, (struct acme_step_input){.event = ACME_EVENT_START});
         answer(&look, 200, "[" PROFILE "]", NULL);
         int calls = 0;
         while (!look.step.done && calls++ < 20)
@@ -204,7 +204,7 @@ static void test_domains(void **state)
     look.request.domains_only = true;
     look.request.domains = names;
     look.request.domain_count = 5;
-    do_step(&look, (struct acme_issuer_input){.event = ACME_ISSUER_START});
+    do_step(&look, (struct acme_step_input){.event = ACME_EVENT_START});
     expect(&look, "/api/dcv/v1/validation?size=200&position=0");
     answer(&look, 200,
            "[{\"domain\":\"Good.test\",\"dcvStatus\":\"VALIDATED\",\"expirationDate\":\"2027-06-01\"},"
@@ -258,7 +258,7 @@ static void test_domains_in_a_whole_look(void **state)
     static const char *const names[] = {"www.good.test", "x.test"};
     look.request.domains = names;
     look.request.domain_count = 2;
-    do_step(&look, (struct acme_issuer_input){.event = ACME_ISSUER_START});
+    do_step(&look, (struct acme_step_input){.event = ACME_EVENT_START});
     answer(&look, 200, "[" PROFILE "]", NULL);
     for (int i = 0; i < 3; i++)
         answer(&look, 500, "", NULL);

@@ -41,7 +41,7 @@ static void test_oauth_makes_a_lost_enroll_wait_longer(void **state)
     struct rig *rig = *state;
     use_oauth(rig);
     rig_start(rig);
-    rig_restart(rig, ACME_ISSUER_RECOVER);
+    rig_restart(rig, ACME_EVENT_RECOVER);
     for (int steps = 0; rig->enrolls == 1; steps++) {
         assert_true(steps < 400);
         if (rig->step.kind == ACME_STEP_WAIT)
@@ -56,9 +56,9 @@ static void test_client_certificate(void **state)
 {
     struct rig *rig = *state;
     use_certificate(rig);
-    assert_string_equal(rig->issuer->transport.client_cert_file, "/etc/acmebridge/client.pem");
-    assert_string_equal(rig->issuer->transport.client_key_file, "/etc/acmebridge/client.key");
-    assert_null(rig->issuer->transport.oauth);
+    assert_string_equal(rig->issuer->backend.transport.client_cert_file, "/etc/acmebridge/client.pem");
+    assert_string_equal(rig->issuer->backend.transport.client_key_file, "/etc/acmebridge/client.key");
+    assert_null(rig->issuer->backend.transport.oauth);
     rig_start(rig);
     rig_expect_call(rig, "POST", "/private/api/ssl/v1/enroll");
     rig_reply(rig, 200, "{\"sslId\":4242}");
@@ -70,7 +70,7 @@ static void test_oauth(void **state)
 {
     struct rig *rig = *state;
     use_oauth(rig);
-    const struct acme_oauth *oauth = rig->issuer->transport.oauth;
+    const struct acme_oauth *oauth = rig->issuer->backend.transport.oauth;
     assert_non_null(oauth);
     assert_string_equal(oauth->token_url, "https://sso.example.test/token");
     assert_string_equal(oauth->client_id, "bridge");
@@ -122,7 +122,7 @@ static void test_time_limits(void **state)
     assert_int_equal(rig->step.call.connect_timeout_ms, 2000);
     assert_int_equal(rig->step.call.total_timeout_ms, 30000);
     /* After a crash an enroll may have been left to SCM that late: quiet begins 30 s after it was sent. */
-    rig_restart(rig, ACME_ISSUER_RECOVER);
+    rig_restart(rig, ACME_EVENT_RECOVER);
     cJSON *saved = NULL;
     int64_t since_ms = 0;
     assert_false(acme_failed(acme_json_parse(rig->arena, rig->state, strlen(rig->state), &saved)));

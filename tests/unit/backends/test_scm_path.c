@@ -36,8 +36,8 @@ static void test_enroll_request(void **state)
                           strncmp(rig->step.call.headers[i].value, "application/json", 16) == 0);
     assert_true(typed);
     assert_non_null(strstr(rig->state, "enrollSentAt"));
-    assert_string_equal(rig->issuer->transport.proxy, "http://proxy.example.test:3128");
-    assert_null(rig->issuer->transport.ca_file);
+    assert_string_equal(rig->issuer->backend.transport.proxy, "http://proxy.example.test:3128");
+    assert_null(rig->issuer->backend.transport.ca_file);
 }
 
 static void test_ip_identifier_is_refused(void **state)
@@ -367,7 +367,7 @@ static void test_gone(void **state)
     rig_reply(rig, 404, "{\"code\":\"-5101\",\"description\":\"Certificate not found.\"}");
     rig_expect_wait(rig, 8, false);
     rig->now_ms += ACME_MINUTE_MS;
-    rig_restart(rig, ACME_ISSUER_TIMER);
+    rig_restart(rig, ACME_EVENT_TIMER);
     rig_reply(rig, 400, coded);
     rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
 
@@ -502,16 +502,16 @@ static void test_restart_anywhere(void **state)
 {
     struct rig *rig = *state;
     rig_accepted(rig);
-    rig_restart(rig, ACME_ISSUER_TIMER); /* died while the status was asked for */
+    rig_restart(rig, ACME_EVENT_TIMER); /* died while the status was asked for */
     rig_expect_call(rig, "GET", "/api/ssl/v1/4242");
-    rig_restart(rig, ACME_ISSUER_RECOVER);
+    rig_restart(rig, ACME_EVENT_RECOVER);
     rig_expect_call(rig, "GET", "/api/ssl/v1/4242");
     rig_reply(rig, 200, rig_details(rig, 4242, "Issued", NULL, NULL));
-    rig_restart(rig, ACME_ISSUER_TIMER); /* died while collecting */
+    rig_restart(rig, ACME_EVENT_TIMER); /* died while collecting */
     rig_expect_call(rig, "GET", "/api/ssl/v1/4242");
     rig_reply(rig, 200, rig_details(rig, 4242, "Issued", NULL, NULL));
     rig_reply_bytes(rig, 200, pki_pem(rig->arena, &rig->leaf, 1));
-    rig_restart(rig, ACME_ISSUER_TIMER); /* died between leaf and issuers */
+    rig_restart(rig, ACME_EVENT_TIMER); /* died between leaf and issuers */
     rig_expect_call(rig, "GET", "/api/ssl/v1/4242");
     assert_int_equal(rig->enrolls, 1);
 }
@@ -538,8 +538,8 @@ static void test_create_checks_header_values(void **state)
     assert_int_equal(acme_scm_issuer_create("x", &bad, &issuer).code, ACME_E_FORMAT);
     assert_null(issuer);
     assert_int_equal(acme_scm_issuer_create("x", &good, &issuer).code, ACME_OK);
-    assert_int_equal(issuer->deadline_ms, 7 * ACME_DAY_MS);
-    assert_true(issuer->max_concurrency > 0);
+    assert_int_equal(issuer->backend.deadline_ms, 7 * ACME_DAY_MS);
+    assert_true(issuer->backend.max_concurrency > 0);
     acme_issuer_destroy(issuer);
 }
 

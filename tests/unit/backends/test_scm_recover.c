@@ -85,10 +85,10 @@ static void test_found_after_a_crash(void **state)
     struct rig *rig = *state;
     rig_start(rig);
     rig->now_ms += ACME_SECOND_MS;
-    rig_restart(rig, ACME_ISSUER_RECOVER);
+    rig_restart(rig, ACME_EVENT_RECOVER);
     rig_expect_search(rig, CN_QUERY, true, 0);
     find_4242(rig);
-    rig_restart(rig, ACME_ISSUER_RECOVER); /* and another in the middle of the search */
+    rig_restart(rig, ACME_EVENT_RECOVER); /* and another in the middle of the search */
     rig_expect_search(rig, CN_QUERY, true, 0);
     find_4242(rig);
     rig_reply(rig, 200, rig_details(rig, 4242, "Requested", RIG_TAG, rig->csr_sha256));
@@ -99,9 +99,9 @@ static void test_a_sent_enroll_is_never_resumed(void **state)
 {
     struct rig *rig = *state;
     rig_start(rig);
-    rig_restart(rig, ACME_ISSUER_TIMER); /* whatever the event claims */
+    rig_restart(rig, ACME_EVENT_TIMER); /* whatever the event claims */
     rig_expect_search(rig, CN_QUERY, true, 0);
-    rig_restart(rig, ACME_ISSUER_START);
+    rig_restart(rig, ACME_EVENT_START);
     rig_expect_search(rig, CN_QUERY, true, 0);
     assert_int_equal(rig->enrolls, 1);
 }
@@ -180,7 +180,7 @@ static void test_crash_waits_for_the_enroll_under_way(void **state)
     struct rig *rig = *state;
     rig_start(rig);
     rig->now_ms += 1000;
-    rig_restart(rig, ACME_ISSUER_RECOVER);
+    rig_restart(rig, ACME_EVENT_RECOVER);
     for (int round = 0; round < 100 && rig->enrolls == 1; round++) {
         empty_round(rig);
         if (rig->step.kind == ACME_STEP_WAIT)
@@ -213,7 +213,7 @@ static void test_crash_long_ago_needs_one_round(void **state)
     struct rig *rig = *state;
     rig_start(rig);
     rig->now_ms += ACME_HOUR_MS;
-    rig_restart(rig, ACME_ISSUER_RECOVER);
+    rig_restart(rig, ACME_EVENT_RECOVER);
     empty_round(rig);
     rig_expect_enroll(rig);
 }
@@ -291,18 +291,18 @@ static void test_duplicates_survive_a_pause(void **state)
     rig_reply(rig, 200, rig_details(rig, 4242, "Issued", RIG_TAG, NULL));
     for (int i = 0; i < 2; i++) {
         rig_expect_call(rig, "POST", "/api/ssl/v1/decline/4250");
-        rig_restart(rig, ACME_ISSUER_TIMER);
+        rig_restart(rig, ACME_EVENT_TIMER);
     }
     rig_reply(rig, 204, "");
     for (int i = 0; i < 2; i++) {
         rig_expect_call(rig, "POST", "/api/ssl/v1/revoke/4251");
-        rig_restart(rig, ACME_ISSUER_TIMER);
+        rig_restart(rig, ACME_EVENT_TIMER);
     }
     rig_reply(rig, 204, "");
     for (int i = 0; i < 2; i++) {
         rig_expect_call(rig, "GET", "/api/ssl/v1/4242");
         rig_expect_ref(rig, "4242");
-        rig_restart(rig, ACME_ISSUER_TIMER);
+        rig_restart(rig, ACME_EVENT_TIMER);
     }
 }
 
@@ -472,7 +472,7 @@ static void test_same_csr_is_never_withdrawn(void **state)
     rig_reply(rig, 200, rig_details(rig, 4242, "Requested", NULL, rig->csr_sha256));
     expect_following_4242(rig);
     rig->request.withdraw = true;
-    rig_restart(rig, ACME_ISSUER_TIMER);
+    rig_restart(rig, ACME_EVENT_TIMER);
     rig_expect_call(rig, "GET", "/api/ssl/v1/4242");
     rig->now_ms = rig->request.deadline_ms;
     rig_reply(rig, 200, rig_details(rig, 4242, "Requested", NULL, rig->csr_sha256));

@@ -213,9 +213,9 @@ static void test_after_a_crash(void **state)
     struct rig *rig = *state;
     asked(rig);
     rig->state = "{}"; /* nothing was saved before the call */
-    rig_restart(rig, ACME_ISSUER_START);
+    rig_restart(rig, ACME_EVENT_START);
     rig_expect_call(rig, "GET", DETAILS);
-    rig_restart(rig, ACME_ISSUER_RECOVER);
+    rig_restart(rig, ACME_EVENT_RECOVER);
     rig_expect_call(rig, "GET", DETAILS);
 }
 

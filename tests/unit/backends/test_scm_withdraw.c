@@ -58,7 +58,7 @@ static void test_found_and_declined(void **state)
     rig_start(rig);
     rig_expect_enroll(rig);
     supersede(rig);
-    rig_restart(rig, ACME_ISSUER_RECOVER);
+    rig_restart(rig, ACME_EVENT_RECOVER);
     rig_expect_search(rig, "commonName=www.example.test", true, 0);
     rig_reply_header(rig, 200, "x-total-count", "1", "[{\"sslId\":4242}]");
     rig_reply(rig, 200, rig_details(rig, 4242, "Requested", RIG_TAG, NULL));

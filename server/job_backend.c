@@ -1,5 +1,5 @@
-/* What jobs that drive an issuer share: from step to step, and what must be committed before and after each
- * one. What the steps are about is their class's (job_issue.c, job_revoke.c). */
+/* What jobs that drive a backend (an issuer, a deployer) share: from step to step, and what must be committed
+ * before and after each one. What the steps are about is their class's (job_issue.c, job_revoke.c). */
 #include "server/runner_internal.h"
 
 #include <string.h>
@@ -7,7 +7,7 @@
 enum {
     STEP_ARENA_BYTES =
         8 * 1024 * 1024,   /* holds a reply (at most 1 MiB by default), its parsed form and the next call */
-    STEPS_PER_RUN = 10000, /* an issuer that never waits is broken: stop, look again later */
+    STEPS_PER_RUN = 10000, /* a backend that never waits is broken: stop, look again later */
     STEP_RETRY_MAX_MS = 5 * 60 * 1000,
     SLOT_WAIT_MAX_MS =
         60 * 1000,    /* in memory, for the calls after a run's first: no more jobs do than have places */
@@ -20,15 +20,16 @@ static void log_note(const struct active_job *job, const struct acme_step *step)
 {
     if (step->note == NULL)
         return;
-    const struct issuer_run *run = job->run;
+    const struct backend_run *run = job->run;
     const char *ref = step->upstream_ref != NULL ? step->upstream_ref : run->upstream_ref;
     if (step->kind == ACME_STEP_FAILED || (step->kind == ACME_STEP_WAIT && step->failure))
-        acme_log(WARN, run->class->name, LOG_STR("note", step->note), LOG_STR("issuer", run->issuer->name),
-                 LOG_STR(run->class->about, run->about), LOG_STR("upstream", ref),
-                 LOG_INT("attempts", job->attempts));
+        acme_log(WARN, run->class->name, LOG_STR("note", step->note),
+                 LOG_STR(run->class->role, run->backend->name), LOG_STR(run->class->about, run->about),
+                 LOG_STR("upstream", ref), LOG_INT("attempts", job->attempts));
     else
-        acme_log(INFO, run->class->name, LOG_STR("note", step->note), LOG_STR("issuer", run->issuer->name),
-                 LOG_STR(run->class->about, run->about), LOG_STR("upstream", ref));
+        acme_log(INFO, run->class->name, LOG_STR("note", step->note),
+                 LOG_STR(run->class->role, run->backend->name), LOG_STR(run->class->about, run->about),
+                 LOG_STR("upstream", ref));
 }
 
 void acme_job_log_code(const struct active_job *job, const char *event, struct acme_err err)
@@ -49,7 +50,7 @@ static void release_reply(struct active_job *job)
  * that grow with their age, up to where all of them together take half of the pace. */
 static int64_t spread_out(const struct active_job *job, int64_t run_at_ms)
 {
-    const struct issuer_run *run = job->run;
+    const struct backend_run *run = job->run;
     if (job->queue->upstream == NULL)
         return run_at_ms;
     int64_t now_ms = acme_job_now_ms(job);
@@ -71,7 +72,7 @@ static struct acme_job_remark remark_of(const struct active_job *job, const char
 /* Give the job back until `run_at_ms`; `note` may be NULL. */
 static void wait_for(struct active_job *job, int64_t run_at_ms, bool failure, const char *note)
 {
-    struct issuer_run *run = job->run;
+    struct backend_run *run = job->run;
     const struct acme_job_remark remark = remark_of(job, note);
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
     int64_t soonest_ms = acme_job_now_ms(job) + WAIT_MIN_MS;
@@ -101,7 +102,7 @@ static void continue_on_job_thread(void *job)
 static void call_done(void *context, const struct acme_outbound_result *result)
 {
     struct active_job *job = context;
-    struct issuer_run *run = job->run;
+    struct backend_run *run = job->run;
     if (result->failure == ACME_OUTBOUND_CANCELLED) {
         acme_job_drop(job);
         return;
@@ -116,14 +117,14 @@ static void call_done(void *context, const struct acme_outbound_result *result)
         return;
     }
     if (result->failure == ACME_OUTBOUND_OK) {
-        run->input.event = ACME_ISSUER_REPLY;
+        run->input.event = ACME_EVENT_REPLY;
         run->input.reply = acme_http_reply_copy(job->reply_arena, result->reply);
         if (run->input.reply == NULL) {
             acme_job_drop(job);
             return;
         }
     } else {
-        run->input.event = ACME_ISSUER_CALL_FAILED;
+        run->input.event = ACME_EVENT_CALL_FAILED;
         run->input.failure =
             acme_arena_strdup(job->reply_arena, result->detail != NULL ? result->detail : "");
         run->input.reached = result->failure != ACME_OUTBOUND_DNS &&
@@ -135,7 +136,7 @@ static void call_done(void *context, const struct acme_outbound_result *result)
 
 static bool is_unwanted(struct active_job *job)
 {
-    const struct issuer_run_class *class = job->run->class;
+    const struct backend_run_class *class = job->run->class;
     return class->end_unwanted != NULL && class->end_unwanted(job);
 }
 
@@ -143,10 +144,10 @@ static bool is_unwanted(struct active_job *job)
  * and a lease that grows old, are saved as well. */
 static void send_call(struct active_job *job, const struct acme_step *step)
 {
-    struct issuer_run *run = job->run;
+    struct backend_run *run = job->run;
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
     /* At the start that was looked at already. */
-    if (step->once && run->input.event != ACME_ISSUER_START && is_unwanted(job))
+    if (step->once && run->input.event != ACME_EVENT_START && is_unwanted(job))
         return;
     bool lease_is_old = acme_job_now_ms(job) - job->leased_ms > options->lease_ms / 2;
     if (step->once || run->once_under_way || job->intent || lease_is_old) {
@@ -166,7 +167,7 @@ static void send_call(struct active_job *job, const struct acme_step *step)
     }
     run->once_under_way = step->once;
     struct acme_err err =
-        acme_outbound_call(options->outbound, &run->issuer->transport, &step->call, call_done, job);
+        acme_outbound_call(options->outbound, &run->backend->transport, &step->call, call_done, job);
     if (acme_failed(err)) {
         acme_job_log_code(job, "call could not be started", err);
         acme_job_drop(job);
@@ -196,7 +197,7 @@ static void enter(void *argument)
     int64_t closed_ms = job->has_slot ? acme_upstream_closed_ms(job->queue->upstream, &job->slot) : 0;
     if (closed_ms > 0)
         release(job, closed_ms);
-    else if (job->run->input.event != ACME_ISSUER_START || !is_unwanted(job))
+    else if (job->run->input.event != ACME_EVENT_START || !is_unwanted(job))
         take_step(job);
 }
 
@@ -228,7 +229,7 @@ static void wait_for_slot(struct active_job *job)
  * a call may have noted it in the state, so it is not kept. */
 static bool get_slot(struct active_job *job, const struct acme_step *step, cJSON *before)
 {
-    struct issuer_run *run = job->run;
+    struct backend_run *run = job->run;
     int64_t retry_ms = acme_upstream_book(job->queue->upstream, SLOT_WAIT_MAX_MS, &job->slot);
     if (retry_ms == 0) {
         job->has_slot = true;
@@ -255,7 +256,7 @@ static bool get_slot(struct active_job *job, const struct acme_step *step, cJSON
 /* Before the job may be given away: no other issuance takes the request for its own then. */
 static void learn_ref(struct active_job *job, const struct acme_step *step)
 {
-    struct issuer_run *run = job->run;
+    struct backend_run *run = job->run;
     const char *ref = step->upstream_ref;
     if (ref == NULL || (run->upstream_ref != NULL && strcmp(ref, run->upstream_ref) == 0))
         return;
@@ -266,7 +267,7 @@ static void learn_ref(struct active_job *job, const struct acme_step *step)
 
 static void take_step(struct active_job *job)
 {
-    struct issuer_run *run = job->run;
+    struct backend_run *run = job->run;
     run->input.now_ms = acme_job_now_ms(job);
     run->input.attempts = job->attempts;
     ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(STEP_ARENA_BYTES);
@@ -286,14 +287,14 @@ static void take_step(struct active_job *job)
     if (!may_go)
         return;
     if (acme_failed(err)) {
-        acme_job_log_code(job, "issuer's step failed, will be tried again", err);
+        acme_job_log_code(job, "the step of an issuer or deployer failed, will be tried again", err);
         if (run->class->end_after_deadline(job))
             return;
-        if (job->intent) /* leave the intent as it is: only the issuer's RECOVER may decide about it */
+        if (job->intent) /* leave the intent as it is: only the backend's RECOVER may decide about it */
             acme_job_drop(job);
         else
             wait_for(job, run->input.now_ms + acme_job_backoff_ms(job->attempts + 1, STEP_RETRY_MAX_MS), true,
-                     "the issuer's step failed for a reason of this server's own; see its log");
+                     "the step failed for a reason of this server's own; see its log");
         return;
     }
     log_note(job, &step);
@@ -306,6 +307,8 @@ static void take_step(struct active_job *job)
         wait_for(job, step.failure ? step.wait_until_ms : spread_out(job, step.wait_until_ms), step.failure,
                  step.note);
         break;
+    case ACME_STEP_RUN:
+    case ACME_STEP_DELEGATE:
     case ACME_STEP_ISSUED:
     case ACME_STEP_DONE:
     case ACME_STEP_FAILED:
@@ -314,26 +317,26 @@ static void take_step(struct active_job *job)
     }
 }
 
-struct acme_err acme_job_issuer_load(struct active_job *job, struct issuer_run *run)
+struct acme_err acme_job_backend_load(struct active_job *job, struct backend_run *run)
 {
     const char *state = job->state != NULL ? job->state : "{}";
     TRY(acme_json_parse(job->arena, state, strlen(state), &run->state));
-    run->issuer = job->queue->issuer;
+    run->backend = job->queue->backend;
     return acme_ok();
 }
 
-void acme_job_issuer_run(struct active_job *job)
+void acme_job_backend_run(struct active_job *job)
 {
-    struct issuer_run *run = job->run;
-    if (run->issuer == NULL) { /* stays leased, and with it as it is, for when the issuer comes back */
+    struct backend_run *run = job->run;
+    if (run->backend == NULL) { /* stays leased, and with it as it is, for when it comes back */
         if (!run->class->end_after_deadline(job))
             acme_job_drop(job);
         return;
     }
     if (job->intent)
-        run->input.event = ACME_ISSUER_RECOVER;
+        run->input.event = ACME_EVENT_RECOVER;
     else
-        run->input.event = job->state == NULL ? ACME_ISSUER_START : ACME_ISSUER_TIMER;
+        run->input.event = job->state == NULL ? ACME_EVENT_START : ACME_EVENT_TIMER;
     if (job->has_slot && acme_upstream_slot_ms(&job->slot) > 0)
         wait_for_slot(job);
     else
