@@ -348,6 +348,7 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
         acme_store_account_get(options->store, job->arena, run->issuance.account_id, &account);
     if (err.code != ACME_E_NOT_FOUND)
         TRY(err);
+    const struct acme_profile *profile = options->find_profile(options->context, run->issuance.profile);
     const char *tag = tag_of(job, run->issuance.id);
     ENSURE(tag != NULL, ACME_E_NOMEM);
     run->run.upstream_ref = run->issuance.upstream_ref;
@@ -367,6 +368,7 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
         .created_ms = run->issuance.created_ms,
         .deadline_ms = run->issuance.deadline_ms,
         .withdraw = run->issuance.status == ACME_ISSUANCE_WITHDRAWN,
+        .profile_settings = profile != NULL ? profile->issuer_settings : NULL,
         .is_taken = is_taken,
         .is_taken_context = job,
     };

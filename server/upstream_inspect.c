@@ -147,8 +147,10 @@ struct acme_err acme_upstream_profiles(const struct acme_config *config, struct 
     size_t count = 0;
     for (size_t i = 0; i < config->profile_count; i++) {
         if (strcmp(config->profiles[i].issuer, issuer) == 0)
-            profiles[count++] = (struct acme_inspect_profile){.name = config->profiles[i].name,
-                                                              .keys = &config->profiles[i].keys};
+            profiles[count++] =
+                (struct acme_inspect_profile){.name = config->profiles[i].name,
+                                              .keys = &config->profiles[i].keys,
+                                              .settings = config->profiles[i].issuer_settings};
     }
     *ret = profiles;
     *ret_count = count;

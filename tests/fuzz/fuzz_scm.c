@@ -74,6 +74,10 @@ static void check_step(const struct acme_step *step)
     case ACME_STEP_WAIT:
         REQUIRE(step->wait_until_ms > 0);
         break;
+    case ACME_STEP_RUN:
+    case ACME_STEP_DELEGATE:
+        REQUIRE(false);
+        break;
     case ACME_STEP_ISSUED:
         REQUIRE(step->certs.count > 0);
         break;
