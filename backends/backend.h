@@ -153,6 +153,13 @@ struct acme_upstream_domain {
     int64_t until_ms; /* when the validation ends; 0: not said */
 };
 
+/* A key that the upstream made, and for which it waits for a certificate: an order with this key can be
+ * fulfilled although the key never leaves the upstream. */
+struct acme_upstream_key {
+    const char *profile;
+    uint8_t spki_sha256[32];
+};
+
 struct acme_inspect_profile {
     const char *name;
     const struct acme_key_policy *keys;
@@ -161,6 +168,7 @@ struct acme_inspect_profile {
 
 struct acme_inspect_request {
     bool domains_only;                           /* nothing but the list of domains */
+    bool keys_only;                              /* nothing but the list of keys */
     const struct acme_inspect_profile *profiles; /* those that use it */
     size_t profile_count;
     const char *const *domains; /* whose validation is looked up, lower-case */
@@ -179,7 +187,10 @@ struct acme_inspection {
     size_t domain_count;
     size_t domain_room;
     bool domains_known; /* the list is whole */
-    bool incomplete;    /* the rest could not be read: worth another try before long */
+    const struct acme_upstream_key *keys;
+    size_t key_count;
+    bool keys_known; /* likewise */
+    bool incomplete; /* the rest could not be read: worth another try before long */
 };
 
 struct acme_inspect_step {

@@ -78,6 +78,8 @@ struct acme_issuer_class {
 struct acme_issuer {
     struct acme_backend backend; /* deadline_ms: from finalize */
     const struct acme_issuer_class *class;
+    bool needs_keys;    /* orders of profiles without key_at_edge need a key that the upstream has made (see
+                           acme_upstream_key); others are refused at finalize */
     bool needs_domains; /* names are refused unless the upstream has validated a domain of theirs */
 };
 
