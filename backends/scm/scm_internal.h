@@ -16,6 +16,8 @@
 
 #include "backends/scm/scm.h"
 
+#include "backends/pace.h"
+#include "backends/upstream_text.h"
 #include "base/json_writer.h"
 
 struct scm_issuer {
@@ -174,14 +176,6 @@ struct acme_err acme_scm_fail(struct scm_context *ctx, enum acme_problem_type ty
 /** acme_scm_call_failed(ctx): CALL_FAILED on anything but enroll: wait and do it again. */
 struct acme_err acme_scm_call_failed(struct scm_context *ctx) ACME_MUST_USE;
 
-/** acme_scm_urlencode(arena, text): for a query value (RFC 3986 section 2.1); NULL without memory. */
-char *acme_scm_urlencode(struct acme_arena *arena, const char *text);
-
-#define SCM_BACKOFF_FIRST_MS (5 * ACME_SECOND_MS)
-#define SCM_BACKOFF_MAX_MS   (5 * ACME_MINUTE_MS)
-#define SCM_LOGIN_FIRST_MS   ACME_MINUTE_MS
-#define SCM_LOGIN_MAX_MS     (15 * ACME_MINUTE_MS)
-
 /* ---- scm_errors.c: what a reply other than the hoped-for one means ---- */
 
 enum scm_endpoint {
@@ -255,8 +249,8 @@ const char *acme_scm_login_prefix(const struct scm_issuer *scm);
 /** acme_scm_login_headers(scm, call): false when the call has no room for them. */
 bool acme_scm_login_headers(const struct scm_issuer *scm, struct acme_http_call *call);
 
-/** acme_scm_login_echoed(scm, text): a secret of the login is in `text`. */
-bool acme_scm_login_echoed(const struct scm_issuer *scm, const char *text);
+/** acme_scm_secrets(scm): those of the login. Borrowed. */
+struct acme_secrets acme_scm_secrets(const struct scm_issuer *scm);
 
 /* ---- scm_comments.c ---- */
 
@@ -341,10 +335,6 @@ struct acme_err acme_scm_withdraw_done(struct scm_context *ctx) ACME_MUST_USE;
 struct acme_err acme_scm_withdrawn_fail(struct scm_context *ctx, const char *note) ACME_MUST_USE;
 /** acme_scm_nothing_begun(ctx): it ends before anything was requested. */
 struct acme_err acme_scm_nothing_begun(struct scm_context *ctx) ACME_MUST_USE;
-
-/** acme_scm_common_name(request): what SCM will call the certificate: the CSR's CN or the first name of the
- * order. */
-const char *acme_scm_common_name(const struct acme_issue_request *request);
 
 /** acme_scm_recover_enter(ctx, since_ms): the outcome of the enroll is open since then. The caller goes on
  * with _begin or a wait. */
