@@ -17,6 +17,7 @@
 #include "backends/scm/scm.h"
 
 #include "backends/pace.h"
+#include "backends/saved.h"
 #include "backends/upstream_text.h"
 #include "base/json_writer.h"
 
@@ -72,13 +73,7 @@ enum scm_call {
     SCM_CALL_COUNT
 };
 
-enum { SCM_MAX_IDS = 256, SCM_MAX_MATCHES = 16 };
-
-/* Request numbers, highest (newest) first; when full the lowest fall out. */
-struct scm_ids {
-    int64_t id[SCM_MAX_IDS];
-    size_t count;
-};
+enum { SCM_MAX_MATCHES = 16 };
 
 struct scm_match {
     int64_t ssl_id;
@@ -116,10 +111,10 @@ struct scm_state {
     int64_t variant;          /* of the search */
     int64_t position;
     int64_t current; /* the candidate whose details are asked for */
-    struct scm_ids candidates;
-    struct scm_ids ruled_out;  /* looked at, not ours: later rounds skip them */
-    struct scm_ids duplicates; /* to be declined */
-    struct scm_ids surplus;    /* duplicates that are issued, to be revoked */
+    struct acme_ids candidates;
+    struct acme_ids ruled_out;  /* looked at, not ours: later rounds skip them */
+    struct acme_ids duplicates; /* to be declined */
+    struct acme_ids surplus;    /* duplicates that are issued, to be revoked */
     struct scm_match matches[SCM_MAX_MATCHES];
     size_t match_count;
     int64_t dcv_asked_ms;     /* when the instructions of this request were asked for last */
@@ -134,11 +129,6 @@ void acme_scm_state_load(const cJSON *saved, struct scm_state *ret);
 /** acme_scm_state_store(state, saved): replace the members of `saved`. Errors: NOMEM, `saved` is then
  * unchanged. */
 struct acme_err acme_scm_state_store(const struct scm_state *state, cJSON *saved) ACME_MUST_USE;
-
-bool acme_scm_ids_have(const struct scm_ids *ids, int64_t id);
-void acme_scm_ids_add(struct scm_ids *ids, int64_t id);
-/** acme_scm_ids_pop(ids): the highest one, removed; 0 when empty. */
-int64_t acme_scm_ids_pop(struct scm_ids *ids);
 
 /* One step being decided. */
 struct scm_context {

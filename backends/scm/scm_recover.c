@@ -211,7 +211,7 @@ static struct acme_err choose_match(struct scm_context *ctx)
         const struct scm_match *match = &state->matches[i];
         if (match == kept || !match->tagged || match->failed)
             continue;
-        acme_scm_ids_add(match->issued ? &state->surplus : &state->duplicates, match->ssl_id);
+        acme_ids_add(match->issued ? &state->surplus : &state->duplicates, match->ssl_id);
         ENSURE(note != NULL, ACME_E_NOMEM);
         note = acme_arena_printf(
             ctx->arena, "%s; number %lld is a duplicate and %s", note, (long long)match->ssl_id,
@@ -242,7 +242,7 @@ struct acme_err acme_scm_recover_declined(struct scm_context *ctx)
                                      undo ? "SCM did not revoke a duplicate certificate yet."
                                           : "SCM did not decline a duplicate request yet.");
     state->failures = 0;
-    (void)acme_scm_ids_pop(undo ? &state->surplus : &state->duplicates);
+    (void)acme_ids_pop(undo ? &state->surplus : &state->duplicates);
     const char *note =
         undo ? "A duplicate certificate was revoked in SCM." : "A duplicate request was declined in SCM.";
     if (reply == NULL || reply->status < 200 || reply->status > 299)
@@ -259,7 +259,7 @@ struct acme_err acme_scm_recover_declined(struct scm_context *ctx)
 static struct acme_err proceed(struct scm_context *ctx)
 {
     struct scm_state *state = ctx->state;
-    state->current = acme_scm_ids_pop(&state->candidates);
+    state->current = acme_ids_pop(&state->candidates);
     if (state->current > 0)
         return acme_scm_call(ctx, SCM_CALL_CANDIDATE, "GET",
                              acme_arena_printf(ctx->arena, "/%lld", (long long)state->current), NULL,
@@ -309,8 +309,8 @@ static void take_candidates(struct scm_context *ctx, const cJSON *list)
         if (state->variant < BY_ALT_NAME && name != NULL && !is_internationalised(wanted) &&
             strcasecmp(name, wanted) != 0)
             continue;
-        if (!acme_scm_ids_have(&state->ruled_out, ssl_id))
-            acme_scm_ids_add(&state->candidates, ssl_id);
+        if (!acme_ids_have(&state->ruled_out, ssl_id))
+            acme_ids_add(&state->candidates, ssl_id);
     }
 }
 
@@ -435,7 +435,7 @@ struct acme_err acme_scm_recover_candidate_reply(struct scm_context *ctx)
                                .issued = details.status->class == SCM_STATUS_ISSUED ||
                                          details.status->class == SCM_STATUS_REPLACED};
     } else if (comments[strspn(comments, " ")] != '\0' || details.csr_sha256 != NULL) {
-        acme_scm_ids_add(&state->ruled_out, state->current);
+        acme_ids_add(&state->ruled_out, state->current);
     } else { /* the record is still being filled in: look again */
         state->unjudged++;
     }
