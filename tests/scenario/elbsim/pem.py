@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import datetime
 import hashlib
 import re
 import textwrap
@@ -119,3 +120,12 @@ def alternative_names(certificate):
         return []
     return names.get_values_for_type(x509.DNSName) + [
         str(address) for address in names.get_values_for_type(x509.IPAddress)]
+
+
+def sha1_of(certificate):
+    return hashlib.sha1(der_of(certificate)).hexdigest()
+
+
+def expiry(certificate):
+    """Seconds since the epoch."""
+    return certificate.not_valid_after.replace(tzinfo=datetime.timezone.utc).timestamp()
