@@ -13,11 +13,11 @@ class Journal:
         self.lock = threading.Lock()
         self.entries = []
         if os.path.exists(path):
-            with open(path, encoding="utf-8") as stream:
-                for line in stream:
-                    # kill -9 may have cut the last line short.
-                    if line.endswith("\n"):
-                        self.entries.append(json.loads(line))
+            with open(path, "r+b") as stream:
+                whole = stream.read()
+                # kill -9 may have cut the last line short.
+                stream.truncate(whole.rfind(b"\n") + 1)
+            self.entries = [json.loads(line) for line in whole.split(b"\n")[:-1]]
         self.stream = open(path, "a", encoding="utf-8")  # pylint: disable=consider-using-with
 
     def add(self, entry):
