@@ -120,6 +120,8 @@ class Control:
     def make(self, body):
         if "certificate" not in body:
             body["certificate"], body["private_key"] = self.issue(body)
+        if body.get("type") == "client":
+            body.pop("private_key", None)
         bound = self.check(body)
         stored = self.world.storage.add(body)
         return summary(self.bind(stored, bound))
