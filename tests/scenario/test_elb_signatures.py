@@ -111,7 +111,8 @@ class Checks(unittest.TestCase):
             "unknown access key": good(access="SOMEBODYELSE"),
             "the signature is wrong": good(secret="another"),
             "signature expired": good(age=901),
-            "a signed header is missing": {**base, "Authorization": base["Authorization"].replace("host;", "date;host;")},
+            "a signed header is missing": {**base, "Authorization": base["Authorization"].replace(
+                "host;", "date;host;")},
             "is not a sorted list": {**base, "Authorization": base["Authorization"].replace(
                 "content-type;host", "host;content-type")},
             "a wrong form": {**base, "Authorization": base["Authorization"].replace(" Access=", ", Access=")},

@@ -65,7 +65,8 @@ class Logins(ElbCase):
         self.assertEqual(answer.status, 201)
         self.assertEqual(len(answer.headers["X-Subject-Token"]), 4000)
         token = answer.json["token"]
-        times = [datetime.datetime.strptime(token[name], "%Y-%m-%dT%H:%M:%S.%fZ") for name in ("issued_at", "expires_at")]
+        times = [datetime.datetime.strptime(token[name], "%Y-%m-%dT%H:%M:%S.%fZ")
+                 for name in ("issued_at", "expires_at")]
         self.assertEqual((times[1] - times[0]).total_seconds(), 86400)
         self.assertEqual(token["project"]["id"], self.elb.ready["project_id"])
         self.assertNotIn("catalog", token)
@@ -362,7 +363,8 @@ class Misbehaviour(ElbCase):
 
     def test_journal_has_no_secrets(self):
         self.elb.token = None
-        made = self.elb.create(certificate=self.certificate, private_key=self.key_pem, name="secret").json["certificate"]
+        answer = self.elb.create(certificate=self.certificate, private_key=self.key_pem, name="secret")
+        made = answer.json["certificate"]
         entry = self.elb.journal(operation="create", certificate=made["id"])[0]
         self.assertEqual((entry["key_sent"], entry["key_sha256"], entry["leaf_sha256"], entry["effect"]["kind"]),
                          (True, pem.key_sha256(self.key_pem), pem.leaf_sha256(self.certificate), "created"))
@@ -375,8 +377,9 @@ class Misbehaviour(ElbCase):
             self.assertNotIn(secret, everything)
 
     def test_control_refuses_nonsense(self):
-        for path, body in (("/settings", {"pem_form": "xml"}), ("/settings", {"unknown": 1}), ("/certificates", {"x": 1}),
-                           ("/faults", {"operation": "show", "fault": "fire"}), ("/certificates", {"names": []})):
+        for path, body in (("/settings", {"pem_form": "xml"}), ("/settings", {"unknown": 1}),
+                           ("/certificates", {"x": 1}), ("/certificates", {"names": []}),
+                           ("/faults", {"operation": "show", "fault": "fire"})):
             with self.assertRaises(OSError):
                 self.elb.control("POST", path, body)
 
