@@ -288,7 +288,9 @@ static bool start_service(struct app *app)
     };
     struct acme_service_hooks hooks = {.context = &app->frontend,
                                        .job_created = acme_frontend_job_created,
-                                       .name_allowed = acme_frontend_name_allowed};
+                                       .name_allowed = acme_frontend_name_allowed,
+                                       .csr_key_allowed = acme_frontend_csr_key_allowed,
+                                       .order_made = acme_frontend_order_made};
     return !failed_to("service", acme_service_create(&app->service_config, app->store, app->nonces,
                                                      &acme_clock_system, &hooks, &app->service));
 }
