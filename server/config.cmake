@@ -14,4 +14,5 @@ set(SERVER_CONFIG_SOURCES
     config_secret.c
     config_tables.c
     config_text.c
-    config_yaml.c)
+    config_yaml.c
+    secret_file.c)
