@@ -156,19 +156,10 @@ struct acme_err acme_cps_issuer_create(const char *name, const struct acme_cps_c
     cps->arena = acme_arena_create(STRINGS_BYTES);
     if (cps->arena != NULL)
         err = acme_cps_config_copy(cps->arena, config, &cps->config);
-    if (!acme_failed(err)) {
-        struct acme_backend *backend = &cps->base.backend;
-        const char *key = cps->config.account_switch_key;
-        backend->name = acme_arena_strdup(cps->arena, name);
-        backend->account =
-            acme_arena_printf(cps->arena, "cps %s %s", cps->config.host, key != NULL ? key : "-");
-        backend->transport = acme_cps_transport(&cps->config);
-        backend->deadline_ms = cps->config.deadline_ms;
-        backend->max_concurrency = cps->config.max_concurrency;
-        backend->inspect = acme_cps_inspect;
-        cps->base.needs_keys = true;
-        err = acme_err(backend->name != NULL && backend->account != NULL ? ACME_OK : ACME_E_NOMEM);
-    }
+    if (!acme_failed(err))
+        err = acme_cps_backend_fill(cps->arena, name, &cps->config, &cps->base.backend);
+    cps->base.backend.inspect = acme_cps_inspect;
+    cps->base.needs_keys = true;
     if (acme_failed(err)) {
         cps_destroy(&cps->base);
         return err;

@@ -145,9 +145,6 @@ int64_t acme_cps_poll_ms(const struct cps_context *ctx);
 /** acme_cps_urlencode(arena, text): for a query value (RFC 3986 section 2.1); NULL without memory. */
 char *acme_cps_urlencode(struct acme_arena *arena, const char *text);
 
-/** acme_cps_transport(config): how it is reached. */
-struct acme_transport acme_cps_transport(const struct acme_cps_config *config);
-
 /** acme_cps_claim(ctx, ret_ahead): get in line for the enrollment of the state; 0 without services. */
 struct acme_err acme_cps_claim(struct cps_context *ctx, size_t *ret_ahead) ACME_MUST_USE;
 
@@ -158,6 +155,12 @@ struct acme_err acme_cps_claim(struct cps_context *ctx, size_t *ret_ahead) ACME_
 struct acme_err acme_cps_config_copy(struct acme_arena *arena, const struct acme_cps_config *config,
                                      struct acme_cps_config *ret) ACME_MUST_USE;
 void acme_cps_config_wipe(struct acme_cps_config *config);
+
+/** acme_cps_backend_fill(arena, name, config, ret): what the runner has to know; `config` is such a copy and
+ * is borrowed. Errors: NOMEM. */
+struct acme_err acme_cps_backend_fill(struct acme_arena *arena, const char *name,
+                                      const struct acme_cps_config *config,
+                                      struct acme_backend *ret) ACME_MUST_USE;
 
 /* ---- cps_errors.c: what a reply other than the hoped-for one means ---- */
 
@@ -248,6 +251,10 @@ bool acme_cps_enrollment_has(const struct cps_enrollment *enrollment, const char
 struct acme_err acme_cps_call_enrollment(struct cps_context *ctx, const char *note) ACME_MUST_USE;
 struct acme_err acme_cps_call_list(struct cps_context *ctx) ACME_MUST_USE;
 struct acme_err acme_cps_call_csr(struct cps_context *ctx, enum cps_call call, int64_t change) ACME_MUST_USE;
+
+/** acme_cps_list_find(list, common_name, ret): how many enrollments of a list have that common name; *ret is
+ * the last of them. */
+size_t acme_cps_list_find(const cJSON *list, const char *common_name, int64_t *ret);
 
 /** acme_cps_csrs_read(ctx, json): into ctx->csrs: those of csr.v2, or the one of v1. Errors: FORMAT (none
  * that can be used), NOMEM. */
