@@ -4,6 +4,7 @@
 
 #include "backends/cps/edgegrid.h"
 #include "backends/deployer.h"
+#include "backends/dv_publish.h"
 #include "backends/issuer.h"
 
 /* How an account at Akamai is reached; issuers and deployers have this in common. */
@@ -28,7 +29,8 @@ enum { ACME_CPS_PATTERN_MAX = 512 }; /* characters */
 struct acme_cps_policy {
     const char *const *warnings; /* patterns of warnings that are acknowledged, see acme_cps_glob */
     size_t warning_count;
-    bool acknowledge_auto; /* deployments are acknowledged as soon as nothing speaks against them */
+    struct acme_dv_config dv; /* how answers to challenges of DV enrollments are published */
+    bool acknowledge_auto;    /* deployments are acknowledged as soon as nothing speaks against them */
 };
 
 /* The enrollment of a profile, and what may be done with it. */
