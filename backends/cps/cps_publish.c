@@ -79,10 +79,13 @@ static struct acme_err set_published(struct cps_context *ctx, const cJSON *answe
 /* ---- programs ---- */
 
 /* *ret_why: the answer must not be passed on, and no step is decided; else the step is the program. */
-static struct acme_err run(struct cps_context *ctx, enum acme_dv_action action, const cJSON *answer,
+static struct acme_err run(struct cps_context *ctx, enum acme_dv_action action, const cJSON *which,
                            const char **ret_why)
 {
     const struct acme_dv_config *config = &ctx->policy->dv;
+    /* The program outlives the saved state that `which` may belong to. */
+    const cJSON *answer = acme_cps_keep(ctx, cJSON_Duplicate(which, true));
+    ENSURE(answer != NULL, ACME_E_NOMEM);
     const char *about = acme_arena_printf(ctx->arena, "%lld/%lld", (long long)ctx->state->enrollment,
                                           (long long)ctx->state->change);
     ENSURE(about != NULL, ACME_E_NOMEM);
