@@ -3,24 +3,26 @@
 #ifndef ACME_SERVER_CONFIG_H
 #define ACME_SERVER_CONFIG_H
 
+#include "backends/keyfactor/keyfactor.h"
 #include "backends/scm/scm.h"
 #include "protocol/service.h"
 #include "server/address_policy.h"
 
-enum acme_issuer_type { ACME_ISSUER_LOCAL, ACME_ISSUER_SCM };
+enum acme_issuer_type { ACME_ISSUER_LOCAL, ACME_ISSUER_SCM, ACME_ISSUER_KEYFACTOR };
 
 struct acme_issuer_config {
     const char *name; /* [a-z0-9-]{1,32} */
     enum acme_issuer_type type;
     int64_t deadline_ms;
     int max_concurrency;
-    int requests_per_minute;             /* type scm, else 0 */
+    int requests_per_minute;             /* of upstreams, else 0 */
     int burst;                           /* likewise */
     const char *cross_certificates_file; /* type local; NULL: none */
-    int64_t supersede_after_ms;          /* type scm, as the rest */
+    int64_t supersede_after_ms;          /* types scm and keyfactor */
     bool never_supersede;
-    bool renew;
-    struct acme_scm_config scm; /* type scm; its password was read from password_file or ${VAR} */
+    bool renew;                             /* type scm */
+    struct acme_scm_config scm;             /* type scm; its password was read from password_file or ${VAR} */
+    struct acme_keyfactor_config keyfactor; /* type keyfactor; likewise */
 };
 
 struct acme_server_config {

@@ -49,14 +49,19 @@ static unsigned read_type(struct acme_config_reader *reader, const struct acme_y
     const struct acme_yaml_node *type = acme_yaml_get(issuer, "type");
     if (type == NULL) {
         acme_mistake_add(reader->mistakes, issuer->line, issuer->column,
-                         "expected the key 'type' (local or scm), found none");
+                         "expected the key 'type' (local, scm or keyfactor), found none");
         return 0;
     }
-    if (type->kind == ACME_YAML_SCALAR && strcmp(type->text, "local") == 0)
-        return ACME_CONFIG_KIND_LOCAL;
-    if (type->kind == ACME_YAML_SCALAR && strcmp(type->text, "scm") == 0)
-        return ACME_CONFIG_KIND_SCM;
-    acme_config_wrong(reader, type, "local or scm");
+    static const struct {
+        const char *name;
+        unsigned kind;
+    } types[] = {{"local", ACME_CONFIG_KIND_LOCAL},
+                 {"scm", ACME_CONFIG_KIND_SCM},
+                 {"keyfactor", ACME_CONFIG_KIND_KEYFACTOR}};
+    for (size_t i = 0; type->kind == ACME_YAML_SCALAR && i < sizeof types / sizeof *types; i++)
+        if (strcmp(type->text, types[i].name) == 0)
+            return types[i].kind;
+    acme_config_wrong(reader, type, "local, scm or keyfactor");
     return 0;
 }
 
@@ -77,7 +82,14 @@ static void read_issuer(struct objects *objects, const struct acme_yaml_node *no
         return;
     }
     acme_config_fill(reader, &acme_config_issuer_table, node, objects->kinds[at], issuer);
-    issuer->type = objects->kinds[at] == ACME_CONFIG_KIND_SCM ? ACME_ISSUER_SCM : ACME_ISSUER_LOCAL;
+    issuer->type = objects->kinds[at] == ACME_CONFIG_KIND_SCM         ? ACME_ISSUER_SCM
+                   : objects->kinds[at] == ACME_CONFIG_KIND_KEYFACTOR ? ACME_ISSUER_KEYFACTOR
+                                                                      : ACME_ISSUER_LOCAL;
+    if (issuer->type == ACME_ISSUER_KEYFACTOR) {
+        acme_config_check_keyfactor(reader, node, &issuer->keyfactor);
+        issuer->keyfactor.deadline_ms = issuer->deadline_ms;
+        issuer->keyfactor.max_concurrency = issuer->max_concurrency;
+    }
     if (issuer->type == ACME_ISSUER_SCM) {
         acme_config_check_scm(reader, node, &issuer->scm);
         issuer->scm.deadline_ms = issuer->deadline_ms;
@@ -234,6 +246,10 @@ static void read_profile(struct objects *objects, const struct acme_yaml_node *n
     profile->renew = issuer->renew && continues;
     if (issuer->type == ACME_ISSUER_SCM)
         profile->validity_ms = issuer->scm.term_days * ACME_DAY_MS;
+    if (issuer->type == ACME_ISSUER_KEYFACTOR) {
+        profile->renew = issuer->keyfactor.renew;
+        profile->renew_same_key = true;
+    }
 }
 
 static void read_profiles(struct objects *objects, const struct acme_yaml_node *list)
@@ -303,7 +319,7 @@ static void check_tls(struct objects *objects, const struct acme_yaml_node *root
         return;
     }
     for (size_t i = 0; i < config->issuer_count; i++) {
-        if (objects->kinds[i] != ACME_CONFIG_KIND_SCM)
+        if (objects->kinds[i] == ACME_CONFIG_KIND_LOCAL || objects->kinds[i] == 0)
             return; /* local, or a type with a mistake that may have been meant so */
     }
     if (config->issuer_count == 0 || server == NULL)
