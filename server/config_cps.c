@@ -1,19 +1,14 @@
 /* What an issuer of type cps has beside plain values: the credentials in an .edgerc file; and the enrollments
  * of its profiles. */
 #include "backends/cps/edgerc.h"
-#include "base/log.h"
 #include "server/config.h"
 #include "server/config_secret.h"
 #include "server/config_tables.h"
 #include "server/config_text.h"
+#include "server/secret_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/crypto.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
@@ -124,39 +119,6 @@ const struct acme_config_table acme_config_cps_table = {keys, COUNT(keys), NULL,
 
 /* ---- the .edgerc file ---- */
 
-/* Other tools read and write these files too, so one that others may read is only worth a warning. */
-static const char *judge_file(int fd, const char *path)
-{
-    struct stat info;
-    if (fstat(fd, &info) != 0)
-        return strerror(errno);
-    if (!S_ISREG(info.st_mode))
-        return "it is not a regular file";
-    if ((info.st_mode & (S_IWOTH | S_IWGRP)) != 0)
-        return "others may write it: chmod 600";
-    if ((info.st_mode & S_IROTH) != 0)
-        acme_log(WARN, "everybody may read the credentials in an .edgerc file: chmod 600, or 640 for a group",
-                 LOG_STR("file", path));
-    return NULL;
-}
-
-/* Everything up to the end of the file, at most `size` bytes; -1 with errno. */
-static ssize_t read_whole(int fd, char *buffer, size_t size)
-{
-    size_t len = 0;
-    while (len < size) {
-        ssize_t got = read(fd, buffer + len, size - len);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -1;
-        if (got == 0)
-            break;
-        len += (size_t)got;
-    }
-    return (ssize_t)len;
-}
-
 static void keep(struct acme_config_reader *reader, struct acme_cps_config *cps, const struct acme_edgerc *rc)
 {
     cps->host = acme_arena_strndup(reader->arena, rc->host.text, rc->host.len);
@@ -198,24 +160,20 @@ static void read_edgerc(struct acme_config_reader *reader, const struct acme_yam
                         const char *path, const char *section, struct acme_cps_config *cps)
 {
     const size_t size = ACME_EDGERC_MAX_BYTES + 1; /* one more, to notice that a file is too large */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    const char *why = fd < 0 ? strerror(errno) : judge_file(fd, path);
-    char *text = why == NULL ? OPENSSL_malloc(size) : NULL;
-    ssize_t len = text != NULL ? read_whole(fd, text, size) : -1;
-    if (why == NULL && text == NULL)
+    char *text = OPENSSL_malloc(size);
+    if (text == NULL) {
         reader->mistakes->nomem = true;
-    else if (why == NULL && len < 0)
-        why = strerror(errno);
+        return;
+    }
+    size_t len = 0;
+    const char *why = acme_secret_file_read(path, text, size, &len);
     if (why != NULL)
         acme_mistake_add(reader->mistakes, node->line, node->column,
                          "expected an .edgerc file with the credentials of an API client, found %s: %s",
                          acme_mistake_quote(reader->mistakes, path), why);
-    else if (len >= 0)
-        read_text(reader, node, path, section, text, (size_t)len, cps);
-    if (text != NULL)
-        OPENSSL_clear_free(text, size);
-    if (fd >= 0)
-        close(fd);
+    else
+        read_text(reader, node, path, section, text, len, cps);
+    OPENSSL_clear_free(text, size);
 }
 
 void acme_config_check_cps(struct acme_config_reader *reader, const struct acme_yaml_node *issuer,
@@ -361,6 +319,10 @@ void acme_config_check_enrollment(struct acme_config_reader *reader, const struc
                                   const struct acme_config *config, struct acme_profile *profile)
 {
     const struct acme_cps_profile *settings = profile->issuer_settings;
+    if (acme_yaml_get(node, "enrollment") == NULL)
+        acme_mistake_add(
+            reader->mistakes, node->line, node->column,
+            "expected the key 'enrollment' (for a profile whose issuer is of type cps), found none");
     if (profile->key_at_edge && profile->description != NULL) {
         profile->description = acme_arena_printf(
             reader->arena, "%s (the certificate's private key is made and stays at the Akamai edge)",

@@ -668,7 +668,6 @@ static const struct acme_config_key profile_keys[] = {
      .offset = AT(allow_requested_dates)},
     {.name = "enrollment",
      .type = ACME_CONFIG_READ,
-     .required = true,
      .applies = ACME_CONFIG_KIND_CPS,
      .read = acme_config_read_enrollment},
     {.name = "keys", .type = ACME_CONFIG_TABLE, .keep = true, .offset = AT(keys), .table = &policy_table},
