@@ -240,7 +240,7 @@ def csr_reply(world, request, include_chain, fmt):
         "RequestDisposition": word, "DispositionMessage": message, "EnrollmentContext": None}
     if settings.workflow_members:
         information.update(WorkflowInstanceId=request.workflow, WorkflowReferenceId=request.reference,
-                           Url=f"https://command.example.test/Portal/CertificateCollection/{information[settings.id_spelling]}")
+                           Url=f"https://command.example.test/Portal/CertificateCollection/{request.certificate_id}")
     return {"CertificateInformation": information, "Metadata": request.metadata}
 
 
