@@ -451,6 +451,8 @@ class Certificates(Fixture):
         self.refused(self.kf.api("GET", "/Enrollment/Settings/99"), 404)
         found = self.kf.api("GET", "/EnrollmentPatterns", QueryString='Name -eq "Web"').json
         self.assertEqual([one["Id"] for one in found], [3])
+        self.assertEqual(self.kf.api("GET", "/EnrollmentPatterns/3").json, found[0])
+        self.refused(self.kf.api("GET", "/EnrollmentPatterns/9"), 404)
         self.assertEqual(self.kf.api("POST", "/Enrollment/CSR/Parse", {"CSR": make_csr([NAME])}).json[1], NAME)
 
 

@@ -355,10 +355,21 @@ def patterns(world, call):
     if not settings.has_patterns:
         raise Refused(404, "Not found.")
     found = world.page_of(settings.patterns, call, "", lambda one: {"name": one["Name"], "id": one["Id"]})
-    return [{"Id": one["Id"], "Name": one["Name"], "Description": "", "Template": {
+    return [about_pattern(settings, one) for one in found]
+
+
+def one_pattern(world, call):
+    found = world.settings.pattern(int(call.groups["id"])) if world.settings.has_patterns else None
+    if found is None:
+        raise Refused(404, "The enrollment pattern does not exist.")
+    return about_pattern(world.settings, found)
+
+
+def about_pattern(settings, one):
+    return {"Id": one["Id"], "Name": one["Name"], "Description": "", "Template": {
         "Id": settings.template(one["Template"])["Id"], "CommonName": one["Template"]},
         "CertificateAuthorities": [authority["Name"] for authority in settings.authorities
-                                   if authority["Id"] == one["CertificateAuthority"]]} for one in found]
+                                   if authority["Id"] == one["CertificateAuthority"]]}
 
 
 def parse_csr(_, call):
@@ -383,4 +394,5 @@ ROUTES = [
      available_renewal),
     ("GET", r"/enrollment/settings/(?P<id>\d{1,9})", "enrollment-settings", enrollment_settings),
     ("GET", r"/enrollmentpatterns", "patterns", patterns),
+    ("GET", r"/enrollmentpatterns/(?P<id>\d{1,9})", "patterns", one_pattern),
 ]
