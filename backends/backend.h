@@ -198,8 +198,9 @@ enum { ACME_FINDINGS_MAX = 200, ACME_UPSTREAM_DOMAINS_MAX = 50000 };
 
 /* What has been found so far; zeroed at first, it grows from step to step. */
 struct acme_inspection {
-    int stage; /* the issuer's own, like `position` */
+    int stage; /* the issuer's own, like `position` and `own` */
     int64_t position;
+    void *own;
     struct acme_finding findings[ACME_FINDINGS_MAX]; /* in the order they were made */
     size_t finding_count;
     struct acme_upstream_domain *domains; /* sorted when domains_known */

@@ -9,6 +9,7 @@ set(SERVER_CONFIG_SOURCES
     config_mistakes.c
     config_objects.c
     config_schema.c
+    config_cps.c
     config_scm.c
     config_secret.c
     config_tables.c

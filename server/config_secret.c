@@ -11,8 +11,7 @@ static void wipe(void *text)
     OPENSSL_secure_clear_free(text, strlen(text));
 }
 
-/* Takes a copy that the arena releases. */
-static const char *keep_secret(struct acme_config_reader *reader, const char *text, size_t len)
+const char *acme_config_keep_secret(struct acme_config_reader *reader, const char *text, size_t len)
 {
     char *copy = OPENSSL_secure_zalloc(len + 1);
     if (copy == NULL) {
@@ -56,7 +55,7 @@ static const char *read_secret(struct acme_config_reader *reader, const struct a
     if (why == NULL && len > ACME_SECRET_MAX)
         why = "more than 1024 characters in it";
     if (why == NULL)
-        secret = keep_secret(reader, buffer, len);
+        secret = acme_config_keep_secret(reader, buffer, len);
     OPENSSL_cleanse(buffer, sizeof buffer);
     if (why != NULL)
         acme_mistake_add(reader->mistakes, node->line, node->column,
@@ -124,7 +123,7 @@ static const char *from_environment(struct acme_config_reader *reader, const str
         if (why == NULL && value_len > ACME_SECRET_MAX)
             why = "more than 1024 characters in it";
         if (why == NULL)
-            return keep_secret(reader, value, value_len);
+            return acme_config_keep_secret(reader, value, value_len);
     }
     acme_mistake_add(reader->mistakes, node->line, node->column,
                      "expected the environment variable %s to hold %s %s, found %s", variable, names->article,

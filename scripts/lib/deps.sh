@@ -10,7 +10,7 @@ PACKAGES_BUILD=(
 )
 # What the demonstration and the integration tests use: clients, the simulators' Python, tools.
 PACKAGES_CLIENTS=(certbot lego curl openssl ca-certificates procps python3 python3-cryptography)
-PACKAGES_TEST=(shellcheck)
+PACKAGES_TEST=(shellcheck bind9-dnsutils python3-dnspython)
 # Further ACME clients, and what brings others from their registries. See clients.sh.
 PACKAGES_INTEROP=(certbot lego uacme dehydrated lacme lacme-accountd libcrypt-openssl-rsa-perl python3-venv util-linux)
 PACKAGES_FUZZ=(clang-14 libclang-rt-14-dev)

@@ -36,6 +36,8 @@ class Answer:
 class Simulator:
     """A running simulator. Its state directory outlives stop() and goes away with clean()."""
 
+    program = PROGRAM
+
     def __init__(self, *arguments):
         self.directory = tempfile.mkdtemp(prefix="scmsim-")
         self.arguments = arguments
@@ -45,7 +47,7 @@ class Simulator:
 
     def start(self):
         self.process = subprocess.Popen(
-            [PROGRAM, "--state-dir", self.directory, *self.arguments], stdin=subprocess.DEVNULL)
+            [self.program, "--state-dir", self.directory, *self.arguments], stdin=subprocess.DEVNULL)
         ready_file = os.path.join(self.directory, "ready.json")
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -59,10 +61,11 @@ class Simulator:
                 pass
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
-                raise RuntimeError("the SCM simulator did not start")
+                raise RuntimeError(f"{self.program} did not start")
             time.sleep(0.02)
-        with open(self.ready["password_file"], encoding="utf-8") as stream:
-            self.password = stream.read().strip()
+        if "password_file" in self.ready:
+            with open(self.ready["password_file"], encoding="utf-8") as stream:
+                self.password = stream.read().strip()
 
     def stop(self):
         """Asks the simulator to end and returns (exit code, seconds it took)."""

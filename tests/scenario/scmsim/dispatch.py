@@ -28,6 +28,7 @@ class Call:
     client_certificate: bool = False
     body: dict = dataclasses.field(default_factory=dict)
     groups: dict = dataclasses.field(default_factory=dict)
+    target: str = ""  # path and query exactly as they were sent
 
 
 @dataclasses.dataclass
@@ -208,6 +209,8 @@ class Dispatcher:
             response.wire = "truncate"
         elif fault.fault == "empty":
             response.body = b""
+        elif fault.fault.startswith("after-status-"):
+            return Response(int(fault.fault[-3:]), b"upstream connect error\n", "text/plain")
         elif fault.fault == "wrong-certificate" and response.status == 200:
             response.body = self.world.hierarchy.strangers_chain()
         return response

@@ -5,7 +5,7 @@ import re
 import threading
 
 KINDS = re.compile(r"status-[45]\d\d(-html)?|html-200|error|delay|delay-after|drop-before|drop-after"
-                   r"|truncate|wrong-certificate|empty")
+                   r"|truncate|wrong-certificate|empty|after-status-5\d\d")
 HTML = ("<html><head><title>{0}</title></head><body><h1>{0}</h1>"
         "<p>upstream connect error or disconnect/reset before headers</p></body></html>\n")
 
@@ -27,6 +27,7 @@ class Fault:
     delay_s: float = 1.0
     retry_after_s: int = 0
     name: str = ""
+    error_code: str = ""  # of "error", for APIs whose codes are words
 
 
 class Faults:

@@ -71,7 +71,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         query = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True))
         certificate = isinstance(self.connection, ssl.SSLSocket) and self.connection.getpeercert()
         self.write(self.respond(Call(self.command, parts.path, query, self.headers, body,
-                                     bool(certificate))))
+                                     bool(certificate), target=self.path)))
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_method
 
