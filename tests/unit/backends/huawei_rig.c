@@ -231,6 +231,25 @@ void elb_call_failed(struct elb_rig *rig, bool reached)
                                           .reached = reached});
 }
 
+void elb_inspect(struct elb_rig *rig, const struct acme_inspect_request *request, enum acme_step_event event,
+                 int status, const char *body, struct acme_inspect_step *ret)
+{
+    const struct acme_job_services services = {.read_secret = do_read, .context = rig};
+    const struct acme_http_reply reply = {
+        .status = status, .body = {.data = (const uint8_t *)body, .len = body != NULL ? strlen(body) : 0}};
+    const struct acme_step_input input = {.event = event,
+                                          .now_ms = rig->now_ms,
+                                          .reply = event == ACME_EVENT_REPLY ? &reply : NULL,
+                                          .failure =
+                                              event == ACME_EVENT_CALL_FAILED ? "connection refused" : NULL,
+                                          .services = &services};
+    const struct acme_backend *backend = &rig->deployer->backend;
+    assert_int_equal(backend->inspect(backend, rig->arena, request, &rig->inspection, &input, ret).code,
+                     ACME_OK);
+    if (!ret->done)
+        check_call(rig, &ret->call);
+}
+
 const char *elb_format(struct elb_rig *rig, const char *format, ...)
 {
     static char text[64 * 1024];

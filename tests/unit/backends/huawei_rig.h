@@ -61,6 +61,11 @@ void elb_reply(struct elb_rig *rig, int status, const char *body);
 void elb_reply_header(struct elb_rig *rig, int status, const char *name, const char *value, const char *body);
 void elb_call_failed(struct elb_rig *rig, bool reached);
 
+/** elb_inspect(rig, request, event, status, body, ret): the next step of a look, whose findings are in
+ * rig->inspection. */
+void elb_inspect(struct elb_rig *rig, const struct acme_inspect_request *request, enum acme_step_event event,
+                 int status, const char *body, struct acme_inspect_step *ret);
+
 const char *elb_format(struct elb_rig *rig, const char *format, ...) ACME_PRINTF(2, 3);
 
 /** elb_object(rig, cert, members): an answer of GET, PUT or POST: the object with `cert` (NULL: none) and the
@@ -78,7 +83,7 @@ void elb_expect_failed(struct elb_rig *rig, const char *part);
 void elb_expect_done(struct elb_rig *rig);
 void elb_expect_note(struct elb_rig *rig, const char *part);
 
-/** elb_shown(rig, ...): start, up to the call that looks at the object; elb_put: further to the PUT. */
+/** elb_looking(rig): start, up to the call that looks at the object; elb_putting: further to the PUT. */
 void elb_looking(struct elb_rig *rig);
 void elb_putting(struct elb_rig *rig);
 
