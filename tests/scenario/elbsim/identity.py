@@ -57,6 +57,13 @@ class Identity:
         with self.lock:
             return {**self.saved(), "tokens": len(self.tokens), "locked": self.locked_until > time.time()}
 
+    @property
+    def projects(self):
+        """Names and ids of the projects; the first has the region's name, as the service makes them."""
+        region = self.account["region"]
+        more = {f"{region}_{number}": item for number, item in enumerate(self.settings.projects, 1)}
+        return {region: self.account["project_id"], **more}
+
     # ---- passwords and tokens ----
 
     def password_fits(self, domain, user, password):
