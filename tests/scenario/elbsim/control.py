@@ -33,7 +33,8 @@ def key_text(key):
 def summary(stored):
     chain = pem.read_chain(stored.certificate)
     return {"id": stored.id, "project": stored.project, "name": stored.name, "description": stored.description,
-            "domain": stored.domain, "type": stored.type, "bound": stored.bound, "port": stored.port if stored.bound else None,
+            "domain": stored.domain, "type": stored.type, "bound": stored.bound,
+            "port": stored.port if stored.bound else None,
             "created": stored.created, "updated": stored.updated, "certificate": pem.normalised(stored.certificate),
             "names": pem.alternative_names(chain[0]), "certificates": len(chain), "leaf_sha256": stored.history[-1],
             "history": stored.history, "pair_fits": stored.pair_fits,

@@ -153,6 +153,9 @@ class Identity:
             raise refused_login("signature expired")
         if signed != sorted(set(signed)) or any("_" in name for name in signed):
             raise refused_login("verify aksk signature fail, SignedHeaders is not a sorted list")
+        token = call.headers.get("X-Security-Token", "")
+        if token != self.settings.security_token or (token and "x-security-token" not in signed):
+            raise refused_login("verify aksk signature fail, the security token is wrong or not signed")
         try:
             request = signing.canonical_request(call.method, call.target, call.headers, signed,
                                                 self.payload_hash(call))

@@ -42,6 +42,7 @@ class Settings:
     private_key_echo: bool = True
     permissions: list = dataclasses.field(default_factory=lambda: list(ACTIONS))
     logins: list = dataclasses.field(default_factory=lambda: ["token", "aksk"])
+    security_token: str = ""  # the access key is a temporary one that needs this
     projects: list = dataclasses.field(default_factory=list)  # ids of more projects that the user may use
     quota: int = 1000
     rate_limit: int = 0  # calls in a second; 0 is no limit
