@@ -43,6 +43,12 @@ struct acme_job_services {
     /** delegated(context, arena, label, ret): what became of a DELEGATE. Errors: as the store's. */
     struct acme_err (*delegated)(void *context, struct acme_arena *arena, const char *label,
                                  struct acme_delegated *ret);
+    /** read_secret(context, arena, path, max_bytes, ret, ret_why): the contents of a file that holds a
+     * secret, read now. *ret is wiped and released with `arena`. Errors: DENIED with *ret_why, for the
+     * operator: it is not there, not readable, no regular file, larger than max_bytes, empty, or others may
+     * read it (static text or in `arena`); NOMEM. */
+    struct acme_err (*read_secret)(void *context, struct acme_arena *arena, const char *path,
+                                   size_t max_bytes, struct acme_bytes *ret, const char **ret_why);
     void *context;
 };
 
@@ -128,9 +134,22 @@ struct acme_oauth {
     const char *audience;      /* NULL: none */
 };
 
+/* A password login at a Keystone v3 identity service, such as Huawei Cloud's IAM. The transport fetches the
+ * token and puts it into the X-Auth-Token field of each call. Equal logins share their token, whoever has
+ * them; a login that was refused is not tried again for a while, since identity services lock accounts. */
+struct acme_keystone {
+    const char *token_url; /* https://iam.../v3/auth/tokens */
+    const char *domain;    /* the user's account */
+    const char *user;
+    const char *password;   /* never logged */
+    const char *project;    /* the token's scope by name; NULL: by project_id */
+    const char *project_id; /* likewise by number */
+};
+
 /* What the transport needs to reach an upstream; performing it is server/'s. All may be NULL. */
 struct acme_transport {
-    const struct acme_oauth *oauth; /* lives as long as calls may be made */
+    const struct acme_oauth *oauth;       /* lives as long as calls may be made */
+    const struct acme_keystone *keystone; /* likewise; not with oauth */
     const char *ca_file;
     const char *proxy;
     const char *client_cert_file;
@@ -179,8 +198,9 @@ enum { ACME_FINDINGS_MAX = 200, ACME_UPSTREAM_DOMAINS_MAX = 50000 };
 
 /* What has been found so far; zeroed at first, it grows from step to step. */
 struct acme_inspection {
-    int stage; /* the issuer's own, like `position` */
+    int stage; /* the issuer's own, like `position` and `own` */
     int64_t position;
+    void *own;
     struct acme_finding findings[ACME_FINDINGS_MAX]; /* in the order they were made */
     size_t finding_count;
     struct acme_upstream_domain *domains; /* sorted when domains_known */
@@ -240,12 +260,14 @@ typedef struct acme_err (*acme_backend_inspect)(const struct acme_backend *backe
 struct acme_backend {
     const char *name; /* as in the configuration */
     struct acme_transport transport;
-    int64_t deadline_ms;     /* how long one of its jobs may take */
-    int max_concurrency;     /* calls under way at once */
-    int requests_per_minute; /* calls to the upstream; 0: no limit, and no pauses when it has trouble */
-    int burst;               /* calls at once after a pause */
-    const char *account;     /* names the account at the upstream: backends with the same text share their
-                                limits, the strictest count; NULL: its own */
+    int64_t deadline_ms;      /* how long one of its jobs may take */
+    int max_concurrency;      /* calls under way at once */
+    int requests_per_minute;  /* calls to the upstream; 0: no limit, and no pauses when it has trouble */
+    int burst;                /* calls at once after a pause */
+    int64_t refused_pause_ms; /* after a 401: no call for so long, doubled for each further one up to an hour:
+                                 for upstreams that lock who fails to log in. 0: none */
+    const char *account;      /* names the account at the upstream: backends with the same text share their
+                                 limits, the strictest count; NULL: its own */
     acme_backend_inspect inspect; /* NULL: there is nothing to look at */
 };
 

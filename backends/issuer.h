@@ -16,6 +16,7 @@ struct acme_earlier {
     const char *upstream_ref; /* not NULL unless use is NONE */
     const char *tag;          /* of the issuance that made it */
     const char *serial_hex;   /* of its certificate */
+    bool same_key;            /* it has the key of this CSR */
     bool too_late;            /* it was revoked since, or fetched: `use` is not begun any more */
 };
 
@@ -54,7 +55,7 @@ struct acme_revoke_request {
 struct acme_issuer;
 
 struct acme_issuer_class {
-    const char *type; /* as in the configuration: "local", "scm" */
+    const char *type; /* as in the configuration: "local", "scm", "keyfactor" */
 
     /** step(issuer, arena, request, state, input, ret): decide one step. `state` is a JSON object the issuer
      * may change; it is saved with every WAIT, before every once-CALL and after its outcome. Everything in

@@ -26,6 +26,7 @@ struct acme_arena {
     struct deferred *deferred;
     size_t left;
     size_t next_block;
+    bool wipe;
 };
 
 struct acme_arena *acme_arena_create(size_t max_bytes)
@@ -51,9 +52,16 @@ void acme_arena_destroy(struct acme_arena *arena)
     while (arena->blocks != NULL) {
         struct block *block = arena->blocks;
         arena->blocks = block->next;
+        if (arena->wipe)
+            explicit_bzero(block->data, block->used);
         free(block);
     }
     free(arena);
+}
+
+void acme_arena_wipe_at_end(struct acme_arena *arena)
+{
+    arena->wipe = true;
 }
 
 void acme_arena_destroyp(struct acme_arena **arena)

@@ -1,5 +1,6 @@
 /* Memory with one lifetime: everything one request or one job step allocates, released together.
- * Key material never lives here (see OPENSSL_secure_malloc). */
+ * Key material of our own never lives here (see OPENSSL_secure_malloc); what comes from outside may bring
+ * some along (acme_arena_wipe_at_end). */
 #ifndef ACME_BASE_ARENA_H
 #define ACME_BASE_ARENA_H
 
@@ -22,6 +23,10 @@ struct acme_arena *acme_arena_create(size_t max_bytes);
 
 /** acme_arena_destroy(arena): run the clean-ups, latest first, and release everything. NULL is allowed. */
 void acme_arena_destroy(struct acme_arena *arena);
+
+/** acme_arena_wipe_at_end(arena): what is allocated in it is overwritten before it is released: for answers
+ * of upstreams, which may hold secrets. */
+void acme_arena_wipe_at_end(struct acme_arena *arena);
 
 /** acme_arena_alloc(arena, size): `size` zeroed bytes aligned for any type; NULL at the cap or without
  * memory. The result lives as long as the arena. The same holds for the functions below. */

@@ -11,10 +11,32 @@ void acme_buf_init(struct acme_buf *buf, size_t max_bytes)
     *buf = (struct acme_buf){.max = max_bytes < SIZE_MAX / 4 ? max_bytes : SIZE_MAX / 4};
 }
 
+void acme_buf_init_secret(struct acme_buf *buf, size_t max_bytes)
+{
+    acme_buf_init(buf, max_bytes);
+    buf->secret = true;
+}
+
 void acme_buf_finish(struct acme_buf *buf)
 {
+    if (buf->secret && buf->data != NULL)
+        explicit_bzero(buf->data, buf->cap);
     free(buf->data);
-    *buf = (struct acme_buf){.max = buf->max};
+    *buf = (struct acme_buf){.max = buf->max, .secret = buf->secret};
+}
+
+/* realloc() would leave a copy behind. */
+static char *grow(const struct acme_buf *buf, size_t cap)
+{
+    if (!buf->secret)
+        return realloc(buf->data, cap);
+    char *grown = malloc(cap);
+    if (grown == NULL || buf->data == NULL)
+        return grown;
+    memcpy(grown, buf->data, buf->len + 1);
+    explicit_bzero(buf->data, buf->cap);
+    free(buf->data);
+    return grown;
 }
 
 /* Room for `len` more bytes and the terminator. */
@@ -34,7 +56,7 @@ static bool reserve(struct acme_buf *buf, size_t len)
         cap = buf->max + 1;
     if (cap < need)
         cap = need;
-    char *grown = realloc(buf->data, cap);
+    char *grown = grow(buf, cap);
     if (grown == NULL) {
         buf->failed = true;
         return false;

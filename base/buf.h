@@ -12,11 +12,15 @@ struct acme_buf {
     size_t cap;
     size_t max;
     bool failed; /* an append did not fit or memory ran out; the contents are then incomplete */
+    bool secret; /* memory is overwritten before it is given back */
 };
 
 /** acme_buf_init(buf, max_bytes): empty, will never hold more than `max_bytes`. Release: acme_buf_finish. */
 void acme_buf_init(struct acme_buf *buf, size_t max_bytes);
 void acme_buf_finish(struct acme_buf *buf);
+
+/** acme_buf_init_secret(buf, max_bytes): the same for what may hold secrets. */
+void acme_buf_init_secret(struct acme_buf *buf, size_t max_bytes);
 
 /** acme_buf_append / _str / _printf: add at the end; on failure nothing is added and `failed` is set. */
 void acme_buf_append(struct acme_buf *buf, const void *data, size_t len);

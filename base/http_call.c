@@ -59,6 +59,13 @@ int64_t acme_http_reply_retry_after_s(const struct acme_http_reply *reply, int64
     return wait_s < max_s ? wait_s : max_s;
 }
 
+int64_t acme_http_reply_date_ms(const struct acme_http_reply *reply)
+{
+    int64_t at_s = 0;
+    const char *text = acme_http_reply_header(reply, "date");
+    return text != NULL && parse_http_date(text, &at_s) ? at_s * ACME_SECOND_MS : 0;
+}
+
 const struct acme_http_reply *acme_http_reply_copy(struct acme_arena *arena,
                                                    const struct acme_http_reply *reply)
 {

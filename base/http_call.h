@@ -43,4 +43,8 @@ const struct acme_http_reply *acme_http_reply_copy(struct acme_arena *arena,
  * RFC 9110 section 10.2.3), capped at one day; 0 for a date that has passed, -1 when absent or senseless. */
 int64_t acme_http_reply_retry_after_s(const struct acme_http_reply *reply, int64_t now_ms);
 
+/** acme_http_reply_date_ms(reply): its Date header (RFC 9110 section 6.6.1) as Unix time; 0 when absent or
+ * senseless. Thread: any. */
+int64_t acme_http_reply_date_ms(const struct acme_http_reply *reply);
+
 #endif

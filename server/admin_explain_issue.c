@@ -53,6 +53,7 @@ static void explain_way(struct explain *explain)
     const struct acme_issuer_config *issuer = acme_admin_issuer(explain->call, issuance->issuer);
     const char *type = issuer == NULL                    ? "not configured any more"
                        : issuer->type == ACME_ISSUER_SCM ? "SCM"
+                       : issuer->type == ACME_ISSUER_CPS ? "CPS"
                                                          : "local CA";
     if (strcmp(issuance->order_id, order->id) == 0)
         acme_explain_add(explain, issuance->created_ms,

@@ -167,6 +167,8 @@ static void show(const struct acme_config *config, FILE *out)
         const struct acme_issuer_config *issuer = &config->issuers[i];
         if (issuer->type == ACME_ISSUER_SCM)
             fprintf(out, "issuer: %s (scm, %s)\n", issuer->name, issuer->scm.url);
+        else if (issuer->type == ACME_ISSUER_CPS)
+            fprintf(out, "issuer: %s (cps, %s)\n", issuer->name, issuer->cps.url);
         else
             fprintf(out, "issuer: %s (local)\n", issuer->name);
     }

@@ -9,8 +9,10 @@ set(SERVER_CONFIG_SOURCES
     config_mistakes.c
     config_objects.c
     config_schema.c
+    config_cps.c
     config_scm.c
     config_secret.c
     config_tables.c
     config_text.c
-    config_yaml.c)
+    config_yaml.c
+    secret_file.c)

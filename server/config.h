@@ -3,24 +3,27 @@
 #ifndef ACME_SERVER_CONFIG_H
 #define ACME_SERVER_CONFIG_H
 
+#include "backends/cps/cps.h"
 #include "backends/scm/scm.h"
 #include "protocol/service.h"
 #include "server/address_policy.h"
 
-enum acme_issuer_type { ACME_ISSUER_LOCAL, ACME_ISSUER_SCM };
+enum acme_issuer_type { ACME_ISSUER_LOCAL, ACME_ISSUER_SCM, ACME_ISSUER_CPS };
 
 struct acme_issuer_config {
     const char *name; /* [a-z0-9-]{1,32} */
     enum acme_issuer_type type;
     int64_t deadline_ms;
     int max_concurrency;
-    int requests_per_minute;             /* type scm, else 0 */
+    int requests_per_minute;             /* of upstreams, else 0 */
     int burst;                           /* likewise */
     const char *cross_certificates_file; /* type local; NULL: none */
     int64_t supersede_after_ms;          /* type scm, as the rest */
     bool never_supersede;
     bool renew;
     struct acme_scm_config scm; /* type scm; its password was read from password_file or ${VAR} */
+    const char *cps_section;    /* type cps: of the .edgerc file */
+    struct acme_cps_config cps; /* type cps; its credentials were read from an .edgerc file */
 };
 
 struct acme_server_config {

@@ -49,14 +49,18 @@ static unsigned read_type(struct acme_config_reader *reader, const struct acme_y
     const struct acme_yaml_node *type = acme_yaml_get(issuer, "type");
     if (type == NULL) {
         acme_mistake_add(reader->mistakes, issuer->line, issuer->column,
-                         "expected the key 'type' (local or scm), found none");
+                         "expected the key 'type' (local, scm or cps), found none");
         return 0;
     }
-    if (type->kind == ACME_YAML_SCALAR && strcmp(type->text, "local") == 0)
-        return ACME_CONFIG_KIND_LOCAL;
-    if (type->kind == ACME_YAML_SCALAR && strcmp(type->text, "scm") == 0)
-        return ACME_CONFIG_KIND_SCM;
-    acme_config_wrong(reader, type, "local or scm");
+    static const struct {
+        const char *name;
+        unsigned kind;
+    } types[] = {
+        {"local", ACME_CONFIG_KIND_LOCAL}, {"scm", ACME_CONFIG_KIND_SCM}, {"cps", ACME_CONFIG_KIND_CPS}};
+    for (size_t i = 0; type->kind == ACME_YAML_SCALAR && i < sizeof types / sizeof *types; i++)
+        if (strcmp(type->text, types[i].name) == 0)
+            return types[i].kind;
+    acme_config_wrong(reader, type, "local, scm or cps");
     return 0;
 }
 
@@ -77,7 +81,14 @@ static void read_issuer(struct objects *objects, const struct acme_yaml_node *no
         return;
     }
     acme_config_fill(reader, &acme_config_issuer_table, node, objects->kinds[at], issuer);
-    issuer->type = objects->kinds[at] == ACME_CONFIG_KIND_SCM ? ACME_ISSUER_SCM : ACME_ISSUER_LOCAL;
+    issuer->type = objects->kinds[at] == ACME_CONFIG_KIND_SCM   ? ACME_ISSUER_SCM
+                   : objects->kinds[at] == ACME_CONFIG_KIND_CPS ? ACME_ISSUER_CPS
+                                                                : ACME_ISSUER_LOCAL;
+    if (issuer->type == ACME_ISSUER_CPS) {
+        acme_config_check_cps(reader, node, issuer->cps_section, &issuer->cps);
+        issuer->cps.deadline_ms = issuer->deadline_ms;
+        issuer->cps.max_concurrency = issuer->max_concurrency;
+    }
     if (issuer->type == ACME_ISSUER_SCM) {
         acme_config_check_scm(reader, node, &issuer->scm);
         issuer->scm.deadline_ms = issuer->deadline_ms;
@@ -180,18 +191,19 @@ static bool proves_no_address(const struct acme_profile *profile)
     return true;
 }
 
-/* SCM takes no addresses: better to refuse them at newOrder than after the validation. */
+/* Upstreams take no addresses: better to refuse them at newOrder than after the validation. */
 static void choose_identifiers(struct acme_config_reader *reader, const struct acme_yaml_node *node,
                                const struct acme_issuer_config *issuer, struct acme_profile *profile)
 {
     const unsigned dns = 1U << ACME_IDENTIFIER_DNS;
     const unsigned ip = 1U << ACME_IDENTIFIER_IP;
-    bool scm = issuer != NULL && issuer->type == ACME_ISSUER_SCM;
+    bool names_only = issuer != NULL && issuer->type != ACME_ISSUER_LOCAL;
     if (node == NULL)
-        profile->identifiers = scm ? dns : dns | ip;
-    else if (scm && (profile->identifiers & ip) != 0)
+        profile->identifiers = names_only ? dns : dns | ip;
+    else if (names_only && (profile->identifiers & ip) != 0)
         acme_mistake_add(reader->mistakes, node->line, node->column,
-                         "expected only dns for a profile whose issuer is of type scm, found ip");
+                         "expected only dns for a profile whose issuer is of type %s, found ip",
+                         issuer->type == ACME_ISSUER_SCM ? "scm" : "cps");
     else if ((profile->identifiers & ip) != 0 && profile->challenges != 0 && proves_no_address(profile))
         acme_mistake_add(reader->mistakes, node->line, node->column,
                          "expected ip only with a challenge that can prove addresses (http-01, tls-alpn-01), "
@@ -234,6 +246,8 @@ static void read_profile(struct objects *objects, const struct acme_yaml_node *n
     profile->renew = issuer->renew && continues;
     if (issuer->type == ACME_ISSUER_SCM)
         profile->validity_ms = issuer->scm.term_days * ACME_DAY_MS;
+    if (issuer->type == ACME_ISSUER_CPS)
+        acme_config_check_enrollment(reader, node, config, profile);
 }
 
 static void read_profiles(struct objects *objects, const struct acme_yaml_node *list)
@@ -303,7 +317,7 @@ static void check_tls(struct objects *objects, const struct acme_yaml_node *root
         return;
     }
     for (size_t i = 0; i < config->issuer_count; i++) {
-        if (objects->kinds[i] != ACME_CONFIG_KIND_SCM)
+        if (objects->kinds[i] != ACME_CONFIG_KIND_SCM && objects->kinds[i] != ACME_CONFIG_KIND_CPS)
             return; /* local, or a type with a mistake that may have been meant so */
     }
     if (config->issuer_count == 0 || server == NULL)

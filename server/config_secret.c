@@ -1,20 +1,17 @@
 #include "server/config_secret.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include "server/secret_file.h"
+
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static void wipe(void *text)
 {
     OPENSSL_secure_clear_free(text, strlen(text));
 }
 
-/* Takes a copy that the arena releases. */
-static const char *keep_secret(struct acme_config_reader *reader, const char *text, size_t len)
+const char *acme_config_keep_secret(struct acme_config_reader *reader, const char *text, size_t len)
 {
     char *copy = OPENSSL_secure_zalloc(len + 1);
     if (copy == NULL) {
@@ -46,65 +43,20 @@ static const char *judge(const char *text, size_t *len)
     return NULL;
 }
 
-static const char *judge_file(int fd)
-{
-    struct stat info;
-    if (fstat(fd, &info) != 0)
-        return strerror(errno);
-    if (!S_ISREG(info.st_mode))
-        return "it is not a regular file";
-    if ((info.st_mode & (S_IROTH | S_IWOTH)) != 0)
-        return "everybody may read or write it: chmod 600, or 640 for a group";
-    if ((info.st_mode & S_IWGRP) != 0)
-        return "its group may write it: chmod 600 or 640";
-    return NULL;
-}
-
-/* Everything up to the end of the file, at most `size` bytes; -1 with errno. */
-static ssize_t read_whole(int fd, char *buffer, size_t size)
-{
-    size_t len = 0;
-    while (len < size) {
-        ssize_t got = read(fd, buffer + len, size - len);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -1;
-        if (got == 0)
-            break;
-        len += (size_t)got;
-    }
-    return (ssize_t)len;
-}
-
 static const char *read_secret(struct acme_config_reader *reader, const struct acme_yaml_node *node,
                                const struct acme_secret_names *names, const char *path)
 {
     char buffer[ACME_SECRET_MAX + 3]; /* a line end, and one more to notice an overlong file */
-    const char *why = NULL;
     const char *secret = NULL;
-    ssize_t got = -1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        why = strerror(errno);
-    else
-        why = judge_file(fd);
-    if (why == NULL) {
-        got = read_whole(fd, buffer, sizeof buffer);
-        if (got < 0)
-            why = strerror(errno);
-    }
-    if (why == NULL) {
-        size_t len = (size_t)got;
+    size_t len = 0;
+    const char *why = acme_secret_file_read(path, buffer, sizeof buffer, &len);
+    if (why == NULL)
         why = judge(buffer, &len);
-        if (why == NULL && len > ACME_SECRET_MAX)
-            why = "more than 1024 characters in it";
-        if (why == NULL)
-            secret = keep_secret(reader, buffer, len);
-    }
+    if (why == NULL && len > ACME_SECRET_MAX)
+        why = "more than 1024 characters in it";
+    if (why == NULL)
+        secret = acme_config_keep_secret(reader, buffer, len);
     OPENSSL_cleanse(buffer, sizeof buffer);
-    if (fd >= 0)
-        close(fd);
     if (why != NULL)
         acme_mistake_add(reader->mistakes, node->line, node->column,
                          "expected a file with %s %s on one line, found %s: %s", names->article, names->what,
@@ -171,7 +123,7 @@ static const char *from_environment(struct acme_config_reader *reader, const str
         if (why == NULL && value_len > ACME_SECRET_MAX)
             why = "more than 1024 characters in it";
         if (why == NULL)
-            return keep_secret(reader, value, value_len);
+            return acme_config_keep_secret(reader, value, value_len);
     }
     acme_mistake_add(reader->mistakes, node->line, node->column,
                      "expected the environment variable %s to hold %s %s, found %s", variable, names->article,

@@ -27,6 +27,10 @@ struct acme_secret_names {
 const char *acme_config_secret(struct acme_config_reader *reader, const struct acme_yaml_node *owner,
                                const struct acme_secret_names *names);
 
+/** acme_config_keep_secret(reader, text, len): a copy of a secret that was read otherwise, likewise; NULL
+ * without memory (noted). */
+const char *acme_config_keep_secret(struct acme_config_reader *reader, const char *text, size_t len);
+
 /** acme_config_password(reader, owner): the secret of password_file, password_credential or password. */
 const char *acme_config_password(struct acme_config_reader *reader, const struct acme_yaml_node *owner);
 

@@ -9,7 +9,7 @@
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
-static const char *const kinds[] = {"local", "scm", NULL}; /* in the order of the bits */
+static const char *const kinds[] = {"local", "scm", "cps", NULL}; /* in the order of the bits */
 
 /* ---- server ---- */
 
@@ -300,6 +300,7 @@ const struct acme_config_table acme_config_root_table = {root_keys, COUNT(root_k
 
 #define AT(field)  offsetof(struct acme_issuer_config, field)
 #define SCM(field) offsetof(struct acme_issuer_config, scm.field)
+#define CPS(field) offsetof(struct acme_issuer_config, cps.field)
 
 /* One of two words: *ret tells whether it is the second. */
 static void read_choice(struct acme_config_reader *reader, const struct acme_yaml_node *node,
@@ -519,9 +520,106 @@ static const struct acme_config_key issuer_keys[] = {
      .scale = ACME_MINUTE_MS,
      .unit = "minutes"},
     {.name = "renewal", .type = ACME_CONFIG_READ, .applies = ACME_CONFIG_KIND_SCM, .read = read_renewal},
+    /* cps */
+    {.name = "deadline_hours",
+     .type = ACME_CONFIG_INT64,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = AT(deadline_ms),
+     .min = 1,
+     .max = 8760,
+     .standard = 336,
+     .scale = ACME_HOUR_MS,
+     .unit = "hours"},
+    {.name = "max_concurrency",
+     .type = ACME_CONFIG_INT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = AT(max_concurrency),
+     .min = 1,
+     .max = 256,
+     .standard = 4,
+     .unit = "calls"},
+    {.name = "requests_per_minute",
+     .type = ACME_CONFIG_INT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = AT(requests_per_minute),
+     .min = 1,
+     .max = 60000,
+     .standard = 35,
+     .unit = "requests"},
+    {.name = "burst",
+     .type = ACME_CONFIG_INT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = AT(burst),
+     .min = 1,
+     .max = 1000,
+     .standard = 20,
+     .unit = "requests"},
+    {.name = "edgerc_file", .type = ACME_CONFIG_LATER, .applies = ACME_CONFIG_KIND_CPS},
+    {.name = "edgerc_section",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = AT(cps_section),
+     .standard_text = "default"},
+    {.name = "account_switch_key",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = CPS(account_switch_key)},
+    {.name = "url",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = CPS(url),
+     .unit = ACME_CONFIG_UPSTREAM_FORM,
+     .check = acme_config_upstream_url},
+    {.name = "ca_file",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = CPS(ca_file),
+     .check = acme_config_readable_file},
+    {.name = "proxy",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = CPS(proxy),
+     .check = acme_config_proxy},
+    {.name = "connect_timeout_seconds",
+     .type = ACME_CONFIG_INT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = CPS(connect_timeout_ms),
+     .min = 1,
+     .max = 60,
+     .standard = 10,
+     .scale = 1000,
+     .unit = "seconds"},
+    {.name = "call_timeout_seconds",
+     .type = ACME_CONFIG_INT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = CPS(call_timeout_ms),
+     .min = 5,
+     .max = 180,
+     .standard = 90,
+     .scale = 1000,
+     .unit = "seconds"},
+    {.name = "poll_seconds",
+     .type = ACME_CONFIG_INT64,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = CPS(poll_ms),
+     .min = 1,
+     .max = 86400,
+     .standard = 30,
+     .scale = ACME_SECOND_MS,
+     .unit = "seconds"},
+    {.name = "poll_max_seconds",
+     .type = ACME_CONFIG_INT64,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = CPS(poll_max_ms),
+     .min = 1,
+     .max = 86400,
+     .standard = 300,
+     .scale = ACME_SECOND_MS,
+     .unit = "seconds"},
 };
 const struct acme_config_table acme_config_issuer_table = {issuer_keys, COUNT(issuer_keys), kinds};
 
+#undef CPS
 #undef SCM
 #undef AT
 
@@ -662,6 +760,11 @@ static const struct acme_config_key profile_keys[] = {
      .type = ACME_CONFIG_FLAG,
      .applies = ACME_CONFIG_KIND_LOCAL,
      .offset = AT(allow_requested_dates)},
+    {.name = "enrollment",
+     .type = ACME_CONFIG_READ,
+     .required = true,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .read = acme_config_read_enrollment},
     {.name = "keys", .type = ACME_CONFIG_TABLE, .keep = true, .offset = AT(keys), .table = &policy_table},
 };
 const struct acme_config_table acme_config_profile_table = {profile_keys, COUNT(profile_keys), kinds};

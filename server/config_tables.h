@@ -5,10 +5,12 @@
 #include "server/config_schema.h"
 
 struct acme_config;
+struct acme_cps_config;
+struct acme_profile;
 struct acme_scm_config;
 
 /* Kinds of issuers, for acme_config_fill: bits of enum acme_issuer_type's values. */
-enum { ACME_CONFIG_KIND_LOCAL = 1 << 0, ACME_CONFIG_KIND_SCM = 1 << 1 };
+enum { ACME_CONFIG_KIND_LOCAL = 1 << 0, ACME_CONFIG_KIND_SCM = 1 << 1, ACME_CONFIG_KIND_CPS = 1 << 2 };
 
 extern const struct acme_config_table acme_config_root_table;    /* struct acme_config */
 extern const struct acme_config_table acme_config_issuer_table;  /* struct acme_issuer_config */
@@ -36,6 +38,24 @@ const char *acme_config_scm_dcv_mode(struct acme_config_reader *reader, const st
  * have been read into `scm`, and what must fit together. Mistakes are noted. */
 void acme_config_check_scm(struct acme_config_reader *reader, const struct acme_yaml_node *issuer,
                            struct acme_scm_config *scm);
+
+/* config_cps.c */
+extern const struct acme_config_table acme_config_enrollment_table; /* struct acme_cps_profile */
+
+/** acme_config_read_enrollment(reader, node, object): the key `enrollment` of a profile: its issuer_settings
+ * (struct acme_cps_profile) and key_at_edge. Mistakes are noted. */
+void acme_config_read_enrollment(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                                 void *object);
+
+/** acme_config_check_cps(reader, issuer, section, cps): read the .edgerc file of an issuer whose other keys
+ * have been read into `cps`. Mistakes are noted; they name files and lines, never credentials. */
+void acme_config_check_cps(struct acme_config_reader *reader, const struct acme_yaml_node *issuer,
+                           const char *section, struct acme_cps_config *cps);
+
+/** acme_config_check_enrollment(reader, node, config, profile): what in the profile `node` depends on the
+ * issuers. Mistakes are noted. */
+void acme_config_check_enrollment(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                                  const struct acme_config *config, struct acme_profile *profile);
 
 /* config_accounts.c */
 extern const struct acme_config_table acme_config_accounts_table; /* struct acme_config */

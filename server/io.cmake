@@ -16,8 +16,10 @@ set(SERVER_IO_SOURCES
     outbound.c
     outbound_call.c
     outbound_fetch.c
+    outbound_keystone.c
     outbound_lookup.c
     outbound_multi.c
+    outbound_oauth.c
     outbound_reach.c
     outbound_tls.c
     outbound_timer.c

@@ -13,6 +13,13 @@ static struct acme_err open_scm(const struct acme_issuer_config *config, const s
     return acme_scm_issuer_create(config->name, &config->scm, ret);
 }
 
+static struct acme_err open_cps(const struct acme_issuer_config *config, const struct acme_local_ca *ca,
+                                struct acme_issuer **ret)
+{
+    (void)ca;
+    return acme_cps_issuer_create(config->name, &config->cps, ret);
+}
+
 struct acme_err acme_issuer_open(const struct acme_issuer_config *config, const struct acme_local_ca *ca,
                                  struct acme_issuer **ret)
 {
@@ -20,6 +27,7 @@ struct acme_err acme_issuer_open(const struct acme_issuer_config *config, const 
                                            struct acme_issuer **) = {
         [ACME_ISSUER_LOCAL] = open_local,
         [ACME_ISSUER_SCM] = open_scm,
+        [ACME_ISSUER_CPS] = open_cps,
     };
     struct acme_issuer *issuer = NULL;
     TRY(open[config->type](config, ca, &issuer));

@@ -116,6 +116,7 @@ static void call_done(void *context, const struct acme_outbound_result *result)
         acme_job_drop(job); /* an intent, if any, stands in the store: the next run recovers */
         return;
     }
+    acme_arena_wipe_at_end(job->reply_arena);
     if (result->failure == ACME_OUTBOUND_OK) {
         run->input.event = ACME_EVENT_REPLY;
         run->input.reply = acme_http_reply_copy(job->reply_arena, result->reply);

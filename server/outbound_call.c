@@ -17,10 +17,10 @@ struct call {
     struct acme_outbound_task task;
     struct acme_transfer transfer;
     struct acme_token_waiter token_waiter;
-    const struct acme_oauth *oauth; /* NULL: none */
-    char *bearer;                   /* the token it was made with */
-    bool token_renewed;             /* after the upstream had refused the first one */
-    struct curl_slist *fields;      /* ours to the last byte, to be wiped */
+    struct acme_token_login login;
+    char *bearer;              /* the token it was made with */
+    bool token_renewed;        /* after the upstream had refused the first one */
+    struct curl_slist *fields; /* ours to the last byte, to be wiped */
     char *method;
     char *url;
     void *body;
@@ -173,7 +173,11 @@ static void on_token(struct acme_token_waiter *waiter, const char *bearer, enum 
         drop_first_field(call); /* the refused one */
     wipe(call->bearer);
     call->bearer = strdup(bearer);
-    if (call->bearer == NULL || !add_field(call, "Authorization", ": Bearer ", bearer))
+    char separator[16];
+    const char *prefix = "";
+    const char *name = acme_token_field(&call->login, &prefix);
+    (void)snprintf(separator, sizeof separator, ": %s", prefix);
+    if (call->bearer == NULL || !add_field(call, name, separator, bearer))
         finish_call(call, ACME_OUTBOUND_CONNECT, "out of memory");
     else
         perform(call);
@@ -181,7 +185,8 @@ static void on_token(struct acme_token_waiter *waiter, const char *bearer, enum 
 
 static void ask_for_token(struct call *call)
 {
-    const struct acme_transport transport = {.oauth = call->oauth,
+    const struct acme_transport transport = {.oauth = call->login.oauth,
+                                             .keystone = call->login.keystone,
                                              .ca_file = call->ca_file,
                                              .proxy = call->proxy,
                                              .client_cert_file = call->client_cert_file,
@@ -195,7 +200,7 @@ static void ask_for_token(struct call *call)
 static bool wants_new_token(const struct call *call, enum acme_outbound_failure failure)
 {
     long status = 0;
-    if (call->oauth == NULL || call->token_renewed || failure != ACME_OUTBOUND_OK)
+    if (!acme_token_needed(&call->login) || call->token_renewed || failure != ACME_OUTBOUND_OK)
         return false;
     curl_easy_getinfo(call->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
     return status == 401;
@@ -211,7 +216,7 @@ static void on_complete(struct acme_transfer *transfer, CURLcode code)
         return;
     }
     call->token_renewed = true;
-    acme_token_forget(call->task.outbound, call->oauth, call->bearer);
+    acme_token_forget(call->task.outbound, &call->login, call->bearer);
     acme_transfer_finish(&call->transfer);
     ask_for_token(call);
 }
@@ -219,7 +224,7 @@ static void on_complete(struct acme_transfer *transfer, CURLcode code)
 static void start_call(struct acme_outbound_task *task)
 {
     struct call *call = (struct call *)task;
-    if (call->oauth != NULL)
+    if (acme_token_needed(&call->login))
         ask_for_token(call);
     else
         perform(call);
@@ -255,7 +260,7 @@ static struct acme_err copy_call(struct call *call, const struct acme_transport 
                copy_text(transport->client_cert_file, &call->client_cert_file) &&
                copy_text(transport->client_key_file, &call->client_key_file),
            ACME_E_NOMEM);
-    call->oauth = transport->oauth;
+    call->login = acme_token_login_of(transport);
     call->has_body = from->body.data != NULL;
     if (call->has_body && from->body.len > 0) {
         call->body = malloc(from->body.len);

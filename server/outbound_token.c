@@ -1,31 +1,29 @@
 #include "server/outbound_token.h"
 
-#include "base/json.h"
 #include "base/log.h"
 
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 enum {
-    TOKEN_TIMEOUT_MS = 30 * 1000,
-    MAX_REPLY_BYTES = 64 * 1024,
+    ARENA_BYTES = 1024 * 1024, /* for an answer taken apart */
     MAX_TOKEN_CHARS = 16 * 1024,
     MAX_BODY_BYTES = 16 * 1024,
-    DEFAULT_LIFE_S = 300, /* an answer without expires_in, which RFC 6749 section 5.1 only recommends */
-    MAX_LIFE_S = 24 * 3600,
-    MARGIN_S = 60, /* renewed this long before the end, or a tenth of its life when that is less */
+    PAUSE_MAX_S = 3600
 };
 
 struct acme_token {
     struct acme_token *next;
     struct acme_outbound *outbound;
-    const struct acme_oauth *oauth; /* its address tells tokens apart */
-    char *bearer;                   /* NULL: none yet */
-    int64_t renew_at_s;             /* monotonic */
+    const struct acme_token_kind *kind;
+    struct acme_token_login login; /* tells tokens apart */
+    char *text;                    /* NULL: none yet */
+    int64_t renew_at_s;            /* monotonic */
+    int64_t not_before_s;          /* likewise: the login was refused */
+    int refusals;                  /* in a row */
     bool fetching;
     struct acme_token_waiter *waiters;
 };
@@ -37,18 +35,40 @@ static int64_t monotonic_s(void)
     return now.tv_sec;
 }
 
-static void wipe_bearer(struct acme_token *token)
+static void wipe_text(struct acme_token *token)
 {
-    if (token->bearer != NULL)
-        OPENSSL_cleanse(token->bearer, strlen(token->bearer));
-    free(token->bearer);
-    token->bearer = NULL;
+    if (token->text != NULL)
+        OPENSSL_cleanse(token->text, strlen(token->text));
+    free(token->text);
+    token->text = NULL;
 }
 
-static struct acme_token *token_of(struct acme_outbound *outbound, const struct acme_oauth *oauth)
+struct acme_token_login acme_token_login_of(const struct acme_transport *transport)
 {
+    return (struct acme_token_login){.oauth = transport->oauth, .keystone = transport->keystone};
+}
+
+bool acme_token_needed(const struct acme_token_login *login)
+{
+    return login->oauth != NULL || login->keystone != NULL;
+}
+
+static const struct acme_token_kind *kind_of(const struct acme_token_login *login)
+{
+    return login->oauth != NULL ? &acme_token_oauth : &acme_token_keystone;
+}
+
+const char *acme_token_field(const struct acme_token_login *login, const char **ret_prefix)
+{
+    *ret_prefix = kind_of(login)->prefix;
+    return kind_of(login)->field;
+}
+
+static struct acme_token *token_of(struct acme_outbound *outbound, const struct acme_token_login *login)
+{
+    const struct acme_token_kind *kind = kind_of(login);
     struct acme_token *token = outbound->tokens;
-    while (token != NULL && token->oauth != oauth)
+    while (token != NULL && (token->kind != kind || !kind->same(&token->login, login)))
         token = token->next;
     return token;
 }
@@ -61,13 +81,13 @@ static void tell(struct acme_token *token, enum acme_outbound_failure kind, cons
     while (waiter != NULL) {
         struct acme_token_waiter *next = waiter->next;
         waiter->token = NULL;
-        waiter->ready(waiter, failure == NULL ? token->bearer : NULL, kind, failure);
+        waiter->ready(waiter, failure == NULL ? token->text : NULL, kind, failure);
         waiter = next;
     }
 }
 
 /* A token goes into a header field as it is (RFC 6750 section 2.1). */
-static bool is_bearer(const char *text)
+static bool is_token(const char *text)
 {
     size_t len = text != NULL ? strlen(text) : 0;
     if (len == 0 || len > MAX_TOKEN_CHARS)
@@ -78,43 +98,52 @@ static bool is_bearer(const char *text)
     return true;
 }
 
-/* NULL: the token was taken; else why not, in words without the answer's text but for OAuth's own error code.
- */
+/* NULL: the token was taken; else why not. */
 static const char *read_token(struct acme_token *token, struct acme_arena *arena,
                               const struct acme_http_reply *reply)
 {
-    cJSON *json = NULL;
-    struct acme_err err = acme_json_parse(arena, (const char *)reply->body.data, reply->body.len, &json);
-    const char *type = acme_failed(err) ? NULL : acme_json_str(json, "token_type");
-    const char *bearer = acme_failed(err) ? NULL : acme_json_str(json, "access_token");
-    if (reply->status != 200) {
-        const char *code = acme_failed(err) ? NULL : acme_json_str(json, "error");
-        bool plain =
-            code != NULL && strlen(code) < 64 && strspn(code, "abcdefghijklmnopqrstuvwxyz_") == strlen(code);
-        return acme_arena_printf(arena, "HTTP status %d%s%s", reply->status, plain ? ", " : "",
-                                 plain ? code : "");
+    struct acme_token_grant grant = {.text = NULL};
+    const char *why = token->kind->read(arena, reply, &grant);
+    if (why == NULL && !is_token(grant.text))
+        why = "the answer holds no bearer token";
+    if (why != NULL) {
+        if (grant.refused && token->kind->refused_pause_s > 0) {
+            int64_t pause_s = token->kind->refused_pause_s;
+            for (int i = 0; i < token->refusals && pause_s < PAUSE_MAX_S; i++)
+                pause_s *= 2;
+            token->refusals++;
+            token->not_before_s = monotonic_s() + (pause_s < PAUSE_MAX_S ? pause_s : PAUSE_MAX_S);
+        }
+        return why;
     }
-    if (!is_bearer(bearer) || (type != NULL && strcasecmp(type, "Bearer") != 0))
-        return "the answer holds no bearer token";
-    const cJSON *life = acme_json_get(json, "expires_in");
-    int64_t seconds = DEFAULT_LIFE_S;
-    if (cJSON_IsNumber(life) && life->valuedouble >= 0)
-        seconds = life->valuedouble < MAX_LIFE_S ? (int64_t)life->valuedouble : MAX_LIFE_S;
-    int64_t margin = seconds / 10 < MARGIN_S ? seconds / 10 : MARGIN_S;
-    char *copy = strdup(bearer);
+    int64_t margin_s = grant.life_s / 10 < grant.margin_s ? grant.life_s / 10 : grant.margin_s;
+    char *copy = strdup(grant.text);
     if (copy == NULL)
         return "out of memory";
-    wipe_bearer(token);
-    token->bearer = copy;
-    token->renew_at_s = monotonic_s() + seconds - margin;
+    wipe_text(token);
+    token->text = copy;
+    token->refusals = 0;
+    token->renew_at_s = monotonic_s() + grant.life_s - margin_s;
     return NULL;
+}
+
+/* Whatever happened there, the call itself was not made. */
+static void tell_failure(struct acme_token *token, const char *why)
+{
+    const char *user = NULL;
+    char text[512];
+    (void)snprintf(text, sizeof text, "no access token from %s: %s",
+                   token->kind->describe(&token->login, &user), why);
+    tell(token, ACME_OUTBOUND_CONNECT, text);
 }
 
 static void on_answer(void *context, const struct acme_outbound_result *result)
 {
     struct acme_token *token = context;
     token->fetching = false;
-    ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create((size_t)4 * MAX_REPLY_BYTES);
+    ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(ARENA_BYTES);
+    if (arena != NULL)
+        acme_arena_wipe_at_end(arena);
     const char *why = "out of memory";
     if (arena != NULL && result->failure == ACME_OUTBOUND_OK)
         why = read_token(token, arena, result->reply);
@@ -128,71 +157,42 @@ static void on_answer(void *context, const struct acme_outbound_result *result)
         tell(token, ACME_OUTBOUND_CANCELLED, why);
         return;
     }
-    acme_log(WARN, "no access token", LOG_STR("url", token->oauth->token_url),
-             LOG_STR("client_id", token->oauth->client_id), LOG_STR("why", why));
-    char text[512];
-    (void)snprintf(text, sizeof text, "no access token from %s: %s", token->oauth->token_url, why);
-    /* Whatever happened there, the call itself was not made. */
-    tell(token, ACME_OUTBOUND_CONNECT, text);
-}
-
-static void append_field(struct acme_buf *out, const char *name, const char *value)
-{
-    if (value == NULL)
-        return;
-    char *escaped = curl_easy_escape(NULL, value, 0);
-    if (escaped == NULL) {
-        out->failed = true;
-        return;
-    }
-    acme_buf_printf(out, "&%s=%s", name, escaped);
-    OPENSSL_cleanse(escaped, strlen(escaped));
-    curl_free(escaped);
+    const char *user = NULL;
+    const char *url = token->kind->describe(&token->login, &user);
+    acme_log(WARN, "no access token", LOG_STR("url", url), LOG_STR("client_id", user), LOG_STR("why", why));
+    tell_failure(token, why);
 }
 
 static struct acme_err fetch(struct acme_token *token, const struct acme_transport *transport)
 {
-    const struct acme_oauth *oauth = token->oauth;
     struct acme_transport own = *transport;
     own.oauth = NULL;
-    struct acme_buf body;
-    acme_buf_init(&body, MAX_BODY_BYTES);
-    acme_buf_str(&body, "grant_type=client_credentials");
-    append_field(&body, "client_id", oauth->client_id);
-    append_field(&body, "client_secret", oauth->client_secret);
-    append_field(&body, "scope", oauth->scope);
-    append_field(&body, "audience", oauth->audience);
-    struct acme_http_call call = {.method = "POST",
-                                  .url = oauth->token_url,
-                                  .body = {.data = (const uint8_t *)body.data, .len = body.len},
-                                  .total_timeout_ms = TOKEN_TIMEOUT_MS,
-                                  .max_reply_bytes = MAX_REPLY_BYTES};
-    struct acme_err err = acme_err(ACME_E_NOMEM);
-    if (!body.failed && acme_http_call_header(&call, "Content-Type", "application/x-www-form-urlencoded") &&
-        acme_http_call_header(&call, "Accept", "application/json"))
-        err = acme_outbound_call(token->outbound, &own, &call, on_answer, token);
-    if (body.data != NULL)
-        OPENSSL_cleanse(body.data, body.len);
-    acme_buf_finish(&body);
-    return err;
+    own.keystone = NULL;
+    ACME_CLEANUP_BUF struct acme_buf body;
+    acme_buf_init_secret(&body, MAX_BODY_BYTES);
+    struct acme_http_call call;
+    ENSURE(token->kind->ask(&token->login, &body, &call) && !body.failed, ACME_E_NOMEM);
+    call.body = (struct acme_bytes){.data = (const uint8_t *)body.data, .len = body.len};
+    return acme_outbound_call(token->outbound, &own, &call, on_answer, token);
 }
 
 void acme_token_get(struct acme_outbound *outbound, const struct acme_transport *transport,
                     struct acme_token_waiter *waiter)
 {
-    struct acme_token *token = token_of(outbound, transport->oauth);
+    const struct acme_token_login login = acme_token_login_of(transport);
+    struct acme_token *token = token_of(outbound, &login);
     if (token == NULL) {
         token = calloc(1, sizeof *token);
         if (token == NULL) {
             waiter->ready(waiter, NULL, ACME_OUTBOUND_CONNECT, "out of memory");
             return;
         }
-        *token =
-            (struct acme_token){.next = outbound->tokens, .outbound = outbound, .oauth = transport->oauth};
+        *token = (struct acme_token){
+            .next = outbound->tokens, .outbound = outbound, .kind = kind_of(&login), .login = login};
         outbound->tokens = token;
     }
-    if (token->bearer != NULL && monotonic_s() < token->renew_at_s) {
-        waiter->ready(waiter, token->bearer, ACME_OUTBOUND_OK, NULL);
+    if (token->text != NULL && monotonic_s() < token->renew_at_s) {
+        waiter->ready(waiter, token->text, ACME_OUTBOUND_OK, NULL);
         return;
     }
     waiter->token = token;
@@ -200,6 +200,10 @@ void acme_token_get(struct acme_outbound *outbound, const struct acme_transport 
     token->waiters = waiter;
     if (token->fetching)
         return;
+    if (token->refusals > 0 && monotonic_s() < token->not_before_s) {
+        tell_failure(token, "the login was refused before and is not tried again yet");
+        return;
+    }
     token->fetching = true;
     struct acme_err err = fetch(token, transport);
     if (acme_failed(err)) {
@@ -209,11 +213,11 @@ void acme_token_get(struct acme_outbound *outbound, const struct acme_transport 
     }
 }
 
-void acme_token_forget(struct acme_outbound *outbound, const struct acme_oauth *oauth, const char *bearer)
+void acme_token_forget(struct acme_outbound *outbound, const struct acme_token_login *login, const char *text)
 {
-    struct acme_token *token = token_of(outbound, oauth);
-    if (token != NULL && token->bearer != NULL && strcmp(token->bearer, bearer) == 0)
-        wipe_bearer(token);
+    struct acme_token *token = token_of(outbound, login);
+    if (token != NULL && token->text != NULL && strcmp(token->text, text) == 0)
+        wipe_text(token);
 }
 
 void acme_token_cancel(struct acme_token_waiter *waiter)
@@ -233,7 +237,7 @@ void acme_tokens_finish(struct acme_outbound *outbound)
     while (outbound->tokens != NULL) {
         struct acme_token *token = outbound->tokens;
         outbound->tokens = token->next;
-        wipe_bearer(token);
+        wipe_text(token);
         free(token);
     }
 }

@@ -110,10 +110,11 @@ struct acme_err acme_transfer_init(struct acme_transfer *transfer, size_t max_by
     transfer->max_bytes = max_bytes;
     transfer->body = malloc(sizeof *transfer->body);
     ENSURE(transfer->body != NULL, ACME_E_NOMEM);
-    acme_buf_init(transfer->body, max_bytes);
+    acme_buf_init_secret(transfer->body, max_bytes); /* upstreams answer with tokens, some even with keys */
     transfer->arena = acme_arena_create(MAX_FIELD_BYTES);
     CURL *easy = transfer->easy = curl_easy_init();
     ENSURE(easy != NULL && transfer->arena != NULL, ACME_E_NOMEM);
+    acme_arena_wipe_at_end(transfer->arena);
     bool set = curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error) == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;

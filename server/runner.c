@@ -463,7 +463,9 @@ static struct acme_err set_queue(struct acme_runner *runner, size_t index, const
 static struct acme_err set_upstream(const struct acme_runner *runner, struct job_queue *queue)
 {
     const struct acme_backend *backend = queue->backend;
-    struct acme_gate_limits limits = {.per_minute = backend->requests_per_minute, .burst = backend->burst};
+    struct acme_gate_limits limits = {.per_minute = backend->requests_per_minute,
+                                      .burst = backend->burst,
+                                      .refused_pause_ms = backend->refused_pause_ms};
     if (limits.per_minute <= 0)
         return acme_ok();
     if (backend->account != NULL) {

@@ -50,6 +50,8 @@ void acme_upstream_tighten(struct acme_upstream *upstream, const struct acme_gat
         kept->per_minute = limits->per_minute;
     if (limits->burst >= 1 && limits->burst < kept->burst)
         kept->burst = limits->burst;
+    if (limits->refused_pause_ms > kept->refused_pause_ms)
+        kept->refused_pause_ms = limits->refused_pause_ms;
 }
 
 int64_t acme_upstream_book(struct acme_upstream *upstream, int64_t max_wait_ms, struct acme_gate_slot *ret)
@@ -92,13 +94,16 @@ void acme_upstream_cancel(struct acme_upstream *upstream, const struct acme_gate
 }
 
 /* What a result says about the upstream, and what it asks for: *ret_ms, 0 for nothing. */
-static enum acme_gate_outcome judge(const struct acme_outbound_result *result, int64_t now_ms,
+static enum acme_gate_outcome judge(const struct acme_gate_limits *limits,
+                                    const struct acme_outbound_result *result, int64_t now_ms,
                                     int64_t *ret_ms)
 {
     *ret_ms = 0;
     if (result->failure != ACME_OUTBOUND_OK)
         return ACME_GATE_FAILED;
     int status = result->reply->status;
+    if (status == 401 && limits->refused_pause_ms > 0)
+        return ACME_GATE_REFUSED;
     if (status != 429 && status < 500)
         return ACME_GATE_ANSWERED;
     int64_t seconds = acme_http_reply_retry_after_s(result->reply, now_ms);
@@ -112,7 +117,7 @@ void acme_upstream_called(struct acme_upstream *upstream, const struct acme_outb
                           int64_t now_ms)
 {
     int64_t asked_ms = 0;
-    enum acme_gate_outcome outcome = judge(result, now_ms, &asked_ms);
+    enum acme_gate_outcome outcome = judge(&upstream->gate.limits, result, now_ms, &asked_ms);
     pthread_mutex_lock(&upstream->lock);
     int64_t at_ms = monotonic_ms();
     bool was_closed = acme_gate_closed_ms(&upstream->gate, at_ms) > 0;
@@ -128,6 +133,9 @@ void acme_upstream_called(struct acme_upstream *upstream, const struct acme_outb
                  LOG_STR("detail", result->detail), LOG_INT("pause_ms", closed_ms));
     else if (opens)
         acme_log(INFO, "the upstream works again", LOG_STR("issuer", upstream->name));
+    if (outcome == ACME_GATE_REFUSED && !was_closed)
+        acme_log(WARN, "the upstream refuses the login, it is left alone for a while",
+                 LOG_STR("issuer", upstream->name), LOG_INT("pause_ms", closed_ms));
     if (asked_ms > 0 && !was_closed && !closes)
         acme_log(WARN, "the upstream asks for a pause", LOG_STR("issuer", upstream->name),
                  LOG_INT("status", result->reply->status), LOG_INT("pause_ms", closed_ms));

@@ -5,7 +5,7 @@
 enum {
     PAUSE_FIRST_MS = 5 * 1000,
     PAUSE_MAX_MS = 5 * 60 * 1000,
-    RETRY_AFTER_MAX_MS = 60 * 60 * 1000, /* a mistaken header must not silence an upstream for a day */
+    CLOSED_MAX_MS = 60 * 60 * 1000, /* a mistaken header must not silence an upstream for a day */
 };
 
 void acme_gate_init(struct acme_gate *gate, const struct acme_gate_limits *limits)
@@ -46,7 +46,7 @@ static int64_t ms_of(int64_t us)
 int64_t acme_gate_closed_ms(struct acme_gate *gate, int64_t now_ms)
 {
     int64_t closed_ms = gate->closed_until_ms - now_ms;
-    if (closed_ms > RETRY_AFTER_MAX_MS) /* the clock went back */
+    if (closed_ms > CLOSED_MAX_MS) /* the clock went back */
         gate->closed_until_ms = closed_ms = 0;
     if (closed_ms <= 0 && gate->probing)
         closed_ms = PAUSE_FIRST_MS;
@@ -90,16 +90,31 @@ static void close_until(struct acme_gate *gate, int64_t until_ms)
         gate->closed_until_ms = until_ms;
 }
 
+/* Doubled `times` times. */
+static int64_t doubled(int64_t first_ms, int times, int64_t max_ms)
+{
+    int64_t pause_ms = first_ms;
+    for (int i = 0; i < times && pause_ms < max_ms; i++)
+        pause_ms *= 2;
+    return pause_ms < max_ms ? pause_ms : max_ms;
+}
+
 bool acme_gate_report(struct acme_gate *gate, int64_t now_ms, enum acme_gate_outcome outcome,
                       int64_t retry_after_ms)
 {
     gate->probing = false;
     if (retry_after_ms > 0)
-        close_until(gate,
-                    now_ms + (retry_after_ms < RETRY_AFTER_MAX_MS ? retry_after_ms : RETRY_AFTER_MAX_MS));
+        close_until(gate, now_ms + (retry_after_ms < CLOSED_MAX_MS ? retry_after_ms : CLOSED_MAX_MS));
     if (outcome != ACME_GATE_FAILED) {
         /* Calls that were under way at the same time may still end well after others have closed the gate. */
         gate->failures = 0;
+        if (outcome == ACME_GATE_REFUSED) {
+            close_until(gate, now_ms + doubled(gate->limits.refused_pause_ms, gate->refusals, CLOSED_MAX_MS));
+            gate->refusals++;
+            return false;
+        }
+        if (outcome == ACME_GATE_ANSWERED)
+            gate->refusals = 0;
         if (outcome == ACME_GATE_ANSWERED && retry_after_ms <= 0)
             gate->closed_until_ms = 0;
         return false;
@@ -110,9 +125,7 @@ bool acme_gate_report(struct acme_gate *gate, int64_t now_ms, enum acme_gate_out
     gate->failures++;
     if (gate->failures < ACME_GATE_FAILURES_ALLOWED)
         return false;
-    int64_t pause_ms = PAUSE_FIRST_MS;
-    for (int i = ACME_GATE_FAILURES_ALLOWED; i < gate->failures && pause_ms < PAUSE_MAX_MS; i++)
-        pause_ms *= 2;
-    close_until(gate, now_ms + (pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS));
+    close_until(gate,
+                now_ms + doubled(PAUSE_FIRST_MS, gate->failures - ACME_GATE_FAILURES_ALLOWED, PAUSE_MAX_MS));
     return gate->failures == ACME_GATE_FAILURES_ALLOWED;
 }

@@ -8,8 +8,9 @@
 #include <stdint.h>
 
 struct acme_gate_limits {
-    int per_minute; /* calls; 0: no limit */
-    int burst;      /* calls at once after a pause; at least 1 */
+    int per_minute;           /* calls; 0: no limit */
+    int burst;                /* calls at once after a pause; at least 1 */
+    int64_t refused_pause_ms; /* after a refused login; 0: none */
 };
 
 struct acme_gate {
@@ -17,6 +18,7 @@ struct acme_gate {
     int64_t full_at_us;      /* when the whole burst is there again */
     int64_t ahead_us;        /* how far ahead calls have been booked */
     int failures;            /* in a row */
+    int refusals;            /* of the login, in a row */
     int64_t closed_until_ms; /* nothing passes before; 0: open */
     bool probing;            /* one call is under way to see whether the upstream is back */
 };
@@ -30,6 +32,7 @@ struct acme_gate_slot {
 enum acme_gate_outcome {
     ACME_GATE_ANSWERED,  /* any answer that shows a working upstream, refusals too */
     ACME_GATE_THROTTLED, /* 429, or 503 with Retry-After: it names the time itself */
+    ACME_GATE_REFUSED,   /* the login, where the limits have a pause for that */
     ACME_GATE_FAILED     /* no answer, or 5xx */
 };
 
@@ -50,7 +53,9 @@ bool acme_gate_book(struct acme_gate *gate, int64_t now_ms, int64_t max_wait_ms,
 
 /** acme_gate_report(gate, now_ms, outcome, retry_after_ms): how a call ended. After
  * ACME_GATE_FAILURES_ALLOWED failures in a row nothing passes for 5 s, then a single call as a probe; while
- * probes fail the pauses double up to 5 minutes. retry_after_ms (0: none) closes the gate for that long,
+ * probes fail the pauses double up to 5 minutes. A refused login closes it for refused_pause_ms, doubled for
+ * each further one in a row, at most an hour: whoever shares the account must not add to the failures that
+ * make the upstream lock it. retry_after_ms (0: none) closes the gate for that long,
  * whatever came. Returns true when the gate has just closed because of failures: worth a line in the log. */
 bool acme_gate_report(struct acme_gate *gate, int64_t now_ms, enum acme_gate_outcome outcome,
                       int64_t retry_after_ms);

@@ -30,6 +30,7 @@ static struct answer *answer_new(void)
         free(answer);
         return NULL;
     }
+    acme_arena_wipe_at_end(answer->arena);
     pthread_mutex_init(&answer->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);

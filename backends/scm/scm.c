@@ -2,7 +2,6 @@
 #include "backends/scm/scm.h"
 #include "backends/scm/scm_internal.h"
 
-#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -218,41 +217,17 @@ static struct acme_err scm_step(const struct acme_issuer *issuer, struct acme_ar
 
 /* ---- the object ---- */
 
-static void free_secret(const char *text)
-{
-    union { /* these strings are ours although the configuration's type makes them const */
-        const char *given;
-        char *owned;
-    } view = {.given = text};
-    if (view.owned != NULL)
-        OPENSSL_clear_free(view.owned, strlen(view.owned) + 1);
-}
-
 static void scm_destroy(struct acme_issuer *issuer)
 {
     struct scm_issuer *scm = (struct scm_issuer *)issuer;
-    free_secret(scm->config.password);
-    free_secret(scm->config.oauth.client_secret);
+    acme_free_secret(scm->config.password);
+    acme_free_secret(scm->config.oauth.client_secret);
     acme_arena_destroy(scm->arena);
     free(scm);
 }
 
 static const struct acme_issuer_class scm_class = {
     .type = "scm", .step = scm_step, .revoke = acme_scm_revoke, .destroy = scm_destroy};
-
-static bool copy_text(struct acme_arena *arena, const char **member)
-{
-    if (*member != NULL)
-        *member = acme_arena_strdup(arena, *member);
-    return *member != NULL;
-}
-
-static bool copy_secret(const char **member)
-{
-    if (*member != NULL)
-        *member = OPENSSL_strdup(*member);
-    return *member != NULL;
-}
 
 /* Replaces the caller's strings by copies. */
 static bool copy_strings(struct scm_issuer *scm, const char *name)
@@ -275,16 +250,14 @@ static bool copy_strings(struct scm_issuer *scm, const char *name)
                             &config->proxy};
     scm->base.backend.name = acme_arena_strdup(scm->arena, name);
     bool ok = scm->base.backend.name != NULL;
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        bool given = *texts[i] != NULL;
-        ok = (copy_text(scm->arena, texts[i]) || !given) && ok;
-    }
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        ok = acme_copy_text(scm->arena, texts[i]) && ok;
     struct acme_scm_field *fields =
         acme_arena_alloc(scm->arena, (config->custom_field_count + 1) * sizeof *fields);
     ok = ok && fields != NULL;
     for (size_t i = 0; ok && i < config->custom_field_count; i++) {
         fields[i] = config->custom_fields[i];
-        ok = copy_text(scm->arena, &fields[i].name) && copy_text(scm->arena, &fields[i].value);
+        ok = acme_copy_text(scm->arena, &fields[i].name) && acme_copy_text(scm->arena, &fields[i].value);
     }
     config->custom_fields = fields;
     const char *login = config->login != NULL ? config->login : config->oauth.client_id;
@@ -316,8 +289,8 @@ struct acme_err acme_scm_issuer_create(const char *name, const struct acme_scm_c
     scm->base.class = &scm_class;
     scm->config = *config;
     /* The secrets first: what is destroyed below must be this object's. */
-    bool have_password = copy_secret(&scm->config.password) || config->password == NULL;
-    bool have_secret = copy_secret(&scm->config.oauth.client_secret) || config->oauth.client_secret == NULL;
+    bool have_password = acme_copy_secret(&scm->config.password);
+    bool have_secret = acme_copy_secret(&scm->config.oauth.client_secret);
     scm->arena = acme_arena_create(STRINGS_BYTES);
     if (!have_password || !have_secret || scm->arena == NULL || !copy_strings(scm, name)) {
         scm_destroy(&scm->base);

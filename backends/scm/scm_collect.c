@@ -51,7 +51,7 @@ static struct acme_err judge_failure(struct scm_context *ctx)
     case SCM_VERDICT_GONE:
         return later(ctx, false, verdict.note);
     case SCM_VERDICT_CREDENTIALS:
-        return acme_scm_wait_failure(ctx, SCM_LOGIN_FIRST_MS, SCM_LOGIN_MAX_MS, verdict.note);
+        return acme_scm_wait_failure(ctx, ACME_LOGIN_FIRST_MS, ACME_LOGIN_MAX_MS, verdict.note);
     case SCM_VERDICT_RETRY:
     case SCM_VERDICT_UNKNOWN:
     case SCM_VERDICT_DONE: /* of revocations only */

@@ -9,45 +9,11 @@
 
 enum { BODY_MAX_BYTES = 64 * 1024 };
 
-struct placeholder {
-    const char *name; /* with its braces */
-    const char *value;
-};
-
 const char *acme_scm_comments_wrong(const char *text)
 {
-    static const char *const names[] = {"{order}", "{account}", "{eab}"};
     if (strlen(text) > ACME_SCM_COMMENTS_MAX / 2)
         return "at most 512 characters";
-    for (const char *c = text; *c != '\0'; c++) {
-        if (*c != '{' && *c != '}')
-            continue;
-        size_t i = 0;
-        while (i < 3 && strncmp(c, names[i], strlen(names[i])) != 0)
-            i++;
-        if (i == 3)
-            return "a text whose only braces are those of {order}, {account} and {eab}";
-        c += strlen(names[i]) - 1;
-    }
-    return NULL;
-}
-
-static void fill_in(struct acme_buf *out, const char *text, const struct placeholder *list, size_t count)
-{
-    while (*text != '\0') {
-        size_t plain = strcspn(text, "{");
-        acme_buf_append(out, text, plain);
-        text += plain;
-        size_t i = 0;
-        while (i < count && strncmp(text, list[i].name, strlen(list[i].name)) != 0)
-            i++;
-        if (i < count) {
-            acme_buf_str(out, list[i].value);
-            text += strlen(list[i].name);
-        } else if (*text != '\0') {
-            acme_buf_append(out, text++, 1);
-        }
-    }
+    return acme_placeholders_wrong(text);
 }
 
 char *acme_scm_comments(struct scm_context *ctx)
@@ -58,13 +24,11 @@ char *acme_scm_comments(struct scm_context *ctx)
     acme_buf_init(&out, BODY_MAX_BYTES);
     acme_buf_str(&out, request->tag);
     if (text != NULL && *text != '\0') {
-        const struct placeholder list[] = {
-            {"{order}", request->order_id},
-            {"{account}", request->account_id},
-            {"{eab}", request->external_kid != NULL ? request->external_kid : "-"},
-        };
+        const char *filled = acme_placeholders_fill(ctx->arena, text, request);
+        if (filled == NULL)
+            return NULL;
         acme_buf_str(&out, " ");
-        fill_in(&out, text, list, sizeof list / sizeof list[0]);
+        acme_buf_str(&out, filled);
     }
     const char *whole = acme_buf_cstr(&out);
     if (whole == NULL)

@@ -44,9 +44,10 @@ static void write_text(struct scm_context *ctx, struct acme_json_writer *writer,
     if (text == NULL || *text == '\0')
         return;
     const char *shown = acme_printable(ctx->arena, text, strlen(text), TEXT_MAX);
+    const struct acme_secrets secrets = acme_scm_secrets(ctx->scm);
     if (shown == NULL)
         writer->out->failed = true;
-    else if (!acme_scm_login_echoed(ctx->scm, text))
+    else if (!acme_secrets_echoed(&secrets, text))
         acme_jw_str(writer, name, shown);
 }
 

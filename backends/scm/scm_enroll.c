@@ -8,13 +8,6 @@
 
 enum { CSR_MAX_CHARS = 32767, BODY_MAX_BYTES = 256 * 1024 }; /* API document: length of "csr" */
 
-const char *acme_scm_common_name(const struct acme_issue_request *request)
-{
-    if (request->csr->common_name != NULL)
-        return request->csr->common_name;
-    return request->identifier_count > 0 ? request->identifiers[0].value : "";
-}
-
 /* SCM wants the names as one string and does not promise to take them from the CSR. */
 static char *alt_names(struct acme_arena *arena, const struct acme_issue_request *request)
 {
@@ -183,11 +176,11 @@ static struct acme_err refused(struct scm_context *ctx, const struct scm_verdict
     if (verdict->class == SCM_VERDICT_ANEW)
         return anew(ctx, verdict);
     if (verdict->class == SCM_VERDICT_CREDENTIALS)
-        return acme_scm_wait_failure(ctx, SCM_LOGIN_FIRST_MS, SCM_LOGIN_MAX_MS, verdict->note);
+        return acme_scm_wait_failure(ctx, ACME_LOGIN_FIRST_MS, ACME_LOGIN_MAX_MS, verdict->note);
     if (verdict->class == SCM_VERDICT_RETRY) {
         state->refusals++;
         if (verdict->tries == 0 || state->refusals < verdict->tries)
-            return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS, verdict->note);
+            return acme_scm_wait_failure(ctx, ACME_BACKOFF_FIRST_MS, ACME_BACKOFF_MAX_MS, verdict->note);
     }
     return acme_scm_fail(ctx, verdict->problem, verdict->detail, verdict->note);
 }
@@ -224,7 +217,7 @@ struct acme_err acme_scm_enroll_reply(struct scm_context *ctx)
     state->refusals = verdict.tries > 0 ? state->refusals + 1 : 0;
     acme_scm_recover_enter(ctx, ctx->input->now_ms);
     if (reply->status == 429 || reply->status >= 500) /* not in a state to be searched right now */
-        return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS, verdict.note);
+        return acme_scm_wait_failure(ctx, ACME_BACKOFF_FIRST_MS, ACME_BACKOFF_MAX_MS, verdict.note);
     return search_because(ctx, verdict.note);
 }
 

@@ -3,8 +3,6 @@
  * -62 the text, decides. */
 #include "backends/scm/scm_internal.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -236,18 +234,7 @@ static const struct scm_rule *rule_for(enum scm_endpoint endpoint, int64_t code,
 
 bool acme_scm_json_int(const cJSON *object, const char *name, int64_t *ret)
 {
-    if (acme_json_int(object, name, ret))
-        return true;
-    const char *text = acme_json_str(object, name);
-    if (text == NULL || strlen(text) > 15 || strspn(text, "-0123456789") != strlen(text))
-        return false;
-    char *end = NULL;
-    errno = 0;
-    long long value = strtoll(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0')
-        return false;
-    *ret = value;
-    return true;
+    return acme_json_number_or_text(acme_json_get(object, name), ret);
 }
 
 /* A reply without SCM's code: a gateway, or not the API at all. */
@@ -306,15 +293,6 @@ static const struct scm_rule unlisted = {0,
                                          0,
                                          TO_CLIENT_TROUBLE,
                                          "SCM answered with a code this server does not know"};
-
-/* SCM's own words for the operator's eyes; "" when there are none, or when they echo a secret. */
-static const char *quoted(struct scm_context *ctx, const char *description)
-{
-    if (description == NULL || *description == '\0' || acme_scm_login_echoed(ctx->scm, description))
-        return "";
-    const char *printable = acme_printable(ctx->arena, description, strlen(description), 200);
-    return printable != NULL ? acme_arena_printf(ctx->arena, ": \"%s\"", printable) : NULL;
-}
 
 static const char *verb_of(enum scm_endpoint endpoint)
 {
@@ -381,7 +359,8 @@ struct acme_err acme_scm_judge(struct scm_context *ctx, enum scm_endpoint endpoi
     if (((unsigned)endpoint & SCM_AT_ONCE) != 0 && !refused)
         ret->class = SCM_VERDICT_UNKNOWN;
 
-    const char *words = quoted(ctx, description);
+    const struct acme_secrets secrets = acme_scm_secrets(ctx->scm);
+    const char *words = acme_upstream_quoted(ctx->arena, &secrets, description);
     ENSURE(words != NULL, ACME_E_NOMEM);
     const char *number = coded ? acme_arena_printf(ctx->arena, ", code %lld", (long long)code) : "";
     ENSURE(number != NULL, ACME_E_NOMEM);

@@ -5,12 +5,6 @@
 
 #include <strings.h>
 
-/* Enterprise requests with validated domains are ready within a minute; those that wait for a person are not
- * worth asking about often: a twelfth of their age then, every five minutes after an hour, and so on up to
- * poll_max_seconds. */
-static const int64_t pace_s[] = {3, 5, 8, 13, 21, 30, 60};
-enum { AGE_PARTS = 12, SPREAD_PARTS = 10 };
-
 /* How long a number just received may be unknown to SCM's own replicas. */
 #define REPLICATION_MS (30 * ACME_SECOND_MS)
 
@@ -42,31 +36,16 @@ struct acme_err acme_scm_follow_begin(struct scm_context *ctx)
         acme_arena_printf(ctx->arena, "Asking SCM for the status of request %lld.", (long long)ssl_id));
 }
 
-/* Requests that were made together shall not be asked about together for ever: up to a tenth more or less,
- * different for each issuance and each poll, and always the same for these. */
-static int64_t spread(const struct scm_context *ctx, int64_t delay_ms)
-{
-    uint32_t hash = 2166136261u; /* FNV-1a */
-    for (const char *p = ctx->request->tag; *p != '\0'; p++)
-        hash = (hash ^ (uint8_t)*p) * 16777619u;
-    hash = (hash ^ (uint8_t)ctx->state->polls) * 16777619u;
-    hash ^= hash >> 15; /* its low bits are the worst */
-    return delay_ms - delay_ms / SPREAD_PARTS + (int64_t)(hash % 2001) * (delay_ms / SPREAD_PARTS) / 1000;
-}
-
 struct acme_err acme_scm_follow_wait(struct scm_context *ctx, const char *note)
 {
-    const int64_t last = (int64_t)(sizeof pace_s / sizeof pace_s[0]) - 1;
-    int64_t max_ms = ctx->scm->config.poll_max_ms;
-    int64_t polls = ctx->state->polls;
-    int64_t delay_ms = pace_s[polls >= 0 && polls < last ? polls : last] * ACME_SECOND_MS;
-    int64_t by_age_ms = (ctx->input->now_ms - ctx->state->accepted_ms) / AGE_PARTS;
-    if (polls > last && delay_ms < by_age_ms)
-        delay_ms = by_age_ms;
-    ctx->state->polls = polls + 1;
-    ctx->state->failures = 0;
-    ctx->state->phase = SCM_PHASE_FOLLOW;
-    return acme_scm_wait_ms(ctx, spread(ctx, delay_ms < max_ms ? delay_ms : max_ms), note);
+    struct scm_state *state = ctx->state;
+    int64_t delay_ms =
+        acme_pace_poll_ms(ctx->request->tag, state->polls, ctx->input->now_ms - state->accepted_ms,
+                          ctx->scm->config.poll_max_ms);
+    state->polls++;
+    state->failures = 0;
+    state->phase = SCM_PHASE_FOLLOW;
+    return acme_scm_wait_ms(ctx, delay_ms, note);
 }
 
 static struct acme_err gone(struct scm_context *ctx, const struct scm_verdict *verdict)
@@ -80,7 +59,7 @@ static struct acme_err gone(struct scm_context *ctx, const struct scm_verdict *v
     if (state->gone_since_ms == 0)
         state->gone_since_ms = now_ms;
     if (!verdict->coded && now_ms - state->gone_since_ms < SCM_BARE_404_MS)
-        return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS, verdict->note);
+        return acme_scm_wait_failure(ctx, ACME_BACKOFF_FIRST_MS, ACME_BACKOFF_MAX_MS, verdict->note);
     return acme_scm_fail(ctx, verdict->problem, verdict->detail, verdict->note);
 }
 
@@ -94,9 +73,9 @@ static struct acme_err judge_failure(struct scm_context *ctx)
     case SCM_VERDICT_NOT_YET:
         return acme_scm_follow_wait(ctx, verdict.note);
     case SCM_VERDICT_CREDENTIALS:
-        return acme_scm_wait_failure(ctx, SCM_LOGIN_FIRST_MS, SCM_LOGIN_MAX_MS, verdict.note);
+        return acme_scm_wait_failure(ctx, ACME_LOGIN_FIRST_MS, ACME_LOGIN_MAX_MS, verdict.note);
     default: /* reading is always worth another try */
-        return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS, verdict.note);
+        return acme_scm_wait_failure(ctx, ACME_BACKOFF_FIRST_MS, ACME_BACKOFF_MAX_MS, verdict.note);
     }
 }
 

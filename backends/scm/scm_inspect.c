@@ -16,10 +16,8 @@ enum stage {
 
 const char *acme_scm_inspect_shown(const struct scm_inspecting *in, const char *text)
 {
-    if (text == NULL || acme_scm_login_echoed(in->ctx->scm, text))
-        return "(not shown)";
-    const char *printable = acme_printable(in->ctx->arena, text, strlen(text), 80);
-    return printable != NULL ? printable : "(not shown)";
+    const struct acme_secrets secrets = acme_scm_secrets(in->ctx->scm);
+    return acme_upstream_shown(in->ctx->arena, &secrets, text);
 }
 
 static bool applies(const struct scm_inspecting *in, int stage)

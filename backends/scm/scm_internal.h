@@ -16,6 +16,9 @@
 
 #include "backends/scm/scm.h"
 
+#include "backends/pace.h"
+#include "backends/saved.h"
+#include "backends/upstream_text.h"
 #include "base/json_writer.h"
 
 struct scm_issuer {
@@ -70,13 +73,7 @@ enum scm_call {
     SCM_CALL_COUNT
 };
 
-enum { SCM_MAX_IDS = 256, SCM_MAX_MATCHES = 16 };
-
-/* Request numbers, highest (newest) first; when full the lowest fall out. */
-struct scm_ids {
-    int64_t id[SCM_MAX_IDS];
-    size_t count;
-};
+enum { SCM_MAX_MATCHES = 16 };
 
 struct scm_match {
     int64_t ssl_id;
@@ -114,10 +111,10 @@ struct scm_state {
     int64_t variant;          /* of the search */
     int64_t position;
     int64_t current; /* the candidate whose details are asked for */
-    struct scm_ids candidates;
-    struct scm_ids ruled_out;  /* looked at, not ours: later rounds skip them */
-    struct scm_ids duplicates; /* to be declined */
-    struct scm_ids surplus;    /* duplicates that are issued, to be revoked */
+    struct acme_ids candidates;
+    struct acme_ids ruled_out;  /* looked at, not ours: later rounds skip them */
+    struct acme_ids duplicates; /* to be declined */
+    struct acme_ids surplus;    /* duplicates that are issued, to be revoked */
     struct scm_match matches[SCM_MAX_MATCHES];
     size_t match_count;
     int64_t dcv_asked_ms;     /* when the instructions of this request were asked for last */
@@ -132,11 +129,6 @@ void acme_scm_state_load(const cJSON *saved, struct scm_state *ret);
 /** acme_scm_state_store(state, saved): replace the members of `saved`. Errors: NOMEM, `saved` is then
  * unchanged. */
 struct acme_err acme_scm_state_store(const struct scm_state *state, cJSON *saved) ACME_MUST_USE;
-
-bool acme_scm_ids_have(const struct scm_ids *ids, int64_t id);
-void acme_scm_ids_add(struct scm_ids *ids, int64_t id);
-/** acme_scm_ids_pop(ids): the highest one, removed; 0 when empty. */
-int64_t acme_scm_ids_pop(struct scm_ids *ids);
 
 /* One step being decided. */
 struct scm_context {
@@ -173,14 +165,6 @@ struct acme_err acme_scm_fail(struct scm_context *ctx, enum acme_problem_type ty
 
 /** acme_scm_call_failed(ctx): CALL_FAILED on anything but enroll: wait and do it again. */
 struct acme_err acme_scm_call_failed(struct scm_context *ctx) ACME_MUST_USE;
-
-/** acme_scm_urlencode(arena, text): for a query value (RFC 3986 section 2.1); NULL without memory. */
-char *acme_scm_urlencode(struct acme_arena *arena, const char *text);
-
-#define SCM_BACKOFF_FIRST_MS (5 * ACME_SECOND_MS)
-#define SCM_BACKOFF_MAX_MS   (5 * ACME_MINUTE_MS)
-#define SCM_LOGIN_FIRST_MS   ACME_MINUTE_MS
-#define SCM_LOGIN_MAX_MS     (15 * ACME_MINUTE_MS)
 
 /* ---- scm_errors.c: what a reply other than the hoped-for one means ---- */
 
@@ -255,8 +239,8 @@ const char *acme_scm_login_prefix(const struct scm_issuer *scm);
 /** acme_scm_login_headers(scm, call): false when the call has no room for them. */
 bool acme_scm_login_headers(const struct scm_issuer *scm, struct acme_http_call *call);
 
-/** acme_scm_login_echoed(scm, text): a secret of the login is in `text`. */
-bool acme_scm_login_echoed(const struct scm_issuer *scm, const char *text);
+/** acme_scm_secrets(scm): those of the login. Borrowed. */
+struct acme_secrets acme_scm_secrets(const struct scm_issuer *scm);
 
 /* ---- scm_comments.c ---- */
 
@@ -341,10 +325,6 @@ struct acme_err acme_scm_withdraw_done(struct scm_context *ctx) ACME_MUST_USE;
 struct acme_err acme_scm_withdrawn_fail(struct scm_context *ctx, const char *note) ACME_MUST_USE;
 /** acme_scm_nothing_begun(ctx): it ends before anything was requested. */
 struct acme_err acme_scm_nothing_begun(struct scm_context *ctx) ACME_MUST_USE;
-
-/** acme_scm_common_name(request): what SCM will call the certificate: the CSR's CN or the first name of the
- * order. */
-const char *acme_scm_common_name(const struct acme_issue_request *request);
 
 /** acme_scm_recover_enter(ctx, since_ms): the outcome of the enroll is open since then. The caller goes on
  * with _begin or a wait. */

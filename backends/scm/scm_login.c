@@ -2,33 +2,19 @@
  * with two headers and a path of its own, or a bearer token (which the transport fetches and adds). */
 #include "backends/scm/scm_internal.h"
 
-#include <string.h>
-
-/* These go into header lines: a control character there would be another header. */
-static bool header_text(const char *text)
-{
-    if (text == NULL || *text == '\0')
-        return false;
-    for (; *text != '\0'; text++) {
-        if ((unsigned char)*text < 0x20 || (unsigned char)*text == 0x7f)
-            return false;
-    }
-    return true;
-}
-
 bool acme_scm_login_right(const struct acme_scm_config *config)
 {
     bool password = config->password != NULL;
     bool certificate = config->client_cert_file != NULL && config->client_key_file != NULL;
     bool token = config->oauth.token_url != NULL;
     bool parts = config->client_cert_file != NULL || config->client_key_file != NULL;
-    if (password + parts + token != 1 || parts != certificate || !header_text(config->url))
+    if (password + parts + token != 1 || parts != certificate || !acme_is_header_text(config->url))
         return false;
     if (token)
-        return header_text(config->oauth.token_url) && header_text(config->oauth.client_id) &&
-               header_text(config->oauth.client_secret);
-    return header_text(config->login) && header_text(config->customer_uri) &&
-           (certificate || header_text(config->password));
+        return acme_is_header_text(config->oauth.token_url) && acme_is_header_text(config->oauth.client_id) &&
+               acme_is_header_text(config->oauth.client_secret);
+    return acme_is_header_text(config->login) && acme_is_header_text(config->customer_uri) &&
+           (certificate || acme_is_header_text(config->password));
 }
 
 const char *acme_scm_login_prefix(const struct scm_issuer *scm)
@@ -47,12 +33,7 @@ bool acme_scm_login_headers(const struct scm_issuer *scm, struct acme_http_call 
     return fits && acme_http_call_header(call, "customerUri", config->customer_uri);
 }
 
-bool acme_scm_login_echoed(const struct scm_issuer *scm, const char *text)
+struct acme_secrets acme_scm_secrets(const struct scm_issuer *scm)
 {
-    const char *secrets[] = {scm->config.password, scm->config.oauth.client_secret};
-    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
-        if (secrets[i] != NULL && strstr(text, secrets[i]) != NULL)
-            return true;
-    }
-    return false;
+    return (struct acme_secrets){{scm->config.password, scm->config.oauth.client_secret}};
 }

@@ -47,7 +47,7 @@ static bool applies(const struct scm_context *ctx, int64_t variant)
     case BY_PROFILE:
         return !names && unnamed;
     case BY_UNICODE_NAME:
-        return is_internationalised(acme_scm_common_name(ctx->request));
+        return is_internationalised(acme_request_common_name(ctx->request));
     default:
         return true;
     }
@@ -70,10 +70,11 @@ static const char *filter(struct scm_context *ctx)
     if (ctx->state->variant == BY_PROFILE)
         return acme_arena_printf(ctx->arena, "certTypeId=%lld", (long long)config->profile_id);
     bool by_alt_name = ctx->state->variant == BY_ALT_NAME;
-    const char *name = by_alt_name ? ctx->request->identifiers[0].value : acme_scm_common_name(ctx->request);
+    const char *name =
+        by_alt_name ? ctx->request->identifiers[0].value : acme_request_common_name(ctx->request);
     if (ctx->state->variant == BY_UNICODE_NAME)
         name = acme_name_to_unicode(ctx->arena, name);
-    const char *escaped = name != NULL ? acme_scm_urlencode(ctx->arena, name) : NULL;
+    const char *escaped = name != NULL ? acme_urlencode(ctx->arena, name) : NULL;
     if (escaped == NULL)
         return NULL;
     return acme_arena_printf(ctx->arena, "%s=%s", by_alt_name ? "subjectAlternativeName" : "commonName",
@@ -210,7 +211,7 @@ static struct acme_err choose_match(struct scm_context *ctx)
         const struct scm_match *match = &state->matches[i];
         if (match == kept || !match->tagged || match->failed)
             continue;
-        acme_scm_ids_add(match->issued ? &state->surplus : &state->duplicates, match->ssl_id);
+        acme_ids_add(match->issued ? &state->surplus : &state->duplicates, match->ssl_id);
         ENSURE(note != NULL, ACME_E_NOMEM);
         note = acme_arena_printf(
             ctx->arena, "%s; number %lld is a duplicate and %s", note, (long long)match->ssl_id,
@@ -237,11 +238,11 @@ struct acme_err acme_scm_recover_declined(struct scm_context *ctx)
     const struct acme_http_reply *reply = ctx->input->event == ACME_EVENT_REPLY ? ctx->input->reply : NULL;
     bool passing = reply == NULL || reply->status == 429 || reply->status >= 500;
     if (passing && state->failures < TIDY_TRIES - 1)
-        return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS,
+        return acme_scm_wait_failure(ctx, ACME_BACKOFF_FIRST_MS, ACME_BACKOFF_MAX_MS,
                                      undo ? "SCM did not revoke a duplicate certificate yet."
                                           : "SCM did not decline a duplicate request yet.");
     state->failures = 0;
-    (void)acme_scm_ids_pop(undo ? &state->surplus : &state->duplicates);
+    (void)acme_ids_pop(undo ? &state->surplus : &state->duplicates);
     const char *note =
         undo ? "A duplicate certificate was revoked in SCM." : "A duplicate request was declined in SCM.";
     if (reply == NULL || reply->status < 200 || reply->status > 299)
@@ -258,7 +259,7 @@ struct acme_err acme_scm_recover_declined(struct scm_context *ctx)
 static struct acme_err proceed(struct scm_context *ctx)
 {
     struct scm_state *state = ctx->state;
-    state->current = acme_scm_ids_pop(&state->candidates);
+    state->current = acme_ids_pop(&state->candidates);
     if (state->current > 0)
         return acme_scm_call(ctx, SCM_CALL_CANDIDATE, "GET",
                              acme_arena_printf(ctx->arena, "/%lld", (long long)state->current), NULL,
@@ -279,8 +280,8 @@ static struct acme_err proceed(struct scm_context *ctx)
 static struct acme_err wait_and_search_again(struct scm_context *ctx, const struct scm_verdict *verdict)
 {
     if (verdict->class == SCM_VERDICT_CREDENTIALS)
-        return acme_scm_wait_failure(ctx, SCM_LOGIN_FIRST_MS, SCM_LOGIN_MAX_MS, verdict->note);
-    return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS, verdict->note);
+        return acme_scm_wait_failure(ctx, ACME_LOGIN_FIRST_MS, ACME_LOGIN_MAX_MS, verdict->note);
+    return acme_scm_wait_failure(ctx, ACME_BACKOFF_FIRST_MS, ACME_BACKOFF_MAX_MS, verdict->note);
 }
 
 /* ---- the list ---- */
@@ -296,7 +297,7 @@ int64_t acme_scm_total_count(const struct acme_http_reply *reply)
 static void take_candidates(struct scm_context *ctx, const cJSON *list)
 {
     struct scm_state *state = ctx->state;
-    const char *wanted = acme_scm_common_name(ctx->request);
+    const char *wanted = acme_request_common_name(ctx->request);
     const cJSON *item;
     cJSON_ArrayForEach(item, list)
     {
@@ -308,8 +309,8 @@ static void take_candidates(struct scm_context *ctx, const cJSON *list)
         if (state->variant < BY_ALT_NAME && name != NULL && !is_internationalised(wanted) &&
             strcasecmp(name, wanted) != 0)
             continue;
-        if (!acme_scm_ids_have(&state->ruled_out, ssl_id))
-            acme_scm_ids_add(&state->candidates, ssl_id);
+        if (!acme_ids_have(&state->ruled_out, ssl_id))
+            acme_ids_add(&state->candidates, ssl_id);
     }
 }
 
@@ -347,7 +348,7 @@ struct acme_err acme_scm_recover_list_reply(struct scm_context *ctx)
     if (state->position < MAX_POSITION)
         return call_list(ctx);
     return acme_scm_wait_failure(
-        ctx, SCM_BACKOFF_MAX_MS, SCM_BACKOFF_MAX_MS,
+        ctx, ACME_BACKOFF_MAX_MS, ACME_BACKOFF_MAX_MS,
         "SCM lists too many certificates for this name to be searched; no other enroll "
         "is sent. Decline or remove what is not needed there.");
 }
@@ -434,7 +435,7 @@ struct acme_err acme_scm_recover_candidate_reply(struct scm_context *ctx)
                                .issued = details.status->class == SCM_STATUS_ISSUED ||
                                          details.status->class == SCM_STATUS_REPLACED};
     } else if (comments[strspn(comments, " ")] != '\0' || details.csr_sha256 != NULL) {
-        acme_scm_ids_add(&state->ruled_out, state->current);
+        acme_ids_add(&state->ruled_out, state->current);
     } else { /* the record is still being filled in: look again */
         state->unjudged++;
     }

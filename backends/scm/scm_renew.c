@@ -6,19 +6,16 @@
 #include "base/buf.h"
 #include "base/json_writer.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-enum { BODY_MAX_BYTES = 256 * 1024, NUMBER_MAX_DIGITS = 15 };
+enum { BODY_MAX_BYTES = 256 * 1024 };
 
 int64_t acme_scm_earlier_id(const struct scm_context *ctx)
 {
-    const char *ref = ctx->request->earlier.upstream_ref;
-    if (ref == NULL || *ref == '\0' || strlen(ref) > NUMBER_MAX_DIGITS ||
-        strspn(ref, "0123456789") != strlen(ref))
-        return 0;
-    return strtoll(ref, NULL, 10);
+    int64_t ssl_id = 0;
+    (void)acme_decimal(ctx->request->earlier.upstream_ref, &ssl_id);
+    return ssl_id;
 }
 
 enum acme_earlier_use acme_scm_earlier_use(const struct scm_context *ctx)
@@ -63,7 +60,7 @@ struct acme_err acme_scm_replace_call(struct scm_context *ctx, const char *csr_p
     acme_jw_object(&writer, NULL);
     acme_jw_str(&writer, "csr", csr_pem);
     acme_jw_str(&writer, "reason", "The ACME client lost the key before it fetched the certificate.");
-    acme_jw_str(&writer, "commonName", acme_scm_common_name(request));
+    acme_jw_str(&writer, "commonName", acme_request_common_name(request));
     acme_jw_array(&writer, "subjectAlternativeNames");
     for (size_t i = 0; i < request->identifier_count; i++)
         acme_jw_str(&writer, NULL, request->identifiers[i].value);
@@ -148,8 +145,8 @@ struct acme_err acme_scm_replaced_reply(struct scm_context *ctx)
             return acme_scm_enroll_begin(ctx);
         }
         if (verdict.class == SCM_VERDICT_CREDENTIALS)
-            return acme_scm_wait_failure(ctx, SCM_LOGIN_FIRST_MS, SCM_LOGIN_MAX_MS, verdict.note);
-        return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS, verdict.note);
+            return acme_scm_wait_failure(ctx, ACME_LOGIN_FIRST_MS, ACME_LOGIN_MAX_MS, verdict.note);
+        return acme_scm_wait_failure(ctx, ACME_BACKOFF_FIRST_MS, ACME_BACKOFF_MAX_MS, verdict.note);
     }
     TRY(err);
     ctx->state->failures = 0;

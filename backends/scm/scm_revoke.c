@@ -5,7 +5,6 @@
 #include "base/buf.h"
 #include "base/json_writer.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { BODY_MAX_BYTES = 1024 };
@@ -23,7 +22,7 @@ static struct acme_err done(struct scm_context *ctx, const char *note)
 
 static struct acme_err again(struct scm_context *ctx, const char *note)
 {
-    return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS, note);
+    return acme_scm_wait_failure(ctx, ACME_BACKOFF_FIRST_MS, ACME_BACKOFF_MAX_MS, note);
 }
 
 /* Pairs of digits with colons between, as SCM's path takes it. */
@@ -103,7 +102,7 @@ static struct acme_err judge_failure(struct scm_context *ctx, enum scm_endpoint 
     case SCM_VERDICT_DONE:
         return done(ctx, verdict.note);
     case SCM_VERDICT_CREDENTIALS:
-        return acme_scm_wait_failure(ctx, SCM_LOGIN_FIRST_MS, SCM_LOGIN_MAX_MS, verdict.note);
+        return acme_scm_wait_failure(ctx, ACME_LOGIN_FIRST_MS, ACME_LOGIN_MAX_MS, verdict.note);
     case SCM_VERDICT_GONE:
         return gone(ctx, &verdict);
     case SCM_VERDICT_STATE: /* the next round tells, unless it has said the same some times already */
@@ -168,14 +167,6 @@ static struct acme_err decide(struct scm_context *ctx)
     return begin(ctx);
 }
 
-static int64_t number_of(const char *upstream_ref)
-{
-    if (upstream_ref == NULL || strlen(upstream_ref) > 15 ||
-        strspn(upstream_ref, "0123456789") != strlen(upstream_ref))
-        return 0;
-    return strtoll(upstream_ref, NULL, 10);
-}
-
 struct acme_err acme_scm_revoke(const struct acme_issuer *issuer, struct acme_arena *arena,
                                 const struct acme_revoke_request *request, cJSON *saved,
                                 const struct acme_step_input *input, struct acme_step *ret)
@@ -184,7 +175,8 @@ struct acme_err acme_scm_revoke(const struct acme_issuer *issuer, struct acme_ar
     ENSURE(state != NULL, ACME_E_NOMEM);
     acme_scm_state_load(saved, state);
     state->phase = SCM_PHASE_REVOKE;
-    state->ssl_id = number_of(request->upstream_ref);
+    state->ssl_id = 0;
+    (void)acme_decimal(request->upstream_ref, &state->ssl_id);
     struct acme_step step = {0};
     struct scm_context ctx = {.scm = (const struct scm_issuer *)issuer,
                               .arena = arena,

@@ -81,7 +81,8 @@ struct acme_err acme_scm_details_read(struct scm_context *ctx, int64_t ssl_id, s
     if (acme_scm_json_int(json, "sslId", &named) || acme_scm_json_int(json, "id", &named))
         ENSURE(named == ssl_id, ACME_E_FORMAT);
     /* Foreign text for the log, unless it echoes a secret. */
-    const char *shown = acme_scm_login_echoed(ctx->scm, status) ? "(not shown)" : status;
+    const struct acme_secrets secrets = acme_scm_secrets(ctx->scm);
+    const char *shown = acme_secrets_echoed(&secrets, status) ? "(not shown)" : status;
     const char *printable = acme_printable(ctx->arena, shown, strlen(shown), 40);
     ENSURE(printable != NULL, ACME_E_NOMEM);
     *ret = (struct scm_details){

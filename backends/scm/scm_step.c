@@ -1,8 +1,6 @@
 /* The outcomes a step can have, and what all calls to SCM have in common. */
 #include "backends/scm/scm_internal.h"
 
-#include "base/buf.h"
-
 #include <string.h>
 
 struct acme_err acme_scm_call(struct scm_context *ctx, enum scm_call call, const char *method,
@@ -34,18 +32,10 @@ struct acme_err acme_scm_call(struct scm_context *ctx, enum scm_call call, const
     return acme_ok();
 }
 
-static int64_t retry_after_ms(const struct scm_context *ctx)
-{
-    if (ctx->input->event != ACME_EVENT_REPLY)
-        return 0;
-    int64_t seconds = acme_http_reply_retry_after_s(ctx->input->reply, ctx->input->now_ms);
-    return seconds > 0 ? seconds * ACME_SECOND_MS : 0;
-}
-
 static struct acme_err wait_step(struct scm_context *ctx, int64_t delay_ms, bool failure, const char *note)
 {
     ENSURE(note != NULL, ACME_E_NOMEM);
-    int64_t asked_ms = retry_after_ms(ctx);
+    int64_t asked_ms = acme_pace_retry_after_ms(ctx->input);
     if (delay_ms < asked_ms)
         delay_ms = asked_ms;
     ctx->step->kind = ACME_STEP_WAIT;
@@ -65,11 +55,9 @@ struct acme_err acme_scm_wait_ms(struct scm_context *ctx, int64_t delay_ms, cons
 struct acme_err acme_scm_wait_failure(struct scm_context *ctx, int64_t first_ms, int64_t max_ms,
                                       const char *note)
 {
-    int64_t delay_ms = first_ms;
-    for (int64_t i = 0; i < ctx->state->failures && delay_ms < max_ms; i++)
-        delay_ms *= 2;
+    int64_t delay_ms = acme_pace_backoff_ms(first_ms, max_ms, ctx->state->failures);
     ctx->state->failures++;
-    return wait_step(ctx, delay_ms < max_ms ? delay_ms : max_ms, true, note);
+    return wait_step(ctx, delay_ms, true, note);
 }
 
 struct acme_err acme_scm_fail(struct scm_context *ctx, enum acme_problem_type type, const char *detail,
@@ -87,22 +75,6 @@ struct acme_err acme_scm_call_failed(struct scm_context *ctx)
 {
     const char *why = ctx->input->failure != NULL ? ctx->input->failure : "no answer";
     return acme_scm_wait_failure(
-        ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS,
+        ctx, ACME_BACKOFF_FIRST_MS, ACME_BACKOFF_MAX_MS,
         acme_arena_printf(ctx->arena, "SCM could not be reached and will be asked again: %s.", why));
-}
-
-char *acme_scm_urlencode(struct acme_arena *arena, const char *text)
-{
-    ACME_CLEANUP_BUF struct acme_buf out;
-    acme_buf_init(&out, 4096);
-    for (const char *c = text; *c != '\0'; c++) {
-        bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
-                     strchr("-._~", *c) != NULL;
-        if (plain)
-            acme_buf_append(&out, c, 1);
-        else
-            acme_buf_printf(&out, "%%%02X", (unsigned)(unsigned char)*c);
-    }
-    const char *done = acme_buf_cstr(&out);
-    return done != NULL ? acme_arena_strdup(arena, done) : NULL;
 }

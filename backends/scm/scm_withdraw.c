@@ -66,7 +66,7 @@ static struct acme_err too_far(struct scm_context *ctx, const char *note)
 static struct acme_err gone(struct scm_context *ctx, const char *note)
 {
     if (ctx->input->now_ms - ctx->state->accepted_ms < REPLICATION_MS)
-        return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS, note);
+        return acme_scm_wait_failure(ctx, ACME_BACKOFF_FIRST_MS, ACME_BACKOFF_MAX_MS, note);
     return acme_scm_withdrawn_fail(
         ctx, acme_arena_printf(ctx->arena, "%s There is nothing left to withdraw.", note));
 }
@@ -86,8 +86,8 @@ struct acme_err acme_scm_withdraw_done(struct scm_context *ctx)
     case SCM_VERDICT_GONE:
         return gone(ctx, verdict.note);
     case SCM_VERDICT_CREDENTIALS:
-        return acme_scm_wait_failure(ctx, SCM_LOGIN_FIRST_MS, SCM_LOGIN_MAX_MS, verdict.note);
+        return acme_scm_wait_failure(ctx, ACME_LOGIN_FIRST_MS, ACME_LOGIN_MAX_MS, verdict.note);
     default: /* declining twice does no harm */
-        return acme_scm_wait_failure(ctx, SCM_BACKOFF_FIRST_MS, SCM_BACKOFF_MAX_MS, verdict.note);
+        return acme_scm_wait_failure(ctx, ACME_BACKOFF_FIRST_MS, ACME_BACKOFF_MAX_MS, verdict.note);
     }
 }

@@ -63,8 +63,9 @@ class Simulator:
                 self.kill()
                 raise RuntimeError(f"{self.program} did not start")
             time.sleep(0.02)
-        with open(self.ready["password_file"], encoding="utf-8") as stream:
-            self.password = stream.read().strip()
+        if "password_file" in self.ready:
+            with open(self.ready["password_file"], encoding="utf-8") as stream:
+                self.password = stream.read().strip()
 
     def stop(self):
         """Asks the simulator to end and returns (exit code, seconds it took)."""

@@ -51,6 +51,18 @@ static void reply_headers(void **state)
     assert_int_equal(acme_http_reply_retry_after_s(&reply, 0), -1);
 }
 
+static void reply_dates(void **state)
+{
+    (void)state;
+    struct acme_http_header header = {"date", "Sun, 06 Nov 1994 08:49:37 GMT"};
+    struct acme_http_reply reply = {.status = 401, .headers = &header, .header_count = 1};
+    assert_int_equal(acme_http_reply_date_ms(&reply), example_ms);
+    header.value = "yesterday";
+    assert_int_equal(acme_http_reply_date_ms(&reply), 0);
+    reply.header_count = 0;
+    assert_int_equal(acme_http_reply_date_ms(&reply), 0);
+}
+
 static void copies_stand_alone(void **state)
 {
     (void)state;
@@ -94,6 +106,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(retry_after_forms),
         cmocka_unit_test(reply_headers),
+        cmocka_unit_test(reply_dates),
         cmocka_unit_test(copies_stand_alone),
         cmocka_unit_test(call_headers_are_bounded),
     };

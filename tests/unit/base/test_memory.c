@@ -146,9 +146,25 @@ static void buf_can_be_stolen(void **state)
     acme_buf_finish(&buf);
 }
 
+static void secret_buf_grows_and_ends_like_others(void **state)
+{
+    (void)state;
+    struct acme_buf buf;
+    acme_buf_init_secret(&buf, 4096);
+    for (int i = 0; i < 1000; i++)
+        acme_buf_printf(&buf, "%03d", i);
+    assert_int_equal(buf.len, 3000);
+    assert_memory_equal(buf.data, "000001002", 9);
+    assert_string_equal(buf.data + 2997, "999");
+    acme_buf_finish(&buf);
+    assert_null(buf.data);
+    assert_true(buf.secret);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(secret_buf_grows_and_ends_like_others),
         cmocka_unit_test(arena_releases_latest_first),
         cmocka_unit_test(arena_full_defer_releases_at_once),
         cmocka_unit_test(arena_keeps_its_cap),

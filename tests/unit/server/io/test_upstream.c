@@ -58,6 +58,18 @@ static void test_refusals_are_answers(void **state)
     assert_int_equal(closed_ms(), 0);
 }
 
+static void test_refused_logins_close_where_that_is_asked_for(void **state)
+{
+    (void)state;
+    struct acme_gate_limits careful = limits(60000, 1000);
+    careful.refused_pause_ms = 600 * 1000;
+    acme_upstream_tighten(upstream, &careful);
+    call(ACME_OUTBOUND_OK, 403, NULL);
+    assert_int_equal(closed_ms(), 0);
+    call(ACME_OUTBOUND_OK, 401, NULL);
+    assert_in_range(closed_ms(), 599000, 600000);
+}
+
 static void test_failures_close(void **state)
 {
     (void)state;
@@ -106,6 +118,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_refusals_are_answers, start, stop),
+        cmocka_unit_test_setup_teardown(test_refused_logins_close_where_that_is_asked_for, start, stop),
         cmocka_unit_test_setup_teardown(test_failures_close, start, stop),
         cmocka_unit_test_setup_teardown(test_pauses_that_are_asked_for, start, stop),
         cmocka_unit_test_setup_teardown(test_sharing_and_ahead, start, stop),

@@ -170,6 +170,27 @@ static void test_throttled(void **state)
     assert_int_equal(acme_gate_wait_ms(&gate, START_MS), 3600 * 1000);
 }
 
+static void test_refused_logins(void **state)
+{
+    (void)state;
+    struct acme_gate gate = make(60, 10);
+    gate.limits.refused_pause_ms = 600 * 1000;
+    int64_t now_ms = START_MS;
+    static const int64_t pauses_s[] = {600, 1200, 2400, 3600, 3600};
+    for (size_t i = 0; i < sizeof pauses_s / sizeof *pauses_s; i++) {
+        assert_true(pass(&gate, now_ms));
+        assert_false(acme_gate_report(&gate, now_ms, ACME_GATE_REFUSED, 0));
+        assert_int_equal(acme_gate_closed_ms(&gate, now_ms), pauses_s[i] * 1000);
+        now_ms += pauses_s[i] * 1000;
+        assert_int_equal(acme_gate_closed_ms(&gate, now_ms), 0);
+    }
+    assert_true(pass(&gate, now_ms));
+    acme_gate_report(&gate, now_ms, ACME_GATE_ANSWERED, 0);
+    assert_int_equal(acme_gate_closed_ms(&gate, now_ms), 0);
+    acme_gate_report(&gate, now_ms, ACME_GATE_REFUSED, 0);
+    assert_int_equal(acme_gate_closed_ms(&gate, now_ms), 600 * 1000); /* from the beginning */
+}
+
 static void test_the_clock_goes_back(void **state)
 {
     (void)state;
@@ -193,6 +214,7 @@ int main(void)
         cmocka_unit_test(test_booking_ahead),
         cmocka_unit_test(test_one_probe),
         cmocka_unit_test(test_throttled),
+        cmocka_unit_test(test_refused_logins),
         cmocka_unit_test(test_the_clock_goes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,84 @@
+#include "backends/cps/cps_internal.h"
+
+#include <openssl/crypto.h>
+#include <string.h>
+
+#define DEFAULT_DEADLINE_MS (14 * ACME_DAY_MS)
+#define DEFAULT_POLL_MS     (30 * ACME_SECOND_MS)
+#define DEFAULT_POLL_MAX_MS (5 * ACME_MINUTE_MS)
+enum { DEFAULT_MAX_CONCURRENCY = 4, DEFAULT_CONNECT_MS = 10 * 1000, DEFAULT_CALL_MS = 90 * 1000 };
+
+static void free_secret(const char **member)
+{
+    union { /* these strings are ours although the configuration's type makes them const */
+        const char *given;
+        char *owned;
+    } view = {.given = *member};
+    if (view.owned != NULL)
+        OPENSSL_clear_free(view.owned, strlen(view.owned) + 1);
+    *member = NULL;
+}
+
+void acme_cps_config_wipe(struct acme_cps_config *config)
+{
+    free_secret(&config->client.client_secret);
+    free_secret(&config->client.client_token);
+    free_secret(&config->client.access_token);
+}
+
+static bool copy_text(struct acme_arena *arena, const char **member)
+{
+    if (*member == NULL)
+        return true;
+    *member = acme_arena_strdup(arena, *member);
+    return *member != NULL;
+}
+
+static bool is_given(const char *text)
+{
+    return text != NULL && *text != '\0';
+}
+
+static void set_defaults(struct acme_cps_config *config)
+{
+    if (config->deadline_ms <= 0)
+        config->deadline_ms = DEFAULT_DEADLINE_MS;
+    if (config->max_concurrency <= 0)
+        config->max_concurrency = DEFAULT_MAX_CONCURRENCY;
+    if (config->poll_ms <= 0)
+        config->poll_ms = DEFAULT_POLL_MS;
+    if (config->poll_max_ms <= 0)
+        config->poll_max_ms = DEFAULT_POLL_MAX_MS;
+    if (config->poll_max_ms < config->poll_ms)
+        config->poll_max_ms = config->poll_ms;
+    if (config->connect_timeout_ms <= 0)
+        config->connect_timeout_ms = DEFAULT_CONNECT_MS;
+    if (config->call_timeout_ms <= 0)
+        config->call_timeout_ms = DEFAULT_CALL_MS;
+}
+
+struct acme_err acme_cps_config_copy(struct acme_arena *arena, const struct acme_cps_config *config,
+                                     struct acme_cps_config *ret)
+{
+    *ret = (struct acme_cps_config){0};
+    const struct acme_edgegrid_client *client = &config->client;
+    ENSURE(is_given(config->url) && is_given(config->host), ACME_E_FORMAT);
+    ENSURE(is_given(client->client_token) && is_given(client->client_secret) &&
+               is_given(client->access_token),
+           ACME_E_FORMAT);
+    struct acme_cps_config copy = *config;
+    bool ok = copy_text(arena, &copy.url) && copy_text(arena, &copy.host) &&
+              copy_text(arena, &copy.account_switch_key) && copy_text(arena, &copy.ca_file) &&
+              copy_text(arena, &copy.proxy);
+    copy.client.client_token = OPENSSL_strdup(client->client_token);
+    copy.client.client_secret = OPENSSL_strdup(client->client_secret);
+    copy.client.access_token = OPENSSL_strdup(client->access_token);
+    if (!ok || copy.client.client_token == NULL || copy.client.client_secret == NULL ||
+        copy.client.access_token == NULL) {
+        acme_cps_config_wipe(&copy);
+        return acme_err(ACME_E_NOMEM);
+    }
+    set_defaults(&copy);
+    *ret = copy;
+    return acme_ok();
+}

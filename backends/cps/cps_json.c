@@ -1,0 +1,58 @@
+#include "backends/cps/cps_internal.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define ID_MAX INT64_C(9007199254740991) /* what a JSON number holds exactly */
+
+struct acme_err acme_cps_json(struct cps_context *ctx, cJSON **ret)
+{
+    const struct acme_http_reply *reply = ctx->input->reply;
+    ENSURE(ctx->input->event == ACME_EVENT_REPLY && reply != NULL && reply->body.len > 0, ACME_E_FORMAT);
+    cJSON *json = NULL;
+    TRY(acme_json_parse(ctx->arena, (const char *)reply->body.data, reply->body.len, &json));
+    ENSURE(cJSON_IsObject(json), ACME_E_FORMAT);
+    *ret = json;
+    return acme_ok();
+}
+
+bool acme_cps_flag(const cJSON *object, const char *name)
+{
+    const char *text = acme_json_str(object, name);
+    return text != NULL ? strcasecmp(text, "true") == 0 : acme_json_bool(object, name, false);
+}
+
+static int64_t number_of(const char *text)
+{
+    int64_t value = 0;
+    if (text == NULL || *text == '\0')
+        return 0;
+    for (; *text != '\0'; text++) {
+        if (*text < '0' || *text > '9' || value > ID_MAX / 10)
+            return 0;
+        value = value * 10 + (*text - '0');
+    }
+    return value <= ID_MAX ? value : 0;
+}
+
+bool acme_cps_id(const cJSON *object, const char *name, int64_t *ret)
+{
+    int64_t value = 0;
+    if (!acme_json_int(object, name, &value))
+        value = number_of(acme_json_str(object, name));
+    if (value <= 0)
+        return false;
+    *ret = value;
+    return true;
+}
+
+const char *acme_cps_last_segment(const char *location)
+{
+    const char *slash = location != NULL ? strrchr(location, '/') : NULL;
+    return slash != NULL ? slash + 1 : location;
+}
+
+int64_t acme_cps_last_id(const char *location)
+{
+    return number_of(acme_cps_last_segment(location));
+}

@@ -1,0 +1,146 @@
+/* Calls and waits, and what all calls to CPS have in common. */
+#include "backends/cps/cps_internal.h"
+
+#include "base/buf.h"
+
+#include <string.h>
+
+#define MEDIA_TYPE "application/vnd.akamai.cps."
+
+enum { MAX_REPLY_BYTES = 8 * 1024 * 1024 }; /* lists of enrollments are long */
+
+static const char *media_type(struct cps_context *ctx, const char *name)
+{
+    return acme_arena_printf(ctx->arena, MEDIA_TYPE "%s+json", name);
+}
+
+static const char *url_of(struct cps_context *ctx, const char *path)
+{
+    const struct acme_cps_config *config = ctx->config;
+    if (config->account_switch_key == NULL)
+        return acme_arena_printf(ctx->arena, "%s/cps/v2%s", config->url, path);
+    const char *key = acme_cps_urlencode(ctx->arena, config->account_switch_key);
+    if (key == NULL)
+        return NULL;
+    return acme_arena_printf(ctx->arena, "%s/cps/v2%s%saccountSwitchKey=%s", config->url, path,
+                             strchr(path, '?') != NULL ? "&" : "?", key);
+}
+
+struct acme_err acme_cps_call(struct cps_context *ctx, const struct cps_request *request)
+{
+    ENSURE(request->path != NULL && request->note != NULL, ACME_E_NOMEM);
+    const char *url = url_of(ctx, request->path);
+    const char *accept = media_type(ctx, request->accept);
+    ENSURE(url != NULL && accept != NULL, ACME_E_NOMEM);
+    struct acme_step *step = ctx->step;
+    step->kind = ACME_STEP_CALL;
+    step->note = request->note;
+    step->call = (struct acme_http_call){.method = request->method,
+                                         .url = url,
+                                         .connect_timeout_ms = ctx->config->connect_timeout_ms,
+                                         .total_timeout_ms = ctx->config->call_timeout_ms,
+                                         .max_reply_bytes = MAX_REPLY_BYTES};
+    bool fits = acme_http_call_header(&step->call, "Accept", accept);
+    if (request->content_type != NULL) {
+        const char *type = media_type(ctx, request->content_type);
+        ENSURE(type != NULL && request->body != NULL, ACME_E_NOMEM);
+        fits = fits && acme_http_call_header(&step->call, "Content-Type", type);
+        step->call.body =
+            (struct acme_bytes){.data = (const uint8_t *)request->body, .len = strlen(request->body)};
+    }
+    ENSURE(fits, ACME_E_INTERNAL);
+    ctx->state->call = request->call;
+    return acme_edgegrid_sign(ctx->arena, &ctx->config->client, ctx->input->now_ms, &step->call);
+}
+
+static int64_t retry_after_ms(const struct cps_context *ctx)
+{
+    if (ctx->input->event != ACME_EVENT_REPLY || ctx->input->reply == NULL)
+        return 0;
+    int64_t seconds = acme_http_reply_retry_after_s(ctx->input->reply, ctx->input->now_ms);
+    return seconds > 0 ? seconds * ACME_SECOND_MS : 0;
+}
+
+static struct acme_err wait_step(struct cps_context *ctx, int64_t delay_ms, bool failure, const char *note)
+{
+    ENSURE(note != NULL, ACME_E_NOMEM);
+    int64_t asked_ms = retry_after_ms(ctx);
+    ctx->step->kind = ACME_STEP_WAIT;
+    ctx->step->wait_until_ms = ctx->input->now_ms + (delay_ms > asked_ms ? delay_ms : asked_ms);
+    ctx->step->failure = failure;
+    ctx->step->note = note;
+    ctx->state->call = CPS_CALL_NONE;
+    return acme_ok();
+}
+
+struct acme_err acme_cps_wait_ms(struct cps_context *ctx, int64_t delay_ms, const char *note)
+{
+    return wait_step(ctx, delay_ms, false, note);
+}
+
+struct acme_err acme_cps_wait_failure(struct cps_context *ctx, int64_t first_ms, int64_t max_ms,
+                                      const char *note)
+{
+    int64_t delay_ms = first_ms;
+    for (int64_t i = 0; i < ctx->state->failures && delay_ms < max_ms; i++)
+        delay_ms *= 2;
+    ctx->state->failures++;
+    return wait_step(ctx, delay_ms < max_ms ? delay_ms : max_ms, true, note);
+}
+
+struct acme_err acme_cps_fail(struct cps_context *ctx, enum acme_problem_type type, const char *detail,
+                              const char *note)
+{
+    ENSURE(note != NULL && detail != NULL, ACME_E_NOMEM);
+    ctx->step->kind = ACME_STEP_FAILED;
+    ctx->step->problem = (struct acme_problem){.type = type, .detail = detail};
+    ctx->step->note = note;
+    ctx->state->call = CPS_CALL_NONE;
+    return acme_ok();
+}
+
+int64_t acme_cps_poll_ms(const struct cps_context *ctx)
+{
+    const struct acme_cps_config *config = ctx->config;
+    int64_t age_ms = ctx->input->now_ms - ctx->state->began_ms;
+    int64_t delay_ms = age_ms / 20;
+    if (delay_ms < config->poll_ms)
+        delay_ms = config->poll_ms;
+    return delay_ms < config->poll_max_ms ? delay_ms : config->poll_max_ms;
+}
+
+char *acme_cps_urlencode(struct acme_arena *arena, const char *text)
+{
+    ACME_CLEANUP_BUF struct acme_buf out;
+    acme_buf_init(&out, 4096);
+    for (const char *c = text; *c != '\0'; c++) {
+        bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
+                     strchr("-._~", *c) != NULL;
+        if (plain)
+            acme_buf_append(&out, c, 1);
+        else
+            acme_buf_printf(&out, "%%%02X", (unsigned)(unsigned char)*c);
+    }
+    const char *done = acme_buf_cstr(&out);
+    return done != NULL ? acme_arena_strdup(arena, done) : NULL;
+}
+
+struct acme_transport acme_cps_transport(const struct acme_cps_config *config)
+{
+    return (struct acme_transport){.ca_file = config->ca_file, .proxy = config->proxy};
+}
+
+struct acme_err acme_cps_claim(struct cps_context *ctx, size_t *ret_ahead)
+{
+    *ret_ahead = 0;
+    const struct acme_job_services *services = ctx->input->services;
+    if (services == NULL || services->claim == NULL)
+        return acme_ok();
+    const struct acme_cps_config *config = ctx->config;
+    const char *object =
+        acme_arena_printf(ctx->arena, "cps %s %s %lld", config->host,
+                          config->account_switch_key != NULL ? config->account_switch_key : "-",
+                          (long long)ctx->state->enrollment);
+    ENSURE(object != NULL, ACME_E_NOMEM);
+    return services->claim(services->context, object, ret_ahead);
+}
