@@ -12,6 +12,111 @@
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
+#define ISSUER(field) offsetof(struct acme_issuer_config, field)
+
+/* ---- keys of the issuer ---- */
+
+static const struct acme_config_key keys[] = {
+    {.name = "deadline_hours",
+     .type = ACME_CONFIG_INT64,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(deadline_ms),
+     .min = 1,
+     .max = 8760,
+     .standard = 336,
+     .scale = ACME_HOUR_MS,
+     .unit = "hours"},
+    {.name = "max_concurrency",
+     .type = ACME_CONFIG_INT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(max_concurrency),
+     .min = 1,
+     .max = 256,
+     .standard = 4,
+     .unit = "calls"},
+    {.name = "requests_per_minute",
+     .type = ACME_CONFIG_INT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(requests_per_minute),
+     .min = 1,
+     .max = 60000,
+     .standard = 35,
+     .unit = "requests"},
+    {.name = "burst",
+     .type = ACME_CONFIG_INT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(burst),
+     .min = 1,
+     .max = 1000,
+     .standard = 20,
+     .unit = "requests"},
+    {.name = "edgerc_file", .type = ACME_CONFIG_LATER, .applies = ACME_CONFIG_KIND_CPS},
+    {.name = "edgerc_section",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(cps_section),
+     .standard_text = "default"},
+    {.name = "account_switch_key",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(cps.account_switch_key)},
+    {.name = "url",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(cps.url),
+     .unit = ACME_CONFIG_UPSTREAM_FORM,
+     .check = acme_config_upstream_url},
+    {.name = "ca_file",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(cps.ca_file),
+     .check = acme_config_readable_file},
+    {.name = "proxy",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(cps.proxy),
+     .check = acme_config_proxy},
+    {.name = "connect_timeout_seconds",
+     .type = ACME_CONFIG_INT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(cps.connect_timeout_ms),
+     .min = 1,
+     .max = 60,
+     .standard = 10,
+     .scale = 1000,
+     .unit = "seconds"},
+    {.name = "call_timeout_seconds",
+     .type = ACME_CONFIG_INT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(cps.call_timeout_ms),
+     .min = 5,
+     .max = 180,
+     .standard = 90,
+     .scale = 1000,
+     .unit = "seconds"},
+    {.name = "poll_seconds",
+     .type = ACME_CONFIG_INT64,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(cps.poll_ms),
+     .min = 1,
+     .max = 86400,
+     .standard = 30,
+     .scale = ACME_SECOND_MS,
+     .unit = "seconds"},
+    {.name = "poll_max_seconds",
+     .type = ACME_CONFIG_INT64,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(cps.poll_max_ms),
+     .min = 1,
+     .max = 86400,
+     .standard = 300,
+     .scale = ACME_SECOND_MS,
+     .unit = "seconds"},
+};
+const struct acme_config_table acme_config_cps_table = {keys, COUNT(keys), NULL, NULL};
+
+#undef ISSUER
+
 /* ---- the .edgerc file ---- */
 
 static void keep(struct acme_config_reader *reader, struct acme_cps_config *cps, const struct acme_edgerc *rc)
@@ -178,7 +283,8 @@ static const struct acme_config_key enrollment_keys[] = {
      .offset = AT(deploy_not_after),
      .check = check_date},
 };
-const struct acme_config_table acme_config_enrollment_table = {enrollment_keys, COUNT(enrollment_keys), NULL};
+const struct acme_config_table acme_config_enrollment_table = {enrollment_keys, COUNT(enrollment_keys), NULL,
+                                                               NULL};
 
 #undef AT
 

@@ -86,6 +86,7 @@ int rig_teardown(void **state)
     X509_free(rig->old);
     X509_free(rig->leaf);
     acme_issuer_destroy(rig->issuer);
+    acme_deployer_destroy(rig->deployer);
     acme_arena_destroy(rig->arena);
     pki_teardown(&rig->pki);
     free(rig);
@@ -127,7 +128,9 @@ static void do_step(struct rig *rig, struct acme_step_input input)
     struct acme_step step;
     memset(&step, 0, sizeof step);
     struct acme_err err =
-        rig->issuer->class->step(rig->issuer, rig->arena, &rig->request, state, &input, &step);
+        rig->deployer != NULL
+            ? rig->deployer->class->step(rig->deployer, rig->arena, &rig->deploy, state, &input, &step)
+            : rig->issuer->class->step(rig->issuer, rig->arena, &rig->request, state, &input, &step);
     assert_int_equal(err.code, ACME_OK);
     rig->step = step;
     rig->state = acme_json_print(rig->arena, state);
@@ -202,6 +205,13 @@ void rig_call_failed(struct rig *rig, bool reached)
     do_step(rig, (struct acme_step_input){.event = ACME_EVENT_CALL_FAILED,
                                           .failure = reached ? "timed out" : "connection refused",
                                           .reached = reached});
+}
+
+void rig_ran(struct rig *rig, int exit_code, const char *output)
+{
+    assert_int_equal(rig->step.kind, ACME_STEP_RUN);
+    const struct acme_program_result ran = {.exit_code = exit_code, .output = output};
+    do_step(rig, (struct acme_step_input){.event = ACME_EVENT_REPLY, .ran = &ran});
 }
 
 const char *rig_format(struct rig *rig, const char *format, ...)
@@ -283,6 +293,23 @@ void rig_expect_call(struct rig *rig, const char *method, const char *path)
         fail_msg("expected %s %s, got step kind %d: %s", method, path, (int)rig->step.kind, rig->step.note);
     assert_string_equal(rig->step.call.method, method);
     assert_string_equal(rig->step.call.url, rig_format(rig, "https://cps.example.test/cps/v2%s", path));
+}
+
+static const char *variable_of(const struct acme_program_call *call, const char *name)
+{
+    for (size_t i = 0; i < call->variable_count; i++)
+        if (strcmp(call->variables[i].name, name) == 0)
+            return call->variables[i].value;
+    fail_msg("the program does not get %s", name);
+    return NULL;
+}
+
+void rig_expect_run(struct rig *rig, const char *action, const char *body)
+{
+    if (rig->step.kind != ACME_STEP_RUN)
+        fail_msg("expected a program, got step kind %d: %s", (int)rig->step.kind, rig->step.note);
+    assert_string_equal(variable_of(&rig->step.run, "ACMEBRIDGE_DV_ACTION"), action);
+    assert_string_equal(variable_of(&rig->step.run, "ACMEBRIDGE_DV_BODY"), body);
 }
 
 void rig_expect_body(struct rig *rig, const char *body)

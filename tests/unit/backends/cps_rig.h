@@ -20,6 +20,8 @@ struct rig {
     struct acme_cps_profile profile;
     struct acme_csr csr; /* of the order */
     struct acme_issue_request request;
+    struct acme_deployer *deployer; /* not NULL: it is driven instead of the issuer */
+    struct acme_deploy_request deploy;
     const char *state;
     int64_t now_ms;
     struct acme_step step; /* the last one */
@@ -50,6 +52,7 @@ void rig_restart(struct rig *rig, enum acme_step_event event);                  
 void rig_reply(struct rig *rig, int status, const char *body);
 void rig_reply_header(struct rig *rig, int status, const char *name, const char *value, const char *body);
 void rig_call_failed(struct rig *rig, bool reached);
+void rig_ran(struct rig *rig, int exit_code, const char *output); /* the program of a RUN has ended */
 
 /** rig_format(rig, format, ...): a text in the rig's arena. */
 const char *rig_format(struct rig *rig, const char *format, ...) ACME_PRINTF(2, 3);
@@ -72,6 +75,7 @@ const char *rig_csr_pem(struct rig *rig, struct acme_bytes der);
 
 /* Expectations about rig->step. */
 void rig_expect_call(struct rig *rig, const char *method, const char *path);
+void rig_expect_run(struct rig *rig, const char *action, const char *body); /* of the hook */
 void rig_expect_body(struct rig *rig, const char *body);
 void rig_expect_wait(struct rig *rig, int64_t seconds, bool failure);
 void rig_expect_failed(struct rig *rig, enum acme_problem_type type);
