@@ -51,6 +51,9 @@ struct acme_err acme_runner_start(const struct acme_runner_options *options,
  */
 void acme_runner_hand(struct acme_runner *runner, const struct acme_job *job);
 
+/** acme_runner_look(runner): jobs may have become due in the store: look now. Thread: any. */
+void acme_runner_look(struct acme_runner *runner);
+
 /** acme_runner_quiesce(runner): start nothing more; what runs may end. */
 void acme_runner_quiesce(struct acme_runner *runner);
 bool acme_runner_is_idle(struct acme_runner *runner);
