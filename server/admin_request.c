@@ -7,7 +7,18 @@
 
 #include <string.h>
 
-enum member { ID = 1 << 0, LIMIT = 1 << 1, STATUS = 1 << 2, ACCOUNT = 1 << 3, EXPIRING = 1 << 4 };
+enum member {
+    ID = 1 << 0,
+    LIMIT = 1 << 1,
+    STATUS = 1 << 2,
+    ACCOUNT = 1 << 3,
+    EXPIRING = 1 << 4,
+    DECISION = 1 << 5,
+    KEY = 1 << 6,
+    BY = 1 << 7
+};
+
+enum { BY_MAX = 200 };
 
 static const struct {
     const char *name;
@@ -16,6 +27,7 @@ static const struct {
     [ACME_ADMIN_ORDER_LIST] = {"order list", LIMIT | STATUS | ACCOUNT},
     [ACME_ADMIN_ORDER_SHOW] = {"order show", ID},
     [ACME_ADMIN_ORDER_EXPLAIN] = {"order explain", ID},
+    [ACME_ADMIN_ORDER_ACKNOWLEDGE] = {"order acknowledge", ID | DECISION | KEY | BY},
     [ACME_ADMIN_ACCOUNT_LIST] = {"account list", LIMIT},
     [ACME_ADMIN_ACCOUNT_SHOW] = {"account show", ID},
     [ACME_ADMIN_ACCOUNT_DEACTIVATE] = {"account deactivate", ID},
@@ -27,8 +39,14 @@ static const struct {
 static const struct {
     const char *name;
     enum member member;
-} members[] = {
-    {"id", ID}, {"limit", LIMIT}, {"status", STATUS}, {"account", ACCOUNT}, {"expiring_days", EXPIRING}};
+} members[] = {{"id", ID},
+               {"limit", LIMIT},
+               {"status", STATUS},
+               {"account", ACCOUNT},
+               {"expiring_days", EXPIRING},
+               {"decision", DECISION},
+               {"key", KEY},
+               {"by", BY}};
 
 const char *acme_admin_command_name(enum acme_admin_command command)
 {
@@ -88,6 +106,18 @@ static const char *take(const cJSON *question, const char *name, enum member mem
             return "\"limit\" must be a number from 1 to 1000";
         request->limit = (size_t)number;
         return NULL;
+    case DECISION:
+        request->decision = text == NULL                       ? ACME_ANSWER_NONE
+                            : strcmp(text, "acknowledge") == 0 ? ACME_ANSWER_ACKNOWLEDGE
+                            : strcmp(text, "deny") == 0        ? ACME_ANSWER_DENY
+                                                               : ACME_ANSWER_NONE;
+        return request->decision == ACME_ANSWER_NONE ? "\"decision\" must be acknowledge or deny" : NULL;
+    case KEY:
+        request->key = text;
+        return text == NULL || text[0] == '\0' ? "\"key\" must be a text" : NULL;
+    case BY:
+        request->by = text;
+        return text == NULL || strlen(text) > BY_MAX ? "\"by\" must be a short text" : NULL;
     case EXPIRING:
         return in_range(question, name, 0, ACME_ADMIN_MAX_DAYS, &request->expiring_days)
                    ? NULL
@@ -110,6 +140,8 @@ static const char *take_members(const cJSON *question, struct acme_admin_request
         if (wrong != NULL)
             return wrong;
     }
+    if ((request->decision != ACME_ANSWER_NONE) != (request->key != NULL))
+        return "\"decision\" and \"key\" come together";
     return (allowed & ID) != 0 && request->id == NULL ? "this command needs an \"id\"" : NULL;
 }
 

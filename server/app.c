@@ -299,7 +299,9 @@ static bool start_service(struct app *app)
     };
     struct acme_service_hooks hooks = {.context = &app->frontend,
                                        .job_created = acme_frontend_job_created,
-                                       .name_allowed = acme_frontend_name_allowed};
+                                       .name_allowed = acme_frontend_name_allowed,
+                                       .csr_key_allowed = acme_frontend_csr_key_allowed,
+                                       .order_made = acme_frontend_order_made};
     return !failed_to("service", acme_service_create(&app->service_config, app->store, app->nonces,
                                                      &acme_clock_system, &hooks, &app->service));
 }
@@ -444,10 +446,19 @@ static bool start_plain_http(struct app *app)
     return !failed_to("plain HTTP front", acme_http_start(&options, &callbacks, NULL, &app->plain_http));
 }
 
+static void jobs_changed(void *context)
+{
+    const struct app *app = context;
+    acme_runner_look(app->runner);
+}
+
 static bool start_admin(struct app *app)
 {
-    struct acme_admin_options options = {
-        .store = app->store, .clock = &acme_clock_system, .config = app->config};
+    struct acme_admin_options options = {.store = app->store,
+                                         .clock = &acme_clock_system,
+                                         .config = app->config,
+                                         .jobs_changed = jobs_changed,
+                                         .context = app};
     return !failed_to("admin socket", acme_admin_start(&options, &app->admin));
 }
 

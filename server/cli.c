@@ -26,6 +26,8 @@ static const char help[] =
     "  acmebridge order show ID\n"
     "  acmebridge order explain ID\n"
     "      What happened to an order, what it waits for, and until when.\n"
+    "  acmebridge order acknowledge ID [--acknowledge --key KEY | --deny --key KEY]\n"
+    "      What only the operator can decide about an order: shown with its key; with a decision, decided.\n"
     "  acmebridge account list [--limit N]\n"
     "  acmebridge account show ID\n"
     "  acmebridge account deactivate ID\n"
