@@ -7,7 +7,15 @@
 
 #include <string.h>
 
-enum member { ID = 1 << 0, LIMIT = 1 << 1, STATUS = 1 << 2, ACCOUNT = 1 << 3, EXPIRING = 1 << 4 };
+enum member {
+    ID = 1 << 0,
+    LIMIT = 1 << 1,
+    STATUS = 1 << 2,
+    ACCOUNT = 1 << 3,
+    EXPIRING = 1 << 4,
+    DEPLOYER = 1 << 5,
+    DEPLOYMENT_STATUS = 1 << 6
+};
 
 static const struct {
     const char *name;
@@ -22,13 +30,22 @@ static const struct {
     [ACME_ADMIN_CERTIFICATE_LIST] = {"certificate list", LIMIT | EXPIRING},
     [ACME_ADMIN_CERTIFICATE_SHOW] = {"certificate show", ID},
     [ACME_ADMIN_ISSUER_LIST] = {"issuer list", 0},
+    [ACME_ADMIN_DEPLOY_LIST] = {"deploy list", LIMIT | DEPLOYMENT_STATUS | DEPLOYER},
+    [ACME_ADMIN_DEPLOY_SHOW] = {"deploy show", ID},
+    [ACME_ADMIN_DEPLOY_RETRY] = {"deploy retry", ID},
+    [ACME_ADMIN_DEPLOYER_LIST] = {"deployer list", 0},
 };
 
 static const struct {
     const char *name;
     enum member member;
-} members[] = {
-    {"id", ID}, {"limit", LIMIT}, {"status", STATUS}, {"account", ACCOUNT}, {"expiring_days", EXPIRING}};
+} members[] = {{"id", ID},
+               {"limit", LIMIT},
+               {"status", STATUS},
+               {"account", ACCOUNT},
+               {"expiring_days", EXPIRING},
+               {"deployer", DEPLOYER},
+               {"status", DEPLOYMENT_STATUS}};
 
 const char *acme_admin_command_name(enum acme_admin_command command)
 {
@@ -60,6 +77,15 @@ static bool is_status(const char *text)
     return false;
 }
 
+static bool is_deployment_status(const char *text)
+{
+    for (int i = ACME_DEPLOYMENT_PENDING; i <= ACME_DEPLOYMENT_SUPERSEDED; i++) {
+        if (strcmp(acme_deployment_status_name((enum acme_deployment_status)i), text) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool in_range(const cJSON *question, const char *name, int64_t lowest, int64_t highest, int64_t *ret)
 {
     return acme_json_int(question, name, ret) && *ret >= lowest && *ret <= highest;
@@ -82,6 +108,14 @@ static const char *take(const cJSON *question, const char *name, enum member mem
         request->status = text;
         return text == NULL || !is_status(text)
                    ? "\"status\" must be pending, ready, processing, valid or invalid"
+                   : NULL;
+    case DEPLOYER:
+        request->deployer = text;
+        return text == NULL || text[0] == '\0' ? "\"deployer\" must be a text" : NULL;
+    case DEPLOYMENT_STATUS:
+        request->status = text;
+        return text == NULL || !is_deployment_status(text)
+                   ? "\"status\" must be pending, deployed, failed or superseded"
                    : NULL;
     case LIMIT:
         if (!in_range(question, name, 1, ACME_ADMIN_MAX_LIMIT, &number))

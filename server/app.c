@@ -447,7 +447,7 @@ static bool start_plain_http(struct app *app)
 static bool start_admin(struct app *app)
 {
     struct acme_admin_options options = {
-        .store = app->store, .clock = &acme_clock_system, .config = app->config};
+        .store = app->store, .clock = &acme_clock_system, .config = app->config, .runner = app->runner};
     return !failed_to("admin socket", acme_admin_start(&options, &app->admin));
 }
 
