@@ -446,19 +446,10 @@ static bool start_plain_http(struct app *app)
     return !failed_to("plain HTTP front", acme_http_start(&options, &callbacks, NULL, &app->plain_http));
 }
 
-static void jobs_changed(void *context)
-{
-    const struct app *app = context;
-    acme_runner_look(app->runner);
-}
-
 static bool start_admin(struct app *app)
 {
-    struct acme_admin_options options = {.store = app->store,
-                                         .clock = &acme_clock_system,
-                                         .config = app->config,
-                                         .jobs_changed = jobs_changed,
-                                         .context = app};
+    struct acme_admin_options options = {
+        .store = app->store, .clock = &acme_clock_system, .config = app->config, .runner = app->runner};
     return !failed_to("admin socket", acme_admin_start(&options, &app->admin));
 }
 
