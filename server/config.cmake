@@ -8,6 +8,7 @@ set(SERVER_CONFIG_SOURCES
     config_load.c
     config_mistakes.c
     config_objects.c
+    config_deployers.c
     config_schema.c
     config_cps.c
     config_keyfactor.c

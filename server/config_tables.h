@@ -100,6 +100,9 @@ void acme_config_check_cps(struct acme_config_reader *reader, const struct acme_
 void acme_config_check_enrollment(struct acme_config_reader *reader, const struct acme_yaml_node *node,
                                   const struct acme_config *config, struct acme_profile *profile);
 
+/* config_deployers.c */
+extern const struct acme_config_table acme_config_deployer_table; /* struct acme_deployer_config */
+
 /* config_accounts.c */
 extern const struct acme_config_table acme_config_accounts_table; /* struct acme_config */
 extern const struct acme_config_table acme_config_external_table; /* struct acme_external_key */
