@@ -28,6 +28,7 @@ struct acme_profile {
     int64_t supersede_after_ms;
     bool replace;
     bool renew;                  /* a certificate for the same names is renewed rather than ordered anew */
+    bool renew_same_key;         /* only one with the key of the order's CSR is */
     bool key_at_edge;            /* certificates carry a key that stays at the upstream, not the CSR's */
     const void *issuer_settings; /* this profile's, for its type of issuer; nothing for this folder */
 };

@@ -51,10 +51,7 @@ static void explain_way(struct explain *explain)
     const struct acme_order *order = &explain->order;
     const struct acme_issuance *issuance = explain->issuance;
     const struct acme_issuer_config *issuer = acme_admin_issuer(explain->call, issuance->issuer);
-    const char *type = issuer == NULL                    ? "not configured any more"
-                       : issuer->type == ACME_ISSUER_SCM ? "SCM"
-                       : issuer->type == ACME_ISSUER_CPS ? "CPS"
-                                                         : "local CA";
+    const char *type = issuer != NULL ? acme_issuer_type_title(issuer->type) : "not configured any more";
     if (strcmp(issuance->order_id, order->id) == 0)
         acme_explain_add(explain, issuance->created_ms,
                          "issuance %s began at the issuer %s (%s); it has to end by %s", issuance->id,

@@ -165,12 +165,9 @@ static void show(const struct acme_config *config, FILE *out)
     }
     for (size_t i = 0; i < config->issuer_count; i++) {
         const struct acme_issuer_config *issuer = &config->issuers[i];
-        if (issuer->type == ACME_ISSUER_SCM)
-            fprintf(out, "issuer: %s (scm, %s)\n", issuer->name, issuer->scm.url);
-        else if (issuer->type == ACME_ISSUER_CPS)
-            fprintf(out, "issuer: %s (cps, %s)\n", issuer->name, issuer->cps.url);
-        else
-            fprintf(out, "issuer: %s (local)\n", issuer->name);
+        const char *url = acme_issuer_config_url(issuer);
+        fprintf(out, "issuer: %s (%s%s%s)\n", issuer->name, acme_issuer_type_name(issuer->type),
+                url != NULL ? ", " : "", url != NULL ? url : "");
     }
     fprintf(out, "store: %s\n", config->store_path);
 }

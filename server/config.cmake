@@ -10,6 +10,8 @@ set(SERVER_CONFIG_SOURCES
     config_objects.c
     config_schema.c
     config_cps.c
+    config_keyfactor.c
+    config_login.c
     config_scm.c
     config_secret.c
     config_tables.c

@@ -333,6 +333,7 @@ static struct acme_err load_earlier(struct active_job *job, const struct acme_is
     ENSURE(ret->tag != NULL, ACME_E_NOMEM);
     ret->use = uses[issuance->continuation];
     ret->upstream_ref = earlier.upstream_ref;
+    ret->same_key = strcmp(earlier.spki_sha256, issuance->spki_sha256) == 0;
     ret->serial_hex = certificate.serial_hex;
     return acme_ok();
 }

@@ -7,6 +7,7 @@
 #include "backends/issuer.h"
 #include "protocol/service.h"
 #include "server/outbound.h"
+#include "server/process.h"
 #include "store/store.h"
 
 struct acme_runner;
@@ -14,6 +15,7 @@ struct acme_runner;
 struct acme_runner_options {
     struct acme_store *store;
     struct acme_outbound *outbound;
+    struct acme_processes *processes; /* NULL: no backend runs programs */
     const struct acme_clock *clock;
     const char *owner; /* lease owner, unique to this process */
     int64_t lease_ms;

@@ -400,6 +400,7 @@ struct acme_finalize_rules {
     int64_t supersede_before_ms;
     bool replace;                 /* the issuer can replace */
     int64_t renew_since_ms;       /* certificates that end later than that are renewed; 0: never */
+    bool renew_same_key;          /* only those with the key of this issuance are */
     const char *superseded_error; /* problem document for the orders that are superseded */
 };
 

@@ -19,6 +19,21 @@ static void free_secret(const char **member)
     *member = NULL;
 }
 
+struct acme_err acme_cps_backend_fill(struct acme_arena *arena, const char *name,
+                                      const struct acme_cps_config *config, struct acme_backend *ret)
+{
+    const char *key = config->account_switch_key;
+    const struct acme_backend backend = {
+        .name = acme_arena_strdup(arena, name),
+        .account = acme_arena_printf(arena, "cps %s %s", config->host, key != NULL ? key : "-"),
+        .transport = {.ca_file = config->ca_file, .proxy = config->proxy},
+        .deadline_ms = config->deadline_ms,
+        .max_concurrency = config->max_concurrency};
+    ENSURE(backend.name != NULL && backend.account != NULL, ACME_E_NOMEM);
+    *ret = backend;
+    return acme_ok();
+}
+
 void acme_cps_config_wipe(struct acme_cps_config *config)
 {
     free_secret(&config->client.client_secret);

@@ -56,3 +56,13 @@ int64_t acme_cps_last_id(const char *location)
 {
     return number_of(acme_cps_last_segment(location));
 }
+
+static void release(void *tree)
+{
+    cJSON_Delete(tree);
+}
+
+cJSON *acme_cps_keep(struct cps_context *ctx, cJSON *tree)
+{
+    return tree != NULL && acme_arena_defer(ctx->arena, release, tree) ? tree : NULL;
+}

@@ -125,11 +125,6 @@ char *acme_cps_urlencode(struct acme_arena *arena, const char *text)
     return done != NULL ? acme_arena_strdup(arena, done) : NULL;
 }
 
-struct acme_transport acme_cps_transport(const struct acme_cps_config *config)
-{
-    return (struct acme_transport){.ca_file = config->ca_file, .proxy = config->proxy};
-}
-
 struct acme_err acme_cps_claim(struct cps_context *ctx, size_t *ret_ahead)
 {
     *ret_ahead = 0;

@@ -11,7 +11,7 @@
 #define REFUSED_MAX_MS   ACME_HOUR_MS
 #define SKEW_MS          (5 * ACME_MINUTE_MS)
 
-enum { TRIES_MAX = 5, QUOTE_SAFE_RUN = 40 };
+enum { TRIES_MAX = 5, QUOTE_SAFE_RUN = 40, CODE_MAX = 32 };
 
 /* First match wins. */
 static const struct huawei_rule rules[] = {
@@ -88,6 +88,11 @@ static bool is_harmless(const char *text)
     return true;
 }
 
+const char *acme_huawei_shown(const struct huawei_context *ctx, const char *text)
+{
+    return is_harmless(text) ? acme_upstream_shown(ctx->arena, &ctx->huawei->secrets, text) : "(not shown)";
+}
+
 /* A login that is signed with a time far from ELB's is refused for that. "" when the clocks agree. */
 static const char *clock_hint(const struct huawei_context *ctx)
 {
@@ -131,9 +136,7 @@ struct acme_err acme_huawei_judge(const struct huawei_context *ctx, struct huawe
         gist = rule->gist;
         ret->class = rule->class;
     }
-    const char *shown_code = code != NULL && strlen(code) <= 32 && is_harmless(code)
-                                 ? acme_upstream_shown(ctx->arena, &ctx->huawei->secrets, code)
-                                 : NULL;
+    const char *shown_code = code != NULL && strlen(code) <= CODE_MAX ? acme_huawei_shown(ctx, code) : NULL;
     const char *words = success || message == NULL || !is_harmless(message)
                             ? ""
                             : acme_upstream_quoted(ctx->arena, &ctx->huawei->secrets, message);

@@ -71,15 +71,14 @@ static struct acme_err find_key(const struct huawei_context *ctx, struct acme_in
 static struct acme_err find_object(const struct huawei_context *ctx, struct acme_inspection *in,
                                    const struct huawei_object *object)
 {
-    const struct acme_secrets *secrets = &ctx->huawei->secrets;
     TRY(FIND(ctx, in, GOOD, "Certificate object %s (%s) is there.", object->id,
-             acme_upstream_shown(ctx->arena, secrets, object->name)));
+             acme_huawei_shown(ctx, object->name)));
     if (strcmp(object->type, "server") != 0)
         TRY(FIND(ctx, in, ERROR, "It is of type %s: certificates can be deployed to one of type server only.",
-                 acme_upstream_shown(ctx->arena, secrets, object->type)));
+                 acme_huawei_shown(ctx, object->type)));
     if (strcmp(object->protection, "nonProtection") != 0)
         TRY(FIND(ctx, in, WARNING, "It is protected against changes (%s).",
-                 acme_upstream_shown(ctx->arena, secrets, object->protection)));
+                 acme_huawei_shown(ctx, object->protection)));
     TRY(find_expiry(ctx, in, object));
     return find_key(ctx, in, object);
 }

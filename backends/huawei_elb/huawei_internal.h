@@ -124,6 +124,10 @@ struct huawei_rule {
  * Static. Exists so that a test can hold docs/deploy-huawei-elb.md against it. Thread: any. */
 const struct huawei_rule *acme_huawei_rule_at(size_t index);
 
+/** acme_huawei_shown(ctx, text): a text of ELB's made fit for people; "(not shown)" when it could give a
+ * secret or a piece of a key away. Never NULL. */
+const char *acme_huawei_shown(const struct huawei_context *ctx, const char *text);
+
 struct huawei_verdict {
     enum huawei_verdict_class class;
     const char *text; /* a sentence for the operator, with ELB's own words where they are harmless */

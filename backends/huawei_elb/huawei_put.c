@@ -141,11 +141,11 @@ static struct acme_err find_obstacle(const struct huawei_context *ctx, const str
     const char *why = NULL;
     if (strcmp(object->type, "server") != 0)
         why = acme_arena_printf(ctx->arena, "is of type %s, and only one of type server can have it",
-                                acme_upstream_shown(ctx->arena, &huawei->secrets, object->type));
+                                acme_huawei_shown(ctx, object->type));
     else if (strcmp(object->protection, "nonProtection") != 0 &&
              strcmp(object->protection, "consoleProtection") != 0)
         why = acme_arena_printf(ctx->arena, "is protected against changes (%s): take that off in the console",
-                                acme_upstream_shown(ctx->arena, &huawei->secrets, object->protection));
+                                acme_huawei_shown(ctx, object->protection));
     else if (huawei->config.private_key_file != NULL)
         return acme_ok();
     else if (!object->readable)
