@@ -8,8 +8,10 @@ set(SERVER_CONFIG_SOURCES
     config_load.c
     config_mistakes.c
     config_objects.c
+    config_deployers.c
     config_schema.c
     config_cps.c
+    config_dv.c
     config_keyfactor.c
     config_login.c
     config_scm.c

@@ -6,6 +6,7 @@
 
 struct acme_config;
 struct acme_cps_config;
+struct acme_dv_config;
 struct acme_keyfactor_config;
 struct acme_oauth;
 struct acme_profile;
@@ -53,6 +54,7 @@ void acme_config_refuse(struct acme_config_reader *reader, const struct acme_yam
 
 /* config_keyfactor.c */
 extern const struct acme_config_table acme_config_keyfactor_table; /* struct acme_issuer_config */
+extern const struct acme_config_table acme_config_dv_table;        /* struct acme_dv_config */
 extern const struct acme_config_table acme_config_cps_table;       /* likewise */
 
 /** acme_config_check_keyfactor(reader, issuer, keyfactor): read the secret of the login of an issuer whose
@@ -90,6 +92,11 @@ extern const struct acme_config_table acme_config_enrollment_table; /* struct ac
 void acme_config_read_enrollment(struct acme_config_reader *reader, const struct acme_yaml_node *node,
                                  void *object);
 
+/** acme_config_check_dv(reader, node, dv): what must fit together in a mapping that acme_config_dv_table has
+ * read into `dv`; node NULL: there is none. */
+void acme_config_check_dv(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                          struct acme_dv_config *dv);
+
 /** acme_config_check_cps(reader, issuer, section, cps): read the .edgerc file of an issuer whose other keys
  * have been read into `cps`. Mistakes are noted; they name files and lines, never credentials. */
 void acme_config_check_cps(struct acme_config_reader *reader, const struct acme_yaml_node *issuer,
@@ -99,6 +106,9 @@ void acme_config_check_cps(struct acme_config_reader *reader, const struct acme_
  * issuers. Mistakes are noted. */
 void acme_config_check_enrollment(struct acme_config_reader *reader, const struct acme_yaml_node *node,
                                   const struct acme_config *config, struct acme_profile *profile);
+
+/* config_deployers.c */
+extern const struct acme_config_table acme_config_deployer_table; /* struct acme_deployer_config */
 
 /* config_accounts.c */
 extern const struct acme_config_table acme_config_accounts_table; /* struct acme_config */

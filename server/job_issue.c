@@ -1,6 +1,7 @@
 /* Issuance jobs: an issuer is driven until the certificate is there; it is checked and handed over to the
  * orders. */
 #include "server/caa_check.h"
+#include "server/deploy_plan.h"
 #include "server/quarantine.h"
 #include "server/runner_internal.h"
 
@@ -206,6 +207,11 @@ static void deliver(struct active_job *job, const struct acme_step *step)
     size_t alternate_count = 0;
     if (!acme_failed(err))
         err = write_alternates(job, step, chain.certs[0], at_ms, &alternates, &alternate_count);
+    struct acme_deployment *deployments = NULL;
+    size_t deployment_count = 0;
+    if (!acme_failed(err))
+        err = acme_deploy_plan(options, job->arena, &run->issuance, run->run.input.now_ms, &deployments,
+                               &deployment_count);
     if (!acme_failed(err))
         err = acme_id_new(options->clock, id);
     if (!acme_failed(err)) {
@@ -216,6 +222,8 @@ static void deliver(struct active_job *job, const struct acme_step *step)
                                                .chain = pem,
                                                .alternates = alternates,
                                                .alternate_count = alternate_count,
+                                               .deployments = deployments,
+                                               .deployment_count = deployment_count,
                                                .serial_hex = info.serial_hex,
                                                .aki_hex = info.aki_hex,
                                                .sha256_hex = info.sha256_hex,
@@ -235,6 +243,8 @@ static void deliver(struct active_job *job, const struct acme_step *step)
              LOG_STR("serial", info.serial_hex), LOG_STR("issuer", run->run.backend->name),
              LOG_STR("upstream", run->run.upstream_ref));
     tell_orders(job);
+    for (size_t i = 0; i < deployment_count; i++)
+        acme_runner_wake(job->runner, deployments[i].queue);
     acme_job_done(job, 0);
 }
 

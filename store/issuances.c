@@ -246,6 +246,8 @@ static struct acme_err issued(struct acme_db *db, void *arg)
         db, NULL,
         "UPDATE issuances SET status = 'issued', certificate_id = $1, upstream_ref = $2 WHERE id = $3",
         DB_TEXT(request->certificate->id), DB_TEXT(request->upstream_ref), DB_TEXT(request->issuance_id)));
+    for (size_t i = 0; i < request->certificate->deployment_count; i++)
+        TRY(acme_store_deployment_insert(db, &request->certificate->deployments[i], request->certificate));
     return acme_db_run(db, NULL,
                        "UPDATE orders SET status = 'valid', certificate_id = $1"
                        " WHERE issuance_id = $2 AND status = 'processing'",
