@@ -7,7 +7,7 @@
 enum {
     ACME_PROGRAM_MAX_ARGUMENTS = 32,
     ACME_PROGRAM_MAX_VARIABLES = 32,
-    ACME_PROGRAM_OUTPUT_BYTES = 4096 /* of stdout and stderr together, the first ones */
+    ACME_PROGRAM_OUTPUT_BYTES = 4096 /* of stdout and stderr together, the last ones */
 };
 
 struct acme_program_call {

@@ -197,6 +197,7 @@ static struct acme_err commit(struct acme_exchange *x, const struct acme_profile
         .supersede_before_ms = profile->supersede_after_ms > 0 ? x->now_ms - profile->supersede_after_ms : 0,
         .replace = profile->replace,
         .renew_since_ms = profile->renew ? x->now_ms - RENEW_AFTER_END_MS : 0,
+        .renew_same_key = profile->renew_same_key,
         .superseded_error = superseded,
     };
     struct acme_finalize_effects effects = {.superseded_count = 0};

@@ -27,9 +27,12 @@ struct acme_profile {
      * way (0: never), and the issuer can give the new key to a certificate nobody fetched. */
     int64_t supersede_after_ms;
     bool replace;
-    bool renew;                  /* a certificate for the same names is renewed rather than ordered anew */
-    bool key_at_edge;            /* certificates carry a key that stays at the upstream, not the CSR's */
-    const void *issuer_settings; /* this profile's, for its type of issuer; nothing for this folder */
+    bool renew;                   /* a certificate for the same names is renewed rather than ordered anew */
+    bool renew_same_key;          /* only one with the key of the order's CSR is */
+    bool key_at_edge;             /* certificates carry a key that stays at the upstream, not the CSR's */
+    const void *issuer_settings;  /* this profile's, for its type of issuer; nothing for this folder */
+    const char *const *deployers; /* names of what gets its certificates; nothing for this folder */
+    size_t deployer_count;
 };
 
 enum { ACME_EXTERNAL_KEY_MIN = 32, ACME_EXTERNAL_KEY_MAX = 768 };

@@ -3,6 +3,7 @@ set(SERVER_ADMIN_SOURCES
     admin.c
     admin_accounts.c
     admin_answer.c
+    admin_deploy.c
     admin_explain.c
     admin_explain_issue.c
     admin_explain_next.c

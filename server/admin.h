@@ -5,7 +5,7 @@
  *     {"result":{...}}   or   {"error":{"code":"not-found","detail":"..."}}
  *
  * Members of a question: "command" (acme_admin_command_name); "id" (an id, a unique beginning of one, or the
- * object's URL; of a certificate also the serial number); of lists "limit", "status", "account",
+ * object's URL; of a certificate also the serial number); of lists "limit", "status", "account", "deployer",
  * "expiring_days"; of acknowledgements "decision" ("acknowledge" or "deny"), "key" (of the question as it was
  * shown, or its beginning), "by" (who says so). */
 #ifndef ACME_SERVER_ADMIN_H
@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "server/config.h"
+#include "server/runner.h"
 #include "store/store.h"
 
 struct acme_admin;
@@ -21,9 +22,7 @@ struct acme_admin_options {
     struct acme_store *store;
     const struct acme_clock *clock;
     const struct acme_config *config;
-    /** jobs_changed(context): jobs are due that were not. NULL: nobody wants to know. Thread: the admin's. */
-    void (*jobs_changed)(void *context);
-    void *context;
+    struct acme_runner *runner; /* told of jobs that became due; NULL: it finds them itself in a while */
 };
 
 /** acme_admin_start(options, ret): open config->data_dir/admin.sock and answer. What `options` names is
@@ -63,6 +62,10 @@ enum acme_admin_command {
     ACME_ADMIN_CERTIFICATE_LIST,
     ACME_ADMIN_CERTIFICATE_SHOW,
     ACME_ADMIN_ISSUER_LIST,
+    ACME_ADMIN_DEPLOY_LIST,
+    ACME_ADMIN_DEPLOY_SHOW,
+    ACME_ADMIN_DEPLOY_RETRY,
+    ACME_ADMIN_DEPLOYER_LIST,
     ACME_ADMIN_COMMAND_COUNT
 };
 

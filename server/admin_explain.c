@@ -80,6 +80,9 @@ static struct acme_err load_certificate(struct explain *explain)
         return acme_ok();
     LOAD(explain, struct acme_certificate, explain->certificate,
          acme_store_certificate_get(store, explain->arena, id, loaded_));
+    struct acme_deployment *deployments = NULL;
+    TRY(acme_store_deployments_of(store, explain->arena, id, &deployments, &explain->deployment_count));
+    explain->deployments = deployments;
     LOAD(explain, struct acme_revocation, explain->revocation,
          acme_store_revocation_get(store, explain->arena, id, loaded_));
     const struct acme_certificate *certificate = explain->certificate;

@@ -65,10 +65,7 @@ static void explain_way(struct explain *explain)
     const struct acme_order *order = &explain->order;
     const struct acme_issuance *issuance = explain->issuance;
     const struct acme_issuer_config *issuer = acme_admin_issuer(explain->call, issuance->issuer);
-    const char *type = issuer == NULL                    ? "not configured any more"
-                       : issuer->type == ACME_ISSUER_SCM ? "SCM"
-                       : issuer->type == ACME_ISSUER_CPS ? "CPS"
-                                                         : "local CA";
+    const char *type = issuer != NULL ? acme_issuer_type_title(issuer->type) : "not configured any more";
     if (strcmp(issuance->order_id, order->id) == 0)
         acme_explain_add(explain, issuance->created_ms,
                          "issuance %s began at the issuer %s (%s); it has to end by %s", issuance->id,
@@ -211,6 +208,42 @@ void acme_explain_issuance(struct explain *explain)
                      acme_explain_problem(explain, explain->order.error));
 }
 
+/* Where it went, and what keeps it from going there. */
+static void explain_deployment(struct explain *explain, const struct acme_deployment *deployment)
+{
+    const char *name = deployment->deployer;
+    const char *status = acme_admin_deployment_status(deployment);
+    struct acme_job_report report;
+    acme_explain_add(explain, deployment->created_ms, "deployment %s was to put it in place by %s",
+                     deployment->id, name);
+    switch (deployment->status) {
+    case ACME_DEPLOYMENT_DEPLOYED:
+        acme_explain_add(explain, deployment->ended_ms, "%s deployed it%s%s (now: %s)", name,
+                         deployment->target != NULL ? " to " : "",
+                         deployment->target != NULL ? deployment->target : "", status);
+        break;
+    case ACME_DEPLOYMENT_FAILED:
+        acme_explain_add(explain, deployment->ended_ms,
+                         "%s gave up: %s; when the cause is gone: acmebridge deploy retry %s", name,
+                         acme_explain_problem(explain, deployment->error), deployment->id);
+        break;
+    case ACME_DEPLOYMENT_SUPERSEDED:
+        acme_explain_add(explain, deployment->ended_ms, "a newer certificate took its place at %s", name);
+        break;
+    case ACME_DEPLOYMENT_PENDING:
+        if (acme_failed(acme_admin_deployment_job(explain->call, deployment, &report)))
+            break; /* it has ended meanwhile */
+        acme_explain_add(explain, explain->call->now_ms, "%s: tries that failed so far: %d; %s%s%s", name,
+                         report.job.attempts,
+                         report.leased ? "one is under way"
+                                       : acme_explain_text(explain, "the next one is at %s",
+                                                           acme_explain_time(explain, report.due_ms)),
+                         report.remark.note != NULL ? "; last word: " : "",
+                         report.remark.note != NULL ? report.remark.note : "");
+        break;
+    }
+}
+
 static void explain_revocation(struct explain *explain)
 {
     const struct acme_revocation *revocation = explain->revocation;
@@ -241,6 +274,8 @@ void acme_explain_certificate(struct explain *explain)
         acme_explain_add(explain, certificate->downloaded_ms, "the client downloaded it for the first time");
     if (certificate->not_after_ms < explain->call->now_ms)
         acme_explain_add(explain, certificate->not_after_ms, "the certificate expired");
+    for (size_t i = 0; i < explain->deployment_count; i++)
+        explain_deployment(explain, &explain->deployments[i]);
     if (explain->revocation != NULL)
         explain_revocation(explain);
 }

@@ -57,6 +57,10 @@ static const char *advice_while_waiting(struct explain *explain, const struct ac
             "if the request %s waits for approval, approve or decline it in SCM; either is "
             "noticed here",
             ref);
+    if (issuer->type == ACME_ISSUER_KEYFACTOR && ref != NULL)
+        return acme_explain_text(
+            explain, "if %s waits for approval, approve or deny it in Keyfactor; either is noticed here",
+            ref);
     return "nothing has to be done; the client may come back at any time, with this or a new order";
 }
 

@@ -15,7 +15,9 @@ enum member {
     EXPIRING = 1 << 4,
     DECISION = 1 << 5,
     KEY = 1 << 6,
-    BY = 1 << 7
+    BY = 1 << 7,
+    DEPLOYER = 1 << 8,
+    DEPLOYMENT_STATUS = 1 << 9
 };
 
 enum { BY_MAX = 200 };
@@ -34,6 +36,10 @@ static const struct {
     [ACME_ADMIN_CERTIFICATE_LIST] = {"certificate list", LIMIT | EXPIRING},
     [ACME_ADMIN_CERTIFICATE_SHOW] = {"certificate show", ID},
     [ACME_ADMIN_ISSUER_LIST] = {"issuer list", 0},
+    [ACME_ADMIN_DEPLOY_LIST] = {"deploy list", LIMIT | DEPLOYMENT_STATUS | DEPLOYER},
+    [ACME_ADMIN_DEPLOY_SHOW] = {"deploy show", ID},
+    [ACME_ADMIN_DEPLOY_RETRY] = {"deploy retry", ID},
+    [ACME_ADMIN_DEPLOYER_LIST] = {"deployer list", 0},
 };
 
 static const struct {
@@ -46,7 +52,9 @@ static const struct {
                {"expiring_days", EXPIRING},
                {"decision", DECISION},
                {"key", KEY},
-               {"by", BY}};
+               {"by", BY},
+               {"deployer", DEPLOYER},
+               {"status", DEPLOYMENT_STATUS}};
 
 const char *acme_admin_command_name(enum acme_admin_command command)
 {
@@ -78,6 +86,15 @@ static bool is_status(const char *text)
     return false;
 }
 
+static bool is_deployment_status(const char *text)
+{
+    for (int i = ACME_DEPLOYMENT_PENDING; i <= ACME_DEPLOYMENT_SUPERSEDED; i++) {
+        if (strcmp(acme_deployment_status_name((enum acme_deployment_status)i), text) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool in_range(const cJSON *question, const char *name, int64_t lowest, int64_t highest, int64_t *ret)
 {
     return acme_json_int(question, name, ret) && *ret >= lowest && *ret <= highest;
@@ -100,6 +117,14 @@ static const char *take(const cJSON *question, const char *name, enum member mem
         request->status = text;
         return text == NULL || !is_status(text)
                    ? "\"status\" must be pending, ready, processing, valid or invalid"
+                   : NULL;
+    case DEPLOYER:
+        request->deployer = text;
+        return text == NULL || text[0] == '\0' ? "\"deployer\" must be a text" : NULL;
+    case DEPLOYMENT_STATUS:
+        request->status = text;
+        return text == NULL || !is_deployment_status(text)
+                   ? "\"status\" must be pending, deployed, failed or superseded"
                    : NULL;
     case LIMIT:
         if (!in_range(question, name, 1, ACME_ADMIN_MAX_LIMIT, &number))

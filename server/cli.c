@@ -34,6 +34,9 @@ static const char help[] =
     "  acmebridge certificate list [--expiring DAYS] [--limit N]\n"
     "  acmebridge certificate show ID\n"
     "  acmebridge issuer list\n"
+    "  acmebridge deploy list [--deployer NAME] [--status STATUS] [--limit N]\n"
+    "  acmebridge deploy show|retry ID\n"
+    "  acmebridge deployer list\n"
     "      An ID is an object's id, a unique beginning of it, or its URL; of a certificate also its serial.\n"
     "\n"
     "  -c, --config FILE   the configuration (docs/configuration.md). Without it: a local CA, served at\n"
@@ -167,12 +170,9 @@ static void show(const struct acme_config *config, FILE *out)
     }
     for (size_t i = 0; i < config->issuer_count; i++) {
         const struct acme_issuer_config *issuer = &config->issuers[i];
-        if (issuer->type == ACME_ISSUER_SCM)
-            fprintf(out, "issuer: %s (scm, %s)\n", issuer->name, issuer->scm.url);
-        else if (issuer->type == ACME_ISSUER_CPS)
-            fprintf(out, "issuer: %s (cps, %s)\n", issuer->name, issuer->cps.url);
-        else
-            fprintf(out, "issuer: %s (local)\n", issuer->name);
+        const char *url = acme_issuer_config_url(issuer);
+        fprintf(out, "issuer: %s (%s%s%s)\n", issuer->name, acme_issuer_type_name(issuer->type),
+                url != NULL ? ", " : "", url != NULL ? url : "");
     }
     fprintf(out, "store: %s\n", config->store_path);
 }
@@ -225,7 +225,8 @@ int acme_cli_run(int argc, char **argv, FILE *out, FILE *err, int (*serve)(const
         code = run_command(argc, argv, true, out, err, serve);
     else if (strcmp(argv[1], "check") == 0)
         code = run_command(argc, argv, false, out, err, serve);
-    else if (is_any(argv[1], (const char *const[]){"order", "account", "certificate", "issuer", NULL}))
+    else if (is_any(argv[1], (const char *const[]){"order", "account", "certificate", "issuer", "deploy",
+                                                   "deployer", NULL}))
         code = acme_cli_admin(argc, argv, out, err);
     else
         return acme_cli_usage(err, "unknown command", argv[1]);

@@ -34,6 +34,7 @@ struct admin_options {
     int64_t expiring;     /* negative: not given */
     const char *decision; /* NULL: not given */
     const char *key;
+    const char *deployer;
     bool json;
 };
 
@@ -64,7 +65,19 @@ static bool parse_number(const char *text, int64_t lowest, int64_t highest, int6
     return true;
 }
 
-enum { DATA_DIR = 256, JSON, STATUS, ACCOUNT, LIMIT, EXPIRING, ACKNOWLEDGE, DENY, KEY };
+enum {
+    DATA_DIR = 256,
+    JSON,
+    STATUS,
+    ACCOUNT,
+    LIMIT,
+    EXPIRING,
+    ACKNOWLEDGE,
+    DENY,
+    KEY,
+    DEPLOYER,
+    DEPLOYMENT_STATUS
+};
 
 #define COMMON                                                                                               \
     {"config", required_argument, NULL, 'c'}, {"data-dir", required_argument, NULL, DATA_DIR},               \
@@ -91,9 +104,16 @@ static const struct option *options_of(enum acme_admin_command command)
                                                 {"deny", no_argument, NULL, DENY},
                                                 {"key", required_argument, NULL, KEY},
                                                 {NULL, 0, NULL, 0}};
+    static const struct option deploy_list[] = {COMMON,
+                                                {"limit", required_argument, NULL, LIMIT},
+                                                {"status", required_argument, NULL, DEPLOYMENT_STATUS},
+                                                {"deployer", required_argument, NULL, DEPLOYER},
+                                                {NULL, 0, NULL, 0}};
     switch (command) {
     case ACME_ADMIN_ORDER_ACKNOWLEDGE:
         return acknowledge;
+    case ACME_ADMIN_DEPLOY_LIST:
+        return deploy_list;
     case ACME_ADMIN_ORDER_LIST:
         return order_list;
     case ACME_ADMIN_ACCOUNT_LIST:
@@ -108,6 +128,16 @@ static const struct option *options_of(enum acme_admin_command command)
 static bool is_status(const char *text)
 {
     static const char *const words[] = {"pending", "ready", "processing", "valid", "invalid"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(words[i], text) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_deployment_status(const char *text)
+{
+    static const char *const words[] = {"pending", "deployed", "failed", "superseded"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strcmp(words[i], text) == 0)
             return true;
@@ -144,6 +174,15 @@ static int take_option(int option, FILE *err, struct admin_options *options)
         break;
     case ACCOUNT:
         options->account = optarg;
+        break;
+    case DEPLOYER:
+        options->deployer = optarg;
+        break;
+    case DEPLOYMENT_STATUS:
+        options->status = optarg;
+        if (!is_deployment_status(optarg))
+            return acme_cli_usage(err, "expected the status pending, deployed, failed or superseded, found",
+                                  optarg);
         break;
     case LIMIT:
         if (!parse_number(optarg, 1, ACME_ADMIN_MAX_LIMIT, &options->limit))
@@ -229,6 +268,10 @@ static void write_question(const struct admin_options *options, struct acme_aren
         acme_jw_str(
             &writer, "account",
             acme_printable(arena, options->account, strlen(options->account), strlen(options->account)));
+    if (options->deployer != NULL)
+        acme_jw_str(
+            &writer, "deployer",
+            acme_printable(arena, options->deployer, strlen(options->deployer), strlen(options->deployer)));
     acme_jw_str(&writer, "status", options->status);
     acme_jw_str(&writer, "decision", options->decision);
     if (options->key != NULL) {

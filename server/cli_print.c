@@ -25,6 +25,19 @@ static const struct acme_cli_column issuers[] = {{"ISSUER", "name"},
                                                  {"NEXT DUE", "next_due"},
                                                  {"OLDEST", "oldest"}};
 
+static const struct acme_cli_column deployments[] = {
+    {"DEPLOYMENT", "id"},       {"STATUS", "status"},     {"DEPLOYER", "deployer"}, {"CREATED", "created"},
+    {"ENDED", "ended"},         {"ATTEMPTS", "attempts"}, {"NEXT", "next_step"},    {"SERIAL", "serial"},
+    {"NOT AFTER", "not_after"}, {"NAMES", "names"}};
+static const struct acme_cli_column deployers[] = {{"DEPLOYER", "name"},
+                                                   {"TYPE", "type"},
+                                                   {"AT WORK", "deploy.under_way"},
+                                                   {"DUE", "deploy.due"},
+                                                   {"WAITING", "deploy.waiting"},
+                                                   {"UNKNOWN", "intents"},
+                                                   {"FAILING", "failing"},
+                                                   {"NEXT DUE", "next_due"},
+                                                   {"OLDEST", "oldest"}};
 enum { LINE_SIZE = 1024 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -142,6 +155,12 @@ void acme_cli_print(enum acme_admin_command command, const cJSON *result, FILE *
     case ACME_ADMIN_ISSUER_LIST:
         print_list(issuers, COUNT_OF(issuers), "issuers", result, out);
         break;
+    case ACME_ADMIN_DEPLOY_LIST:
+        print_list(deployments, COUNT_OF(deployments), "deployments", result, out);
+        break;
+    case ACME_ADMIN_DEPLOYER_LIST:
+        print_list(deployers, COUNT_OF(deployers), "deployers", result, out);
+        break;
     case ACME_ADMIN_ORDER_EXPLAIN:
         print_explanation(result, out);
         break;
@@ -153,6 +172,8 @@ void acme_cli_print(enum acme_admin_command command, const cJSON *result, FILE *
     case ACME_ADMIN_ACCOUNT_SHOW:
     case ACME_ADMIN_ACCOUNT_DEACTIVATE:
     case ACME_ADMIN_CERTIFICATE_SHOW:
+    case ACME_ADMIN_DEPLOY_SHOW:
+    case ACME_ADMIN_DEPLOY_RETRY:
     case ACME_ADMIN_COMMAND_COUNT:
         acme_cli_fields(result, 0, out);
         break;

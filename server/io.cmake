@@ -27,6 +27,8 @@ set(SERVER_IO_SOURCES
     outbound_transfer.c
     pool.c
     port.c
+    process.c
+    process_spawn.c
     resolver.c
     resolver_addresses.c
     shares.c

@@ -45,6 +45,7 @@ static void release_reply(struct active_job *job)
     acme_arena_destroy(job->reply_arena);
     job->reply_arena = NULL;
     job->run->input.reply = NULL;
+    job->run->input.ran = NULL;
     job->run->input.failure = NULL;
 }
 
@@ -197,15 +198,15 @@ static bool is_unwanted(struct active_job *job)
     return class->end_unwanted != NULL && class->end_unwanted(job);
 }
 
-/* Send a call. What must not happen twice is announced in the store first; a known outcome of such a call,
- * and a lease that grows old, are saved as well. */
-static void send_call(struct active_job *job, const struct acme_step *step)
+/* What must not happen twice is announced in the store first; a known outcome of such a call, and a lease
+ * that grows old, are saved as well. False when the job has been given away. */
+static bool announce(struct active_job *job, const struct acme_step *step)
 {
     struct backend_run *run = job->run;
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
     /* At the start that was looked at already. */
     if (step->once && run->input.event != ACME_EVENT_START && is_unwanted(job))
-        return;
+        return false;
     bool lease_is_old = acme_job_now_ms(job) - job->leased_ms > options->lease_ms / 2;
     if (step->once || run->once_under_way || job->intent || lease_is_old) {
         struct acme_lease lease = acme_job_lease(job);
@@ -217,16 +218,70 @@ static void send_call(struct active_job *job, const struct acme_step *step)
         if (acme_failed(err)) {
             acme_job_log_code(job, "job could not be saved before its call", err);
             acme_job_drop(job);
-            return;
+            return false;
         }
         job->intent = step->once;
         job->leased_ms = acme_job_now_ms(job);
     }
     run->once_under_way = step->once;
-    struct acme_err err =
-        acme_outbound_call(options->outbound, &run->backend->transport, &step->call, call_done, job);
+    return true;
+}
+
+static void send_call(struct active_job *job, const struct acme_step *step)
+{
+    if (!announce(job, step))
+        return;
+    struct acme_err err = acme_outbound_call(acme_runner_options_of(job->runner)->outbound,
+                                             &job->run->backend->transport, &step->call, call_done, job);
     if (acme_failed(err)) {
         acme_job_log_code(job, "call could not be started", err);
+        acme_job_drop(job);
+    }
+}
+
+/* ---- programs ---- */
+
+static struct acme_err hear_of_end(struct active_job *job, const struct acme_process_end *end)
+{
+    struct acme_step_input *input = &job->run->input;
+    job->reply_arena = acme_arena_create(STEP_ARENA_BYTES);
+    ENSURE(job->reply_arena != NULL, ACME_E_NOMEM);
+    if (end->outcome == ACME_PROCESS_NOT_STARTED) {
+        input->event = ACME_EVENT_CALL_FAILED;
+        input->reached = false;
+        input->failure = acme_arena_strdup(job->reply_arena, end->detail != NULL ? end->detail : "");
+        ENSURE(input->failure != NULL, ACME_E_NOMEM);
+        return acme_ok();
+    }
+    struct acme_program_result *ran = acme_arena_memdup(job->reply_arena, &end->result, sizeof end->result);
+    ENSURE(ran != NULL, ACME_E_NOMEM);
+    ran->output = acme_arena_strdup(job->reply_arena, end->result.output);
+    ENSURE(ran->output != NULL, ACME_E_NOMEM);
+    input->event = ACME_EVENT_REPLY;
+    input->ran = ran;
+    return acme_ok();
+}
+
+/* On the thread that has watched the program. */
+static void program_done(void *context, const struct acme_process_end *end)
+{
+    struct active_job *job = context;
+    if (end->outcome == ACME_PROCESS_CANCELLED || acme_failed(hear_of_end(job, end)))
+        acme_job_drop(job); /* an intent, if any, stands in the store: the next run recovers */
+    else
+        acme_job_submit(job, continue_on_job_thread);
+}
+
+static void run_program(struct active_job *job, const struct acme_step *step)
+{
+    struct acme_processes *processes = acme_runner_options_of(job->runner)->processes;
+    if (!announce(job, step))
+        return;
+    struct acme_err err = acme_err(ACME_E_UNSUPPORTED);
+    if (processes != NULL)
+        err = acme_processes_run(processes, &step->run, program_done, job);
+    if (acme_failed(err)) {
+        acme_job_log_code(job, "program could not be started", err);
         acme_job_drop(job);
     }
 }
@@ -371,6 +426,9 @@ static void take_step(struct active_job *job)
             run->class->end(job, &step);
         break;
     case ACME_STEP_RUN:
+        release_reply(job);
+        run_program(job, &step);
+        break;
     case ACME_STEP_ISSUED:
     case ACME_STEP_DONE:
     case ACME_STEP_FAILED:

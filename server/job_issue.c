@@ -1,6 +1,7 @@
 /* Issuance jobs: an issuer is driven until the certificate is there; it is checked and handed over to the
  * orders. */
 #include "server/caa_check.h"
+#include "server/deploy_plan.h"
 #include "server/quarantine.h"
 #include "server/runner_internal.h"
 
@@ -260,6 +261,11 @@ static void deliver(struct active_job *job, const struct acme_step *step)
     size_t alternate_count = 0;
     if (!acme_failed(err))
         err = write_alternates(job, step, chain.certs[0], at_ms, &alternates, &alternate_count);
+    struct acme_deployment *deployments = NULL;
+    size_t deployment_count = 0;
+    if (!acme_failed(err) && run->issuance.parent_id == NULL) /* a child's goes where its parent says */
+        err = acme_deploy_plan(options, job->arena, &run->issuance, run->run.input.now_ms, &deployments,
+                               &deployment_count);
     if (!acme_failed(err))
         err = acme_id_new(options->clock, id);
     if (!acme_failed(err)) {
@@ -270,6 +276,8 @@ static void deliver(struct active_job *job, const struct acme_step *step)
                                                .chain = pem,
                                                .alternates = alternates,
                                                .alternate_count = alternate_count,
+                                               .deployments = deployments,
+                                               .deployment_count = deployment_count,
                                                .serial_hex = info.serial_hex,
                                                .aki_hex = info.aki_hex,
                                                .sha256_hex = info.sha256_hex,
@@ -289,6 +297,8 @@ static void deliver(struct active_job *job, const struct acme_step *step)
              LOG_STR("certificate", stored_id(job, id)), LOG_STR("serial", info.serial_hex),
              LOG_STR("issuer", run->run.backend->name), LOG_STR("upstream", run->run.upstream_ref));
     tell_orders(job);
+    for (size_t i = 0; i < deployment_count; i++)
+        acme_runner_wake(job->runner, deployments[i].queue);
     acme_job_done(job, 0);
 }
 
@@ -412,6 +422,7 @@ static struct acme_err load_earlier(struct active_job *job, const struct acme_is
     ENSURE(ret->tag != NULL, ACME_E_NOMEM);
     ret->use = uses[issuance->continuation];
     ret->upstream_ref = earlier.upstream_ref;
+    ret->same_key = strcmp(earlier.spki_sha256, issuance->spki_sha256) == 0;
     ret->serial_hex = certificate.serial_hex;
     return acme_ok();
 }

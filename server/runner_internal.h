@@ -1,4 +1,5 @@
-/* Shared by the runner and the kinds of jobs it runs (job_issue.c, job_revoke.c, job_validate.c). */
+/* Shared by the runner and the kinds of jobs it runs (job_issue.c, job_revoke.c, job_validate.c,
+ * job_deploy.c). */
 #ifndef ACME_SERVER_RUNNER_INTERNAL_H
 #define ACME_SERVER_RUNNER_INTERNAL_H
 
@@ -101,6 +102,12 @@ int64_t acme_job_backoff_ms(int attempts, int64_t max_ms);
 void acme_job_issue_run(void *argument);
 void acme_job_revoke_run(void *argument);
 void acme_job_validate_run(void *argument);
+void acme_job_deploy_run(void *argument);
+
+/** acme_deploy_alert_revoked(store, arena, certificate_id): when this certificate is revoked, an ALERT in the
+ * log for each place where it still is. */
+void acme_deploy_alert_revoked(struct acme_store *store, struct acme_arena *arena,
+                               const char *certificate_id);
 
 /* ---- job_backend.c: jobs that drive a backend ---- */
 

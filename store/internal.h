@@ -209,6 +209,12 @@ struct acme_err acme_store_challenge_insert(struct acme_db *db, const struct acm
 void acme_store_challenge_from_row(struct acme_db_stmt *stmt, struct acme_arena *arena, int column,
                                    const char *authz_id, struct acme_challenge *ret);
 
+/** acme_store_deployment_insert(db, deployment, certificate): a candidate becomes a pending deployment of a
+ * certificate that was just stored, with its job, which is due; pending ones for the same place are
+ * superseded. */
+struct acme_err acme_store_deployment_insert(struct acme_db *db, const struct acme_deployment *deployment,
+                                             const struct acme_certificate *certificate) ACME_MUST_USE;
+
 /** acme_store_certificate_insert(db, certificate, issuance_id). */
 struct acme_err acme_store_certificate_insert(struct acme_db *db, const struct acme_certificate *certificate,
                                               const char *issuance_id) ACME_MUST_USE;

@@ -278,6 +278,10 @@ static struct acme_err issued(struct acme_db *db, void *arg)
         "UPDATE issuances SET status = 'issued', certificate_id = $1, upstream_ref = $2 WHERE id = $3",
         DB_TEXT(certificate_id), DB_TEXT(request->upstream_ref), DB_TEXT(request->issuance_id)));
     TRY(acme_store_delegation_ended(db, request->issuance_id));
+    struct acme_certificate certificate = *request->certificate;
+    certificate.id = certificate_id;
+    for (size_t i = 0; i < certificate.deployment_count; i++)
+        TRY(acme_store_deployment_insert(db, &certificate.deployments[i], &certificate));
     return acme_db_run(db, NULL,
                        "UPDATE orders SET status = 'valid', certificate_id = $1"
                        " WHERE issuance_id = $2 AND status = 'processing'",

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const acme_store_job_words[ACME_JOB_KIND_COUNT] = {
-    [ACME_JOB_VALIDATE] = "validate", [ACME_JOB_ISSUE] = "issue", [ACME_JOB_REVOKE] = "revoke"};
+const char *const acme_store_job_words[ACME_JOB_KIND_COUNT] = {[ACME_JOB_VALIDATE] = "validate",
+                                                               [ACME_JOB_ISSUE] = "issue",
+                                                               [ACME_JOB_REVOKE] = "revoke",
+                                                               [ACME_JOB_DEPLOY] = "deploy"};
 
 enum {
     MAX_CLAIM = 256,

@@ -102,16 +102,26 @@ struct acme_err acme_store_account_deactivate(struct acme_store *store, const ch
 
 /* ---- jobs: durable work (docs/architecture.md, "Jobs") ---- */
 
-enum acme_job_kind { ACME_JOB_VALIDATE, ACME_JOB_ISSUE, ACME_JOB_REVOKE, ACME_JOB_KIND_COUNT };
+enum acme_job_kind {
+    ACME_JOB_VALIDATE,
+    ACME_JOB_ISSUE,
+    ACME_JOB_REVOKE,
+    ACME_JOB_DEPLOY,
+    ACME_JOB_KIND_COUNT
+};
 
 /* The queue of validations; no issuer can have this name. */
 #define ACME_VALIDATION_QUEUE "~validation"
 
+/* The queue of a deployer is this and its name; no issuer can have such a name either. */
+#define ACME_DEPLOY_QUEUE "deploy/"
+
 struct acme_job {
     const char *id;
     enum acme_job_kind kind;
-    const char *subject_id; /* challenge id, issuance id, or certificate id */
-    const char *queue;      /* ACME_VALIDATION_QUEUE, or the issuer's name: what limits apply */
+    const char *subject_id; /* challenge id, issuance id, certificate id, or deployment id */
+    const char *queue;      /* ACME_VALIDATION_QUEUE, the issuer's name, or ACME_DEPLOY_QUEUE and the
+                               deployer's: what limits apply */
     const char *share;      /* whose share of the queue it takes: the account's id; NULL: nobody's */
     const char *state;      /* the backend's saved JSON object; NULL before its first step */
     bool intent;  /* a call that must not happen twice has been announced, its outcome is not known */
@@ -444,6 +454,7 @@ struct acme_finalize_rules {
     int64_t supersede_before_ms;
     bool replace;                 /* the issuer can replace */
     int64_t renew_since_ms;       /* certificates that end later than that are renewed; 0: never */
+    bool renew_same_key;          /* only those with the key of this issuance are */
     const char *superseded_error; /* problem document for the orders that are superseded */
 };
 
@@ -525,6 +536,8 @@ struct acme_err acme_store_issuance_replaced(struct acme_store *store, const cha
 struct acme_err acme_store_issuance_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                         struct acme_issuance *ret) ACME_MUST_USE;
 
+struct acme_deployment;
+
 struct acme_certificate {
     const char *id;
     const char *issuance_id;
@@ -533,6 +546,8 @@ struct acme_certificate {
     const char *chain;             /* PEM, leaf first */
     const char *const *alternates; /* other chains, likewise; only when it is stored, see _alternates */
     size_t alternate_count;
+    const struct acme_deployment *deployments; /* candidates, made with it; only when it is stored */
+    size_t deployment_count;
     const char *serial_hex;
     const char *aki_hex;
     const char *sha256_hex;
@@ -544,7 +559,8 @@ struct acme_certificate {
 
 /** acme_store_issuance_issued(store, issuance_id, job_id, owner, upstream_ref, certificate): the end well:
  * the certificate is stored (unless a child got the same one: then it is that), every processing order of
- * the issuance becomes valid, the job is gone. Errors: STATE (lost lease). */
+ * the issuance becomes valid, its deployments are made and due, the job is gone. Errors: STATE (lost lease).
+ */
 struct acme_err acme_store_issuance_issued(struct acme_store *store, const char *issuance_id,
                                            const char *job_id, const char *owner, const char *upstream_ref,
                                            const struct acme_certificate *certificate) ACME_MUST_USE;
@@ -636,9 +652,103 @@ struct acme_err acme_store_revocations_each(struct acme_store *store, const char
                                             int64_t not_after_ms, acme_revocation_visit visit,
                                             void *context) ACME_MUST_USE;
 
+/* ---- deployments: what is done with a certificate once it is there ---- */
+
+enum acme_deployment_status {
+    ACME_DEPLOYMENT_PENDING, /* it has a job */
+    ACME_DEPLOYMENT_DEPLOYED,
+    ACME_DEPLOYMENT_FAILED,
+    ACME_DEPLOYMENT_SUPERSEDED /* a newer one for the same place came before its end */
+};
+
+struct acme_deployment {
+    const char *id;
+    const char *deployer;
+    const char *job_id;
+    int64_t deadline_ms;
+    /* Of candidates only: */
+    const char *queue;
+    bool one_target; /* all of this deployer's go to one place; else that is one per set of names */
+    /* What the store tells: */
+    enum acme_deployment_status status;
+    const char *place;
+    const char *certificate_id;
+    const char *issuance_id;
+    const char *account_id;
+    const char *order_id; /* the first one of its issuance */
+    const char *profile;
+    const char *identifiers_json; /* of the issuance */
+    const char *serial_hex;       /* of the certificate */
+    int64_t not_after_ms;         /* likewise */
+    const char *target;           /* where it went, as the deployer has said; NULL: not said */
+    int64_t created_ms;
+    int64_t ended_ms;
+    const char *error;  /* FAILED: problem document, JSON text */
+    int64_t revoked_ms; /* of the certificate; 0: it is not revoked */
+    bool in_place;      /* DEPLOYED, and no newer one is */
+};
+
+/** acme_deployment_status_name(status): as stored and shown. */
+const char *acme_deployment_status_name(enum acme_deployment_status status);
+
+/** acme_store_deployment_get: Errors: NOT_FOUND. */
+struct acme_err acme_store_deployment_get(struct acme_store *store, struct acme_arena *arena, const char *id,
+                                          struct acme_deployment *ret) ACME_MUST_USE;
+
+/** acme_store_deployments_of(store, arena, certificate_id, ret, ret_count): those of one certificate. */
+struct acme_err acme_store_deployments_of(struct acme_store *store, struct acme_arena *arena,
+                                          const char *certificate_id, struct acme_deployment **ret,
+                                          size_t *ret_count) ACME_MUST_USE;
+
+struct acme_deployment_filter {
+    const char *deployer; /* NULL: of all */
+    const char *status;   /* a word of acme_deployment_status_name; NULL: any */
+};
+
+/** acme_store_deployments_newest(store, arena, filter, limit, ret, ret_count): the newest first. */
+struct acme_err acme_store_deployments_newest(struct acme_store *store, struct acme_arena *arena,
+                                              const struct acme_deployment_filter *filter, size_t limit,
+                                              struct acme_deployment **ret, size_t *ret_count) ACME_MUST_USE;
+
+/** acme_store_deployment_behind(store, arena, id, ret): an older one for the same place whose job has not
+ * ended (somebody works on it, or something it did is in doubt), which has to end first; NULL: none. */
+struct acme_err acme_store_deployment_behind(struct acme_store *store, struct acme_arena *arena,
+                                             const char *id, const char **ret) ACME_MUST_USE;
+
+/** acme_store_deploy_target(store, arena, deployer, place, ret): what acme_store_deployment_target has kept
+ * last; NULL: nothing. */
+struct acme_err acme_store_deploy_target(struct acme_store *store, struct acme_arena *arena,
+                                         const char *deployer, const char *place,
+                                         const char **ret) ACME_MUST_USE;
+
+/** acme_store_deployment_target(store, id, target): keep it for this deployment and for later ones of its
+ * deployer that go to the same place. */
+struct acme_err acme_store_deployment_target(struct acme_store *store, const char *id,
+                                             const char *target) ACME_MUST_USE;
+
+/** acme_store_deployment_end(store, id, job_id, owner, now_ms, status, error): its job is gone; `error`
+ * (FAILED only) is a problem document. One that was superseded meanwhile stays so. Errors: STATE (lost
+ * lease). */
+struct acme_err acme_store_deployment_end(struct acme_store *store, const char *id, const char *job_id,
+                                          const char *owner, int64_t now_ms,
+                                          enum acme_deployment_status status,
+                                          const char *error) ACME_MUST_USE;
+
+/** acme_store_deployment_retry(store, arena, deployment, now_ms): run it now: a failed one with the new job
+ * (job_id, queue) and deadline of the candidate, a pending one with what it has. Errors: NOT_FOUND; STATE
+ * (deployed or superseded); CONFLICT (there is a newer one for its place). */
+struct acme_err acme_store_deployment_retry(struct acme_store *store, struct acme_arena *arena,
+                                            const struct acme_deployment *deployment,
+                                            int64_t now_ms) ACME_MUST_USE;
+
 /* ---- for the operator: reads over everything, bounded, by id or another index (reports.c) ---- */
 
-enum acme_object_kind { ACME_OBJECT_ACCOUNT, ACME_OBJECT_ORDER, ACME_OBJECT_CERTIFICATE };
+enum acme_object_kind {
+    ACME_OBJECT_ACCOUNT,
+    ACME_OBJECT_ORDER,
+    ACME_OBJECT_CERTIFICATE,
+    ACME_OBJECT_DEPLOYMENT
+};
 
 /** acme_store_ids_find(store, arena, kind, prefix, limit, ret_ids, ret_count): the ids of this kind that
  * begin with `prefix`, which may be any text. */

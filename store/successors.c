@@ -118,8 +118,11 @@ static struct acme_err find_renewable(struct acme_db *db, struct acme_arena *are
                                       struct acme_finalize_effects *effects)
 {
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
-    TRY(acme_db_query(db, &stmt, GOOD_PREDECESSOR " AND c.not_after_ms > $7" NEWEST, SAME_VALUES(wish),
-                      DB_INT(rules->renew_since_ms)));
+    /* An issuer that is given no CSR when it renews may keep the key, never take another. */
+    TRY(acme_db_query(db, &stmt,
+                      GOOD_PREDECESSOR " AND c.not_after_ms > $7 AND ($8 = 0 OR i.spki_sha256 = $9)" NEWEST,
+                      SAME_VALUES(wish), DB_INT(rules->renew_since_ms), DB_INT(rules->renew_same_key ? 1 : 0),
+                      DB_TEXT(wish->issuance->spki_sha256)));
     return take(stmt, arena, ACME_CONTINUE_RENEW, effects);
 }
 

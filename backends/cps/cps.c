@@ -23,6 +23,8 @@ static struct acme_err resume(struct cps_issue *issue)
         return acme_cps_collect_begin(issue, "Looking for the certificate on the production network.");
     case CPS_PHASE_CANCEL:
         return acme_cps_cancel_begin(issue);
+    case CPS_PHASE_CLEAN:
+        return acme_cps_clean(issue);
     case CPS_PHASE_FIND:
     case CPS_PHASE_COUNT:
         break;
@@ -54,9 +56,19 @@ static struct acme_err on_outcome(struct cps_issue *issue)
     case CPS_CALL_NONE:
     case CPS_CALL_COUNT:
         return resume(issue);
+    case CPS_CALL_UNPUBLISH:
+        if (issue->ctx.state->phase != CPS_PHASE_CLEAN)
+            return acme_cps_follow_reply(issue);
+        TRY(acme_cps_unpublish_ended(&issue->ctx));
+        return acme_cps_clean(issue);
     default:
         return acme_cps_follow_reply(issue);
     }
+}
+
+static bool is_program(enum cps_call call)
+{
+    return call == CPS_CALL_PUBLISH || call == CPS_CALL_UNPUBLISH;
 }
 
 static struct acme_err take_step(struct cps_issue *issue)
@@ -64,8 +76,8 @@ static struct acme_err take_step(struct cps_issue *issue)
     const struct acme_step_input *input = issue->ctx.input;
     switch (input->event) {
     case ACME_EVENT_REPLY:
-        ENSURE(input->reply != NULL, ACME_E_INTERNAL); /* no programs are run */
-        return on_outcome(issue);
+        /* What came is of the kind that was asked for, or the state is of another time. */
+        return (input->ran != NULL) == is_program(issue->ctx.state->call) ? on_outcome(issue) : resume(issue);
     case ACME_EVENT_CALL_FAILED:
         return on_outcome(issue);
     case ACME_EVENT_START:
@@ -99,6 +111,11 @@ static struct acme_err cps_step(const struct acme_issuer *issuer, struct acme_ar
     issue->profile = profile;
     TRY(take_step(issue));
     TRY(acme_cps_keep_deadline(issue));
+    TRY(acme_cps_clean_first(issue));
+    if (issue->ctx.aside != NULL) {
+        step.note = acme_arena_printf(arena, "%s %s", issue->ctx.aside, step.note != NULL ? step.note : "");
+        ENSURE(step.note != NULL, ACME_E_NOMEM);
+    }
     if (state->change > 0) {
         step.upstream_ref =
             acme_arena_printf(arena, "%lld/%lld", (long long)state->enrollment, (long long)state->change);
@@ -156,19 +173,10 @@ struct acme_err acme_cps_issuer_create(const char *name, const struct acme_cps_c
     cps->arena = acme_arena_create(STRINGS_BYTES);
     if (cps->arena != NULL)
         err = acme_cps_config_copy(cps->arena, config, &cps->config);
-    if (!acme_failed(err)) {
-        struct acme_backend *backend = &cps->base.backend;
-        const char *key = cps->config.account_switch_key;
-        backend->name = acme_arena_strdup(cps->arena, name);
-        backend->account =
-            acme_arena_printf(cps->arena, "cps %s %s", cps->config.host, key != NULL ? key : "-");
-        backend->transport = acme_cps_transport(&cps->config);
-        backend->deadline_ms = cps->config.deadline_ms;
-        backend->max_concurrency = cps->config.max_concurrency;
-        backend->inspect = acme_cps_inspect;
-        cps->base.needs_keys = true;
-        err = acme_err(backend->name != NULL && backend->account != NULL ? ACME_OK : ACME_E_NOMEM);
-    }
+    if (!acme_failed(err))
+        err = acme_cps_backend_fill(cps->arena, name, &cps->config, &cps->base.backend);
+    cps->base.backend.inspect = acme_cps_inspect;
+    cps->base.needs_keys = true;
     if (acme_failed(err)) {
         cps_destroy(&cps->base);
         return err;

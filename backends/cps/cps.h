@@ -3,6 +3,8 @@
 #define ACME_BACKENDS_CPS_CPS_H
 
 #include "backends/cps/edgegrid.h"
+#include "backends/deployer.h"
+#include "backends/dv_publish.h"
 #include "backends/issuer.h"
 
 /* How an account at Akamai is reached; issuers and deployers have this in common. */
@@ -27,7 +29,8 @@ enum { ACME_CPS_PATTERN_MAX = 512 }; /* characters */
 struct acme_cps_policy {
     const char *const *warnings; /* patterns of warnings that are acknowledged, see acme_cps_glob */
     size_t warning_count;
-    bool acknowledge_auto; /* deployments are acknowledged as soon as nothing speaks against them */
+    struct acme_dv_config dv; /* how answers to challenges of DV enrollments are published */
+    bool acknowledge_auto;    /* deployments are acknowledged as soon as nothing speaks against them */
 };
 
 /* The enrollment of a profile, and what may be done with it. */
@@ -54,6 +57,21 @@ struct acme_cps_profile {
  */
 struct acme_err acme_cps_issuer_create(const char *name, const struct acme_cps_config *config,
                                        struct acme_issuer **ret) ACME_MUST_USE;
+
+/* Where a deployer puts certificates: a third-party enrollment one of whose changes waits for a certificate.
+ */
+struct acme_cps_target {
+    int64_t enrollment_id;   /* 0: found by its name */
+    const char *common_name; /* NULL unless found by it */
+    struct acme_cps_policy policy;
+};
+
+/** acme_cps_deployer_create(name, config, target, ret): as acme_cps_issuer_create; what `target` points to is
+ * borrowed. A certificate is uploaded only when CPS made its key: its pending change's CSR has the same.
+ * Release: acme_deployer_destroy. */
+struct acme_err acme_cps_deployer_create(const char *name, const struct acme_cps_config *config,
+                                         const struct acme_cps_target *target,
+                                         struct acme_deployer **ret) ACME_MUST_USE;
 
 /** acme_cps_glob(pattern, text, len): the whole text is the pattern's, in which "*" stands for any run of
  * characters. Case of ASCII letters does not count, runs of white space are one blank. Thread: any. */

@@ -197,6 +197,12 @@ static struct acme_err change_reply(struct cps_context *ctx, enum cps_outcome *r
     state->failures = 0;
     struct look look;
     TRY(read_look(ctx, json, &look));
+    bool validating = look.input != NULL && look.input->call == CPS_CALL_CHALLENGES;
+    bool decided = false;
+    if (!validating)
+        TRY(acme_cps_unpublish(ctx, &decided));
+    if (decided)
+        return acme_ok();
     if (is_any(look.state, "completed", "complete"))
         *ret = CPS_FINISHED;
     else if (is_any(look.state, "cancelled", "canceled"))
@@ -206,7 +212,7 @@ static struct acme_err change_reply(struct cps_context *ctx, enum cps_outcome *r
     if (*ret != CPS_GOES_ON)
         return acme_ok();
     state->safe = is_early(state, &look);
-    if (look.input == NULL || look.input->call != CPS_CALL_CHALLENGES)
+    if (!validating)
         state->dv = NULL;
     return act(ctx, &look);
 }
@@ -234,7 +240,7 @@ static struct acme_err csr_reply(struct cps_context *ctx, enum cps_outcome *ret)
         err = acme_cps_csrs_read(ctx, json);
     ENSURE(err.code != ACME_E_NOMEM, ACME_E_NOMEM);
     if (acme_failed(err))
-        return acme_cps_wait_failure(ctx, ctx->config->poll_ms, CPS_BACKOFF_MAX_MS,
+        return acme_cps_wait_failure(ctx, ctx->config->poll_ms, ACME_BACKOFF_MAX_MS,
                                      "CPS sent no CSR that can be read; asking again.");
     ctx->state->failures = 0;
     *ret = CPS_WANTS_CERTIFICATES;
@@ -314,6 +320,14 @@ struct acme_err acme_cps_change_reply(struct cps_context *ctx, enum cps_outcome 
         return upload_reply(ctx, ret);
     if (call == CPS_CALL_ACK)
         return acme_cps_gate_answered(ctx);
+    if (call == CPS_CALL_HURRY)
+        return acme_cps_hurried(ctx);
+    if (call == CPS_CALL_PUBLISH)
+        return acme_cps_publish_ended(ctx);
+    if (call == CPS_CALL_UNPUBLISH) {
+        TRY(acme_cps_unpublish_ended(ctx));
+        return acme_cps_change_begin(ctx, ret);
+    }
     if (ctx->input->event != ACME_EVENT_REPLY || ctx->input->reply->status != 200)
         return info_trouble(ctx);
     switch (call) {

@@ -16,13 +16,15 @@ static bool add_text(struct cps_context *ctx, cJSON *object, const char *name, c
     return shown != NULL && cJSON_AddStringToObject(object, name, shown) != NULL;
 }
 
-/* {"url"|"name": where, "body"|"value": what} */
+/* {"url"|"name": where, "body"|"value": what, "token", "redirect"} */
 static bool add_answer(struct cps_context *ctx, cJSON *domain, const cJSON *challenge, bool http)
 {
     cJSON *answer = cJSON_AddObjectToObject(domain, http ? "http" : "dns");
     return answer != NULL &&
            add_text(ctx, answer, http ? "url" : "name", acme_json_str(challenge, "fullPath")) &&
-           add_text(ctx, answer, http ? "body" : "value", acme_json_str(challenge, "responseBody"));
+           add_text(ctx, answer, http ? "body" : "value", acme_json_str(challenge, "responseBody")) &&
+           add_text(ctx, answer, "token", acme_json_str(challenge, "token")) &&
+           add_text(ctx, answer, "redirect", acme_json_str(challenge, "redirectFullPath"));
 }
 
 static bool add_domain(struct cps_context *ctx, cJSON *list, const cJSON *json)
@@ -50,7 +52,7 @@ static bool add_domain(struct cps_context *ctx, cJSON *list, const cJSON *json)
     return ok;
 }
 
-static bool is_done(const cJSON *domain)
+bool acme_cps_dv_is_done(const cJSON *domain)
 {
     const char *status = acme_json_str(domain, "status");
     return status != NULL && (strcasecmp(status, "valid") == 0 || strcasecmp(status, "validated") == 0);
@@ -66,7 +68,7 @@ static const char *note_of(struct cps_context *ctx, const cJSON *list)
     int open = 0;
     cJSON_ArrayForEach(domain, list)
     {
-        if (is_done(domain) || open++ >= SHOWN_MAX)
+        if (acme_cps_dv_is_done(domain) || open++ >= SHOWN_MAX)
             continue;
         const cJSON *http = acme_json_get(domain, "http");
         const cJSON *dns = acme_json_get(domain, "dns");
@@ -88,21 +90,16 @@ static const char *note_of(struct cps_context *ctx, const cJSON *list)
     return text != NULL ? acme_arena_strdup(ctx->arena, text) : NULL;
 }
 
-static void release(void *tree)
-{
-    cJSON_Delete(tree);
-}
-
 struct acme_err acme_cps_dv_reply(struct cps_context *ctx)
 {
     cJSON *json = NULL;
     struct acme_err err = acme_cps_json(ctx, &json);
     ENSURE(err.code != ACME_E_NOMEM, ACME_E_NOMEM);
     if (acme_failed(err))
-        return acme_cps_wait_failure(ctx, ctx->config->poll_ms, CPS_BACKOFF_MAX_MS,
+        return acme_cps_wait_failure(ctx, ctx->config->poll_ms, ACME_BACKOFF_MAX_MS,
                                      "CPS sent challenges that cannot be read; asking again.");
-    cJSON *list = cJSON_CreateArray();
-    ENSURE(list != NULL && acme_arena_defer(ctx->arena, release, list), ACME_E_NOMEM);
+    cJSON *list = acme_cps_keep(ctx, cJSON_CreateArray());
+    ENSURE(list != NULL, ACME_E_NOMEM);
     const cJSON *domain;
     const cJSON *domains = acme_json_get(json, "dv");
     bool ok = true;
@@ -115,8 +112,13 @@ struct acme_err acme_cps_dv_reply(struct cps_context *ctx)
     ENSURE(ok, ACME_E_NOMEM);
     ctx->state->failures = 0;
     ctx->state->dv = list;
+    return acme_cps_publish(ctx);
+}
+
+struct acme_err acme_cps_dv_wait(struct cps_context *ctx)
+{
     int64_t pause_ms = ctx->config->poll_ms > ACME_MINUTE_MS ? ctx->config->poll_ms : ACME_MINUTE_MS;
     if (pause_ms > ctx->config->poll_max_ms)
         pause_ms = ctx->config->poll_max_ms;
-    return acme_cps_wait_ms(ctx, pause_ms, note_of(ctx, list));
+    return acme_cps_wait_ms(ctx, pause_ms, note_of(ctx, ctx->state->dv));
 }

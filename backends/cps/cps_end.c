@@ -84,7 +84,28 @@ struct acme_err acme_cps_cancel_done(struct cps_issue *issue)
         return finish(issue, acme_arena_printf(ctx->arena,
                                                " Change %lld could not be cancelled (%s): look at it there.",
                                                change, verdict.note));
-    return acme_cps_wait_failure(ctx, CPS_BACKOFF_FIRST_MS, CPS_BACKOFF_MAX_MS, verdict.note);
+    return acme_cps_wait_failure(ctx, ACME_BACKOFF_FIRST_MS, ACME_BACKOFF_MAX_MS, verdict.note);
+}
+
+struct acme_err acme_cps_clean(struct cps_issue *issue)
+{
+    bool decided = false;
+    TRY(acme_cps_unpublish(&issue->ctx, &decided));
+    return decided ? acme_ok() : finish(issue, "");
+}
+
+struct acme_err acme_cps_clean_first(struct cps_issue *issue)
+{
+    struct cps_state *state = issue->ctx.state;
+    struct acme_step *step = issue->ctx.step;
+    if (step->kind != ACME_STEP_FAILED || state->published == NULL || state->phase == CPS_PHASE_CLEAN)
+        return acme_ok();
+    state->phase = CPS_PHASE_CLEAN;
+    state->fail_type = (int64_t)step->problem.type;
+    state->fail_detail = step->problem.detail;
+    state->fail_note = step->note;
+    *step = (struct acme_step){0};
+    return acme_cps_clean(issue);
 }
 
 struct acme_err acme_cps_withdrawn(struct cps_issue *issue)

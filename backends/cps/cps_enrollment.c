@@ -95,6 +95,26 @@ struct acme_err acme_cps_call_list(struct cps_context *ctx)
     return acme_cps_call(ctx, &request);
 }
 
+size_t acme_cps_list_find(const cJSON *list, const char *common_name, int64_t *ret)
+{
+    size_t count = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list)
+    {
+        const char *name = acme_json_str(acme_json_get(item, "csr"), "cn");
+        int64_t id = 0;
+        if (name == NULL || strcasecmp(name, common_name) != 0)
+            continue;
+        if (!acme_cps_id(item, "id", &id))
+            id = acme_cps_last_id(acme_json_str(item, "location"));
+        if (id > 0) {
+            *ret = id;
+            count++;
+        }
+    }
+    return count;
+}
+
 struct acme_err acme_cps_call_csr(struct cps_context *ctx, enum cps_call call, int64_t change)
 {
     const struct cps_request request = {

@@ -1,8 +1,6 @@
 /* The enrollment of the profile: named by its number, or by its common name. */
 #include "backends/cps/cps_issue.h"
 
-#include <strings.h>
-
 static const char config_detail[] = "This certificate authority's connection to Akamai CPS is not set up for "
                                     "this profile; its operator has to "
                                     "look into it.";
@@ -45,21 +43,7 @@ struct acme_err acme_cps_find_reply(struct cps_issue *issue)
     }
     ctx->state->failures = 0;
     int64_t found = 0;
-    size_t count = 0;
-    const cJSON *item;
-    cJSON_ArrayForEach(item, list)
-    {
-        const char *name = acme_json_str(acme_json_get(item, "csr"), "cn");
-        int64_t id = 0;
-        if (name == NULL || strcasecmp(name, wanted) != 0)
-            continue;
-        if (!acme_cps_id(item, "id", &id))
-            id = acme_cps_last_id(acme_json_str(item, "location"));
-        if (id > 0) {
-            found = id;
-            count++;
-        }
-    }
+    size_t count = acme_cps_list_find(list, wanted, &found);
     if (count != 1)
         return acme_cps_fail(
             ctx, ACME_PROBLEM_SERVER_INTERNAL, config_detail,

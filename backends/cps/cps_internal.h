@@ -5,6 +5,8 @@
 #define ACME_BACKENDS_CPS_CPS_INTERNAL_H
 
 #include "backends/cps/cps.h"
+#include "backends/pace.h"
+#include "backends/upstream_text.h"
 
 /* The call under way: tells whose reply arrives. */
 enum cps_call {
@@ -22,6 +24,9 @@ enum cps_call {
     CPS_CALL_CSR,
     CPS_CALL_UPLOAD,
     CPS_CALL_CHALLENGES,
+    CPS_CALL_PUBLISH,   /* a program */
+    CPS_CALL_UNPUBLISH, /* likewise */
+    CPS_CALL_HURRY,
     CPS_CALL_PRE_WARNINGS,
     CPS_CALL_POST_WARNINGS,
     CPS_CALL_MANAGEMENT,
@@ -35,6 +40,7 @@ enum cps_phase {
     CPS_PHASE_FOLLOW,  /* a change */
     CPS_PHASE_COLLECT, /* the certificate it has deployed */
     CPS_PHASE_CANCEL,  /* the change; then the job fails */
+    CPS_PHASE_CLEAN,   /* take back what was published; then the job fails */
     CPS_PHASE_COUNT
 };
 
@@ -53,7 +59,7 @@ struct cps_state {
     int64_t began_ms;               /* when the change became known */
     int64_t uploaded_ms;            /* when CPS took our certificate */
     int64_t collect_ms;             /* since when the certificate is looked for */
-    int64_t fail_type;              /* CANCEL: how the job ends then */
+    int64_t fail_type;              /* CANCEL, CLEAN: how the job ends then */
     bool baseline;                  /* `old` is known */
     bool adopted;                   /* the change is not of our making: never cancelled */
     bool safe;                      /* when last looked at, nothing had been issued or uploaded */
@@ -64,8 +70,11 @@ struct cps_state {
     const char *answer_key;         /* the operator's answer that is to be passed on */
     const char *labels;             /* separated by commas */
     const char *body_sha256;        /* of the last update */
-    const char *fail_detail;        /* CANCEL */
-    const char *fail_note;          /* CANCEL */
+    const char *fail_detail;        /* CANCEL, CLEAN */
+    const char *fail_note;          /* CANCEL, CLEAN */
+    bool hurry;                     /* answers were published that CPS was not told of */
+    const cJSON *published;         /* a list of answers that are to be taken back; NULL: none */
+    const cJSON *publishing;        /* the answer that a program is about; NULL: none */
     const cJSON *dv;                /* what proves domains, for the operator; NULL: nothing asked for */
     int64_t known[CPS_PENDING_MAX]; /* changes that were pending before the update */
     size_t known_count;
@@ -103,14 +112,10 @@ struct cps_context {
     struct cps_csr csrs[CPS_CSRS_MAX]; /* with CPS_WANTS_CERTIFICATES */
     size_t csr_count;
     struct cps_fault fault; /* with CPS_BROKEN */
+    const char *aside;      /* for the operator, besides the step's note; NULL: nothing */
 };
 
 /* ---- cps_step.c ---- */
-
-#define CPS_BACKOFF_FIRST_MS (5 * ACME_SECOND_MS)
-#define CPS_BACKOFF_MAX_MS   (5 * ACME_MINUTE_MS)
-#define CPS_LOGIN_FIRST_MS   ACME_MINUTE_MS
-#define CPS_LOGIN_MAX_MS     (15 * ACME_MINUTE_MS)
 
 /* A call of CPS; media types without "application/vnd.akamai.cps." and "+json". */
 struct cps_request {
@@ -142,12 +147,6 @@ struct acme_err acme_cps_fail(struct cps_context *ctx, enum acme_problem_type ty
 /** acme_cps_poll_ms(ctx): the pause until the change is looked at again: longer the longer it takes. */
 int64_t acme_cps_poll_ms(const struct cps_context *ctx);
 
-/** acme_cps_urlencode(arena, text): for a query value (RFC 3986 section 2.1); NULL without memory. */
-char *acme_cps_urlencode(struct acme_arena *arena, const char *text);
-
-/** acme_cps_transport(config): how it is reached. */
-struct acme_transport acme_cps_transport(const struct acme_cps_config *config);
-
 /** acme_cps_claim(ctx, ret_ahead): get in line for the enrollment of the state; 0 without services. */
 struct acme_err acme_cps_claim(struct cps_context *ctx, size_t *ret_ahead) ACME_MUST_USE;
 
@@ -158,6 +157,12 @@ struct acme_err acme_cps_claim(struct cps_context *ctx, size_t *ret_ahead) ACME_
 struct acme_err acme_cps_config_copy(struct acme_arena *arena, const struct acme_cps_config *config,
                                      struct acme_cps_config *ret) ACME_MUST_USE;
 void acme_cps_config_wipe(struct acme_cps_config *config);
+
+/** acme_cps_backend_fill(arena, name, config, ret): what the runner has to know; `config` is such a copy and
+ * is borrowed. Errors: NOMEM. */
+struct acme_err acme_cps_backend_fill(struct acme_arena *arena, const char *name,
+                                      const struct acme_cps_config *config,
+                                      struct acme_backend *ret) ACME_MUST_USE;
 
 /* ---- cps_errors.c: what a reply other than the hoped-for one means ---- */
 
@@ -197,6 +202,9 @@ const char *acme_cps_shown(struct cps_context *ctx, const char *text, size_t max
 /** acme_cps_json(ctx, ret): the reply's body as an object. Errors: FORMAT (no reply, empty, no JSON object),
  * NOMEM. */
 struct acme_err acme_cps_json(struct cps_context *ctx, cJSON **ret) ACME_MUST_USE;
+
+/** acme_cps_keep(ctx, tree): `tree`, released with the arena; NULL without memory, or for NULL. */
+cJSON *acme_cps_keep(struct cps_context *ctx, cJSON *tree);
 
 /** acme_cps_flag(object, name): true, or "true". */
 bool acme_cps_flag(const cJSON *object, const char *name);
@@ -248,6 +256,10 @@ bool acme_cps_enrollment_has(const struct cps_enrollment *enrollment, const char
 struct acme_err acme_cps_call_enrollment(struct cps_context *ctx, const char *note) ACME_MUST_USE;
 struct acme_err acme_cps_call_list(struct cps_context *ctx) ACME_MUST_USE;
 struct acme_err acme_cps_call_csr(struct cps_context *ctx, enum cps_call call, int64_t change) ACME_MUST_USE;
+
+/** acme_cps_list_find(list, common_name, ret): how many enrollments of a list have that common name; *ret is
+ * the last of them. */
+size_t acme_cps_list_find(const cJSON *list, const char *common_name, int64_t *ret);
 
 /** acme_cps_csrs_read(ctx, json): into ctx->csrs: those of csr.v2, or the one of v1. Errors: FORMAT (none
  * that can be used), NOMEM. */
@@ -321,7 +333,7 @@ struct cps_gate {
 /** acme_cps_gate_decide(ctx, gate): pass it, pass the operator's answer on, or ask. */
 struct acme_err acme_cps_gate_decide(struct cps_context *ctx, const struct cps_gate *gate) ACME_MUST_USE;
 
-/** acme_cps_gate_answered(ctx, note): the acknowledgement was answered or failed. */
+/** acme_cps_gate_answered(ctx): the acknowledgement was answered or failed. */
 struct acme_err acme_cps_gate_answered(struct cps_context *ctx) ACME_MUST_USE;
 
 /* ---- cps_warnings.c ---- */
@@ -340,10 +352,34 @@ struct acme_err acme_cps_management_reply(struct cps_context *ctx) ACME_MUST_USE
 
 /* ---- cps_dv.c ---- */
 
-/** acme_cps_dv_reply(ctx): the challenges by which the names are validated: shown to the operator. The
- * state's member `dv` is a list of {domain, status, error, http {url, body}, dns {name, value}}, each only
- * when CPS gave it. */
+/** acme_cps_dv_reply(ctx): the challenges by which the names are validated: shown to the operator, and
+ * published where the policy says how. The state's member `dv` is a list of {domain, status, error, http
+ * {url, body, token, redirect}, dns {name, value, token}}, each only when CPS gave it. */
 struct acme_err acme_cps_dv_reply(struct cps_context *ctx) ACME_MUST_USE;
+
+/** acme_cps_dv_wait(ctx): nothing more to publish: wait for CPS. */
+struct acme_err acme_cps_dv_wait(struct cps_context *ctx) ACME_MUST_USE;
+
+/** acme_cps_dv_is_done(domain): is this member of `dv` validated? */
+bool acme_cps_dv_is_done(const cJSON *domain);
+
+/* ---- cps_publish.c: answers to challenges, published and taken back by programs ---- */
+
+/** acme_cps_publish(ctx): the next thing to do about state.dv: a program, telling CPS, or the wait. */
+struct acme_err acme_cps_publish(struct cps_context *ctx) ACME_MUST_USE;
+
+/** acme_cps_publish_ended(ctx): a program of it has ended, or could not be started. */
+struct acme_err acme_cps_publish_ended(struct cps_context *ctx) ACME_MUST_USE;
+
+/** acme_cps_hurried(ctx): CPS was told that answers are there. */
+struct acme_err acme_cps_hurried(struct cps_context *ctx) ACME_MUST_USE;
+
+/** acme_cps_unpublish(ctx): the step is the program that takes the first answer back that is still published.
+ * *ret: false: none is, and no step is decided. What cannot be taken back is forgotten, and said. */
+struct acme_err acme_cps_unpublish(struct cps_context *ctx, bool *ret) ACME_MUST_USE;
+
+/** acme_cps_unpublish_ended(ctx): its outcome: the answer is off the list. */
+struct acme_err acme_cps_unpublish_ended(struct cps_context *ctx) ACME_MUST_USE;
 
 /* ---- cps_inspect.c ---- */
 

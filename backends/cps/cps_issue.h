@@ -91,6 +91,12 @@ struct acme_err acme_cps_end(struct cps_issue *issue, enum acme_problem_type typ
 struct acme_err acme_cps_cancel_begin(struct cps_issue *issue) ACME_MUST_USE;
 struct acme_err acme_cps_cancel_done(struct cps_issue *issue) ACME_MUST_USE;
 
+/** acme_cps_clean_first(issue): when the step is the end and answers are still published, these are taken
+ * back before. */
+struct acme_err acme_cps_clean_first(struct cps_issue *issue) ACME_MUST_USE;
+/** acme_cps_clean(issue): the next answer, or the end that was put off. */
+struct acme_err acme_cps_clean(struct cps_issue *issue) ACME_MUST_USE;
+
 /** acme_cps_withdrawn(issue): nobody wants the certificate any more: the end. */
 struct acme_err acme_cps_withdrawn(struct cps_issue *issue) ACME_MUST_USE;
 

@@ -1,69 +1,59 @@
-/* The saved state as JSON: members that are zero are left out, so that a glance at the job shows what
- * matters. */
+/* The saved state as JSON. */
 #include "backends/cps/cps_internal.h"
 
+#include "backends/saved.h"
+
 #include <stddef.h>
-#include <string.h>
 
-static const char *const phase_names[CPS_PHASE_COUNT] = {"find", "read", "follow", "collect", "cancel"};
+static const char *const phase_names[CPS_PHASE_COUNT] = {"find",    "read",   "follow",
+                                                         "collect", "cancel", "clean"};
 static const char *const call_names[CPS_CALL_COUNT] = {
-    "",           "list",         "baseline",      "enrollment", "match", "update",
-    "history",    "deployments",  "cancel",        "change",     "csr",   "upload",
-    "challenges", "pre-warnings", "post-warnings", "management", "ack"};
+    "",       "list",         "baseline",      "enrollment", "match",
+    "update", "history",      "deployments",   "cancel",     "change",
+    "csr",    "upload",       "challenges",    "publish",    "unpublish",
+    "hurry",  "pre-warnings", "post-warnings", "management", "ack"};
 
-#define PLACE(member, json)                                                                                  \
+#define MEMBER(member, json, type)                                                                           \
     {                                                                                                        \
-        json, offsetof(struct cps_state, member)                                                             \
+        json, ACME_SAVED_##type, offsetof(struct cps_state, member)                                          \
     }
-struct place {
-    const char *name;
-    size_t offset;
+static const struct acme_saved_member members[] = {
+    MEMBER(enrollment, "enrollment", NUMBER),
+    MEMBER(change, "change", NUMBER),
+    MEMBER(sent_ms, "sentAt", NUMBER),
+    MEMBER(updates, "updates", NUMBER),
+    MEMBER(refusals, "refusals", NUMBER),
+    MEMBER(failures, "failures", NUMBER),
+    MEMBER(began_ms, "beganAt", NUMBER),
+    MEMBER(uploaded_ms, "uploadedAt", NUMBER),
+    MEMBER(collect_ms, "collectSince", NUMBER),
+    MEMBER(fail_type, "failType", NUMBER),
+    MEMBER(baseline, "baseline", FLAG),
+    MEMBER(adopted, "adopted", FLAG),
+    MEMBER(safe, "safe", FLAG),
+    MEMBER(forced, "forced", FLAG),
+    MEMBER(denied, "denied", FLAG),
+    MEMBER(answer_denies, "answerDenies", FLAG),
+    MEMBER(delegated, "delegated", FLAG),
+    MEMBER(hurry, "hurry", FLAG),
+    MEMBER(answer_key, "answerKey", TEXT),
+    MEMBER(labels, "labels", TEXT),
+    MEMBER(body_sha256, "bodySha256", TEXT),
+    MEMBER(fail_detail, "failDetail", TEXT),
+    MEMBER(fail_note, "failNote", TEXT),
 };
-static const struct place numbers[] = {
-    PLACE(enrollment, "enrollment"), PLACE(change, "change"),          PLACE(sent_ms, "sentAt"),
-    PLACE(updates, "updates"),       PLACE(refusals, "refusals"),      PLACE(failures, "failures"),
-    PLACE(began_ms, "beganAt"),      PLACE(uploaded_ms, "uploadedAt"), PLACE(collect_ms, "collectSince"),
-    PLACE(fail_type, "failType"),
-};
-static const struct place flags[] = {
-    PLACE(baseline, "baseline"),   PLACE(adopted, "adopted"), PLACE(safe, "safe"),
-    PLACE(forced, "forced"),       PLACE(denied, "denied"),   PLACE(answer_denies, "answerDenies"),
-    PLACE(delegated, "delegated"),
-};
-static const struct place texts[] = {
-    PLACE(answer_key, "answerKey"),   PLACE(labels, "labels"),      PLACE(body_sha256, "bodySha256"),
-    PLACE(fail_detail, "failDetail"), PLACE(fail_note, "failNote"),
-};
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-static size_t index_of(const char *text, const char *const *names, size_t count)
-{
-    for (size_t i = 0; text != NULL && i < count; i++) {
-        if (strcmp(text, names[i]) == 0)
-            return i;
-    }
-    return 0;
-}
+enum { MEMBER_COUNT = sizeof members / sizeof members[0] };
 
 void acme_cps_state_load(const cJSON *saved, struct cps_state *ret)
 {
     *ret = (struct cps_state){
-        .phase = (enum cps_phase)index_of(acme_json_str(saved, "phase"), phase_names, CPS_PHASE_COUNT),
-        .call = (enum cps_call)index_of(acme_json_str(saved, "call"), call_names, CPS_CALL_COUNT),
+        .phase = (enum cps_phase)acme_saved_word(acme_json_str(saved, "phase"), phase_names, CPS_PHASE_COUNT),
+        .call = (enum cps_call)acme_saved_word(acme_json_str(saved, "call"), call_names, CPS_CALL_COUNT),
         .dv = acme_json_get(saved, "dv"),
+        .published = acme_json_get(saved, "published"),
+        .publishing = acme_json_get(saved, "publishing"),
     };
-    for (size_t i = 0; i < COUNT_OF(numbers); i++) {
-        int64_t value = 0;
-        if (acme_json_int(saved, numbers[i].name, &value))
-            memcpy((char *)ret + numbers[i].offset, &value, sizeof value);
-    }
-    for (size_t i = 0; i < COUNT_OF(flags); i++)
-        *(bool *)((char *)ret + flags[i].offset) = acme_json_bool(saved, flags[i].name, false);
-    for (size_t i = 0; i < COUNT_OF(texts); i++) {
-        const char *text = acme_json_str(saved, texts[i].name);
-        memcpy((char *)ret + texts[i].offset, &text, sizeof text);
-    }
+    acme_saved_load(saved, members, MEMBER_COUNT, ret);
     const cJSON *item;
     cJSON_ArrayForEach(item, acme_json_get(saved, "known"))
     {
@@ -95,44 +85,21 @@ static bool store_lists(const struct cps_state *state, cJSON *object)
     return ok;
 }
 
-static bool store_members(const struct cps_state *state, cJSON *object)
+static bool store_tree(const cJSON *tree, const char *name, cJSON *object)
 {
-    bool ok = cJSON_AddStringToObject(object, "phase", phase_names[state->phase]) != NULL;
-    if (state->call != CPS_CALL_NONE)
-        ok = ok && cJSON_AddStringToObject(object, "call", call_names[state->call]) != NULL;
-    for (size_t i = 0; i < COUNT_OF(numbers); i++) {
-        int64_t value = 0;
-        memcpy(&value, (const char *)state + numbers[i].offset, sizeof value);
-        if (value != 0)
-            ok = ok && cJSON_AddNumberToObject(object, numbers[i].name, (double)value) != NULL;
-    }
-    for (size_t i = 0; i < COUNT_OF(flags); i++) {
-        if (*(const bool *)((const char *)state + flags[i].offset))
-            ok = ok && cJSON_AddTrueToObject(object, flags[i].name) != NULL;
-    }
-    for (size_t i = 0; i < COUNT_OF(texts); i++) {
-        const char *text = NULL;
-        memcpy(&text, (const char *)state + texts[i].offset, sizeof text);
-        if (text != NULL)
-            ok = ok && cJSON_AddStringToObject(object, texts[i].name, text) != NULL;
-    }
-    if (state->dv != NULL) {
-        cJSON *copy = cJSON_Duplicate(state->dv, true);
-        ok = copy != NULL && cJSON_AddItemToObject(object, "dv", copy) && ok;
-    }
-    return ok && store_lists(state, object);
+    cJSON *copy = tree != NULL ? cJSON_Duplicate(tree, true) : NULL;
+    return tree == NULL || (copy != NULL && cJSON_AddItemToObject(object, name, copy));
 }
 
 struct acme_err acme_cps_state_store(const struct cps_state *state, cJSON *saved)
 {
     cJSON *fresh = cJSON_CreateObject();
     ENSURE(fresh != NULL, ACME_E_NOMEM);
-    bool ok = store_members(state, fresh);
-    if (ok) {
-        cJSON *old = saved->child;
-        saved->child = fresh->child;
-        fresh->child = old;
-    }
-    cJSON_Delete(fresh);
-    return acme_err(ok ? ACME_OK : ACME_E_NOMEM);
+    bool ok = cJSON_AddStringToObject(fresh, "phase", phase_names[state->phase]) != NULL;
+    if (state->call != CPS_CALL_NONE)
+        ok = ok && cJSON_AddStringToObject(fresh, "call", call_names[state->call]) != NULL;
+    ok = ok && acme_saved_add(fresh, members, MEMBER_COUNT, state) && store_tree(state->dv, "dv", fresh) &&
+         store_tree(state->published, "published", fresh) &&
+         store_tree(state->publishing, "publishing", fresh) && store_lists(state, fresh);
+    return acme_saved_swap(saved, fresh, ok);
 }
