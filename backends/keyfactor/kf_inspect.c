@@ -253,7 +253,7 @@ static struct acme_err read_metadata(struct inspecting *in, const cJSON *json)
         if (name == NULL || acme_kf_int(item, "Enrollment") != METADATA_REQUIRED || is_given(config, name))
             continue;
         good = false;
-        TRY(FIND(in, WARNING, "Keyfactor demands the metadata field \"%s\": add it to metadata.",
+        TRY(FIND(in, ERROR, "Keyfactor demands the metadata field \"%s\": add it to metadata.",
                  shown(in, name)));
     }
     return good ? FIND(in, GOOD, "The metadata fields are there, %s among them.", config->tag_field)
