@@ -390,7 +390,7 @@ class Configuring(DeployCase):
         web = self.bridge.settings["deployers"][0]
         web["command"] = ["recorder"]
         self.bridge.settings["profiles"][0]["deploy"] = ["web", "mail", "web"]
-        self.check("expected the absolute path of a program", "expected the name of a deployer (web), found 'mail'",
+        self.check("expected the absolute path of a program", "expected the name of a deployer (web), found the text 'mail'",
                    "expected each deployer once, found 'web' again")
         web["command"] = [os.path.join(self.bridge.directory, "missing")]
         web["environment"] = {"ACMEBRIDGE_X": "1", "2X": "1"}
@@ -401,7 +401,7 @@ class Configuring(DeployCase):
             self.check("Permission denied")
         web.update({"command": ["/bin/true"], "environment": {}, "type": "ftp"})
         self.bridge.settings["deployers"].append(dict(web))
-        self.check("expected command, found 'ftp'", "expected a name of its own for each deployer, found 'web' again")
+        self.check("found the text 'ftp'", "expected a name of its own for each deployer, found 'web' again")
 
 
 if __name__ == "__main__":
