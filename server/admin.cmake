@@ -9,5 +9,6 @@ set(SERVER_ADMIN_SOURCES
     admin_explain_next.c
     admin_explain_text.c
     admin_orders.c
+    admin_question.c
     admin_request.c
     admin_socket.c)

@@ -6,13 +6,13 @@
  *
  * Members of a question: "command" (acme_admin_command_name); "id" (an id, a unique beginning of one, or the
  * object's URL; of a certificate also the serial number); of lists "limit", "status", "account", "deployer",
- * "expiring_days". */
+ * "expiring_days"; of acknowledgements "decision" ("acknowledge" or "deny"), "key" (of the question as it was
+ * shown, or its beginning), "by" (who says so). */
 #ifndef ACME_SERVER_ADMIN_H
 #define ACME_SERVER_ADMIN_H
 
 #include "base/buf.h"
 #include "server/config.h"
-#include "server/runner.h"
 #include "store/store.h"
 
 struct acme_admin;
@@ -21,7 +21,9 @@ struct acme_admin_options {
     struct acme_store *store;
     const struct acme_clock *clock;
     const struct acme_config *config;
-    struct acme_runner *runner; /* told of jobs that became due; NULL: it finds them itself in a while */
+    /** jobs_changed(context): jobs are due that were not. NULL: nobody wants to know. Thread: the admin's. */
+    void (*jobs_changed)(void *context);
+    void *context;
 };
 
 /** acme_admin_start(options, ret): open config->data_dir/admin.sock and answer. What `options` names is
@@ -54,6 +56,7 @@ enum acme_admin_command {
     ACME_ADMIN_ORDER_LIST,
     ACME_ADMIN_ORDER_SHOW,
     ACME_ADMIN_ORDER_EXPLAIN,
+    ACME_ADMIN_ORDER_ACKNOWLEDGE,
     ACME_ADMIN_ACCOUNT_LIST,
     ACME_ADMIN_ACCOUNT_SHOW,
     ACME_ADMIN_ACCOUNT_DEACTIVATE,

@@ -16,6 +16,7 @@ static const acme_admin_handler handlers[ACME_ADMIN_COMMAND_COUNT] = {
     [ACME_ADMIN_ORDER_LIST] = acme_admin_order_list,
     [ACME_ADMIN_ORDER_SHOW] = acme_admin_order_show,
     [ACME_ADMIN_ORDER_EXPLAIN] = acme_admin_order_explain,
+    [ACME_ADMIN_ORDER_ACKNOWLEDGE] = acme_admin_order_acknowledge,
     [ACME_ADMIN_ACCOUNT_LIST] = acme_admin_account_list,
     [ACME_ADMIN_ACCOUNT_SHOW] = acme_admin_account_show,
     [ACME_ADMIN_ACCOUNT_DEACTIVATE] = acme_admin_account_deactivate,

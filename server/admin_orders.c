@@ -147,15 +147,9 @@ static struct acme_err write_issuer(struct admin_call *call, const char *name,
     TRY(acme_store_queue_report(call->options->store, name, call->now_ms, &report));
     acme_jw_object(writer, NULL);
     acme_jw_str(writer, "name", name);
-    acme_jw_str(writer, "type",
-                issuer == NULL                    ? "not configured"
-                : issuer->type == ACME_ISSUER_SCM ? "scm"
-                : issuer->type == ACME_ISSUER_CPS ? "cps"
-                                                  : "local");
-    if (issuer != NULL && issuer->type == ACME_ISSUER_SCM)
-        acme_jw_str(writer, "url", issuer->scm.url);
-    if (issuer != NULL && issuer->type == ACME_ISSUER_CPS)
-        acme_jw_str(writer, "url", issuer->cps.url);
+    acme_jw_str(writer, "type", issuer != NULL ? acme_issuer_type_name(issuer->type) : "not configured");
+    if (issuer != NULL && acme_issuer_config_url(issuer) != NULL)
+        acme_jw_str(writer, "url", acme_issuer_config_url(issuer));
     acme_admin_write_counts(writer, "issue", &report, ACME_JOB_ISSUE);
     acme_admin_write_counts(writer, "revoke", &report, ACME_JOB_REVOKE);
     acme_jw_int(writer, "intents", (int64_t)report.intents);

@@ -13,9 +13,14 @@ enum member {
     STATUS = 1 << 2,
     ACCOUNT = 1 << 3,
     EXPIRING = 1 << 4,
-    DEPLOYER = 1 << 5,
-    DEPLOYMENT_STATUS = 1 << 6
+    DECISION = 1 << 5,
+    KEY = 1 << 6,
+    BY = 1 << 7,
+    DEPLOYER = 1 << 8,
+    DEPLOYMENT_STATUS = 1 << 9
 };
+
+enum { BY_MAX = 200 };
 
 static const struct {
     const char *name;
@@ -24,6 +29,7 @@ static const struct {
     [ACME_ADMIN_ORDER_LIST] = {"order list", LIMIT | STATUS | ACCOUNT},
     [ACME_ADMIN_ORDER_SHOW] = {"order show", ID},
     [ACME_ADMIN_ORDER_EXPLAIN] = {"order explain", ID},
+    [ACME_ADMIN_ORDER_ACKNOWLEDGE] = {"order acknowledge", ID | DECISION | KEY | BY},
     [ACME_ADMIN_ACCOUNT_LIST] = {"account list", LIMIT},
     [ACME_ADMIN_ACCOUNT_SHOW] = {"account show", ID},
     [ACME_ADMIN_ACCOUNT_DEACTIVATE] = {"account deactivate", ID},
@@ -44,6 +50,9 @@ static const struct {
                {"status", STATUS},
                {"account", ACCOUNT},
                {"expiring_days", EXPIRING},
+               {"decision", DECISION},
+               {"key", KEY},
+               {"by", BY},
                {"deployer", DEPLOYER},
                {"status", DEPLOYMENT_STATUS}};
 
@@ -122,6 +131,18 @@ static const char *take(const cJSON *question, const char *name, enum member mem
             return "\"limit\" must be a number from 1 to 1000";
         request->limit = (size_t)number;
         return NULL;
+    case DECISION:
+        request->decision = text == NULL                       ? ACME_ANSWER_NONE
+                            : strcmp(text, "acknowledge") == 0 ? ACME_ANSWER_ACKNOWLEDGE
+                            : strcmp(text, "deny") == 0        ? ACME_ANSWER_DENY
+                                                               : ACME_ANSWER_NONE;
+        return request->decision == ACME_ANSWER_NONE ? "\"decision\" must be acknowledge or deny" : NULL;
+    case KEY:
+        request->key = text;
+        return text == NULL || text[0] == '\0' ? "\"key\" must be a text" : NULL;
+    case BY:
+        request->by = text;
+        return text == NULL || strlen(text) > BY_MAX ? "\"by\" must be a short text" : NULL;
     case EXPIRING:
         return in_range(question, name, 0, ACME_ADMIN_MAX_DAYS, &request->expiring_days)
                    ? NULL
@@ -144,6 +165,8 @@ static const char *take_members(const cJSON *question, struct acme_admin_request
         if (wrong != NULL)
             return wrong;
     }
+    if ((request->decision != ACME_ANSWER_NONE) != (request->key != NULL))
+        return "\"decision\" and \"key\" come together";
     return (allowed & ID) != 0 && request->id == NULL ? "this command needs an \"id\"" : NULL;
 }
 

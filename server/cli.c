@@ -26,6 +26,8 @@ static const char help[] =
     "  acmebridge order show ID\n"
     "  acmebridge order explain ID\n"
     "      What happened to an order, what it waits for, and until when.\n"
+    "  acmebridge order acknowledge ID [--acknowledge --key KEY | --deny --key KEY]\n"
+    "      What only the operator can decide about an order: shown with its key; with a decision, decided.\n"
     "  acmebridge account list [--limit N]\n"
     "  acmebridge account show ID\n"
     "  acmebridge account deactivate ID\n"
@@ -168,12 +170,9 @@ static void show(const struct acme_config *config, FILE *out)
     }
     for (size_t i = 0; i < config->issuer_count; i++) {
         const struct acme_issuer_config *issuer = &config->issuers[i];
-        if (issuer->type == ACME_ISSUER_SCM)
-            fprintf(out, "issuer: %s (scm, %s)\n", issuer->name, issuer->scm.url);
-        else if (issuer->type == ACME_ISSUER_CPS)
-            fprintf(out, "issuer: %s (cps, %s)\n", issuer->name, issuer->cps.url);
-        else
-            fprintf(out, "issuer: %s (local)\n", issuer->name);
+        const char *url = acme_issuer_config_url(issuer);
+        fprintf(out, "issuer: %s (%s%s%s)\n", issuer->name, acme_issuer_type_name(issuer->type),
+                url != NULL ? ", " : "", url != NULL ? url : "");
     }
     fprintf(out, "store: %s\n", config->store_path);
 }

@@ -11,6 +11,9 @@ set(SERVER_CONFIG_SOURCES
     config_deployers.c
     config_schema.c
     config_cps.c
+    config_dv.c
+    config_keyfactor.c
+    config_login.c
     config_scm.c
     config_secret.c
     config_tables.c

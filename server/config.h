@@ -5,11 +5,18 @@
 
 #include "backends/command/command.h"
 #include "backends/cps/cps.h"
+#include "backends/keyfactor/keyfactor.h"
 #include "backends/scm/scm.h"
 #include "protocol/service.h"
 #include "server/address_policy.h"
 
-enum acme_issuer_type { ACME_ISSUER_LOCAL, ACME_ISSUER_SCM, ACME_ISSUER_CPS };
+enum acme_issuer_type {
+    ACME_ISSUER_LOCAL,
+    ACME_ISSUER_SCM,
+    ACME_ISSUER_KEYFACTOR,
+    ACME_ISSUER_CPS,
+    ACME_ISSUER_TYPE_COUNT
+};
 
 struct acme_issuer_config {
     const char *name; /* [a-z0-9-]{1,32} */
@@ -19,12 +26,13 @@ struct acme_issuer_config {
     int requests_per_minute;             /* of upstreams, else 0 */
     int burst;                           /* likewise */
     const char *cross_certificates_file; /* type local; NULL: none */
-    int64_t supersede_after_ms;          /* type scm, as the rest */
+    int64_t supersede_after_ms;          /* types scm and keyfactor */
     bool never_supersede;
-    bool renew;
-    struct acme_scm_config scm; /* type scm; its password was read from password_file or ${VAR} */
-    const char *cps_section;    /* type cps: of the .edgerc file */
-    struct acme_cps_config cps; /* type cps; its credentials were read from an .edgerc file */
+    bool renew;                             /* type scm */
+    struct acme_scm_config scm;             /* type scm; its password was read from password_file or ${VAR} */
+    struct acme_keyfactor_config keyfactor; /* type keyfactor; likewise */
+    const char *cps_section;                /* type cps: of the .edgerc file */
+    struct acme_cps_config cps;             /* type cps; its credentials were read from an .edgerc file */
 };
 
 enum acme_deployer_type { ACME_DEPLOYER_COMMAND };
@@ -118,6 +126,16 @@ struct acme_err acme_config_load(const char *path, const char *data_dir, struct 
  * in mistakes, and relative paths start from its folder. Limits: 1 MiB. */
 struct acme_err acme_config_parse(const char *file, const char *text, size_t len, const char *data_dir,
                                   struct acme_config **ret, char **ret_error) ACME_MUST_USE;
+
+/** acme_deployer_type_name(type): as in the configuration. Static. */
+const char *acme_deployer_type_name(enum acme_deployer_type type);
+
+/** acme_issuer_type_name(type): as in the configuration: "scm". _title: as people call it: "SCM". */
+const char *acme_issuer_type_name(enum acme_issuer_type type);
+const char *acme_issuer_type_title(enum acme_issuer_type type);
+
+/** acme_issuer_config_url(issuer): of its upstream; NULL: it has none. */
+const char *acme_issuer_config_url(const struct acme_issuer_config *issuer);
 
 void acme_config_destroy(struct acme_config *config); /* wipes the passwords; NULL is allowed */
 

@@ -35,7 +35,7 @@ static const struct acme_config_key external_keys[] = {
     {.name = "hmac_key", .type = ACME_CONFIG_LATER},
     {.name = "single_use", .type = ACME_CONFIG_FLAG, .offset = AT(single_use)},
 };
-const struct acme_config_table acme_config_external_table = {external_keys, COUNT(external_keys), NULL};
+const struct acme_config_table acme_config_external_table = {external_keys, COUNT(external_keys), NULL, NULL};
 
 #undef AT
 
@@ -113,7 +113,7 @@ static const struct acme_config_key accounts_keys[] = {
     {.name = "external_account_required", .type = ACME_CONFIG_FLAG, .offset = AT(external_account_required)},
     {.name = "external_accounts", .type = ACME_CONFIG_READ, .read = read_external_accounts},
 };
-const struct acme_config_table acme_config_accounts_table = {accounts_keys, COUNT(accounts_keys), NULL};
+const struct acme_config_table acme_config_accounts_table = {accounts_keys, COUNT(accounts_keys), NULL, NULL};
 
 #undef AT
 

@@ -1,56 +1,123 @@
 /* What an issuer of type cps has beside plain values: the credentials in an .edgerc file; and the enrollments
  * of its profiles. */
 #include "backends/cps/edgerc.h"
-#include "base/log.h"
 #include "server/config.h"
 #include "server/config_secret.h"
 #include "server/config_tables.h"
 #include "server/config_text.h"
+#include "server/secret_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/crypto.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
+#define ISSUER(field) offsetof(struct acme_issuer_config, field)
+
+/* ---- keys of the issuer ---- */
+
+static const struct acme_config_key keys[] = {
+    {.name = "deadline_hours",
+     .type = ACME_CONFIG_INT64,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(deadline_ms),
+     .min = 1,
+     .max = 8760,
+     .standard = 336,
+     .scale = ACME_HOUR_MS,
+     .unit = "hours"},
+    {.name = "max_concurrency",
+     .type = ACME_CONFIG_INT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(max_concurrency),
+     .min = 1,
+     .max = 256,
+     .standard = 4,
+     .unit = "calls"},
+    {.name = "requests_per_minute",
+     .type = ACME_CONFIG_INT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(requests_per_minute),
+     .min = 1,
+     .max = 60000,
+     .standard = 35,
+     .unit = "requests"},
+    {.name = "burst",
+     .type = ACME_CONFIG_INT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(burst),
+     .min = 1,
+     .max = 1000,
+     .standard = 20,
+     .unit = "requests"},
+    {.name = "edgerc_file", .type = ACME_CONFIG_LATER, .applies = ACME_CONFIG_KIND_CPS},
+    {.name = "edgerc_section",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(cps_section),
+     .standard_text = "default"},
+    {.name = "account_switch_key",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(cps.account_switch_key)},
+    {.name = "url",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(cps.url),
+     .unit = ACME_CONFIG_UPSTREAM_FORM,
+     .check = acme_config_upstream_url},
+    {.name = "ca_file",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(cps.ca_file),
+     .check = acme_config_readable_file},
+    {.name = "proxy",
+     .type = ACME_CONFIG_TEXT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(cps.proxy),
+     .check = acme_config_proxy},
+    {.name = "connect_timeout_seconds",
+     .type = ACME_CONFIG_INT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(cps.connect_timeout_ms),
+     .min = 1,
+     .max = 60,
+     .standard = 10,
+     .scale = 1000,
+     .unit = "seconds"},
+    {.name = "call_timeout_seconds",
+     .type = ACME_CONFIG_INT,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(cps.call_timeout_ms),
+     .min = 5,
+     .max = 180,
+     .standard = 90,
+     .scale = 1000,
+     .unit = "seconds"},
+    {.name = "poll_seconds",
+     .type = ACME_CONFIG_INT64,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(cps.poll_ms),
+     .min = 1,
+     .max = 86400,
+     .standard = 30,
+     .scale = ACME_SECOND_MS,
+     .unit = "seconds"},
+    {.name = "poll_max_seconds",
+     .type = ACME_CONFIG_INT64,
+     .applies = ACME_CONFIG_KIND_CPS,
+     .offset = ISSUER(cps.poll_max_ms),
+     .min = 1,
+     .max = 86400,
+     .standard = 300,
+     .scale = ACME_SECOND_MS,
+     .unit = "seconds"},
+};
+const struct acme_config_table acme_config_cps_table = {keys, COUNT(keys), NULL, NULL};
+
+#undef ISSUER
+
 /* ---- the .edgerc file ---- */
-
-/* Other tools read and write these files too, so one that others may read is only worth a warning. */
-static const char *judge_file(int fd, const char *path)
-{
-    struct stat info;
-    if (fstat(fd, &info) != 0)
-        return strerror(errno);
-    if (!S_ISREG(info.st_mode))
-        return "it is not a regular file";
-    if ((info.st_mode & (S_IWOTH | S_IWGRP)) != 0)
-        return "others may write it: chmod 600";
-    if ((info.st_mode & S_IROTH) != 0)
-        acme_log(WARN, "everybody may read the credentials in an .edgerc file: chmod 600, or 640 for a group",
-                 LOG_STR("file", path));
-    return NULL;
-}
-
-/* Everything up to the end of the file, at most `size` bytes; -1 with errno. */
-static ssize_t read_whole(int fd, char *buffer, size_t size)
-{
-    size_t len = 0;
-    while (len < size) {
-        ssize_t got = read(fd, buffer + len, size - len);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -1;
-        if (got == 0)
-            break;
-        len += (size_t)got;
-    }
-    return (ssize_t)len;
-}
 
 static void keep(struct acme_config_reader *reader, struct acme_cps_config *cps, const struct acme_edgerc *rc)
 {
@@ -93,24 +160,20 @@ static void read_edgerc(struct acme_config_reader *reader, const struct acme_yam
                         const char *path, const char *section, struct acme_cps_config *cps)
 {
     const size_t size = ACME_EDGERC_MAX_BYTES + 1; /* one more, to notice that a file is too large */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    const char *why = fd < 0 ? strerror(errno) : judge_file(fd, path);
-    char *text = why == NULL ? OPENSSL_malloc(size) : NULL;
-    ssize_t len = text != NULL ? read_whole(fd, text, size) : -1;
-    if (why == NULL && text == NULL)
+    char *text = OPENSSL_malloc(size);
+    if (text == NULL) {
         reader->mistakes->nomem = true;
-    else if (why == NULL && len < 0)
-        why = strerror(errno);
+        return;
+    }
+    size_t len = 0;
+    const char *why = acme_secret_file_read(path, text, size, &len);
     if (why != NULL)
         acme_mistake_add(reader->mistakes, node->line, node->column,
                          "expected an .edgerc file with the credentials of an API client, found %s: %s",
                          acme_mistake_quote(reader->mistakes, path), why);
-    else if (len >= 0)
-        read_text(reader, node, path, section, text, (size_t)len, cps);
-    if (text != NULL)
-        OPENSSL_clear_free(text, size);
-    if (fd >= 0)
-        close(fd);
+    else
+        read_text(reader, node, path, section, text, len, cps);
+    OPENSSL_clear_free(text, size);
 }
 
 void acme_config_check_cps(struct acme_config_reader *reader, const struct acme_yaml_node *issuer,
@@ -200,6 +263,7 @@ static const struct acme_config_key enrollment_keys[] = {
      .offset = AT(policy.warnings),
      .count_offset = AT(policy.warning_count),
      .check = check_pattern},
+    {.name = "dv", .type = ACME_CONFIG_TABLE, .offset = AT(policy.dv), .table = &acme_config_dv_table},
     {.name = "allow_san_removal", .type = ACME_CONFIG_FLAG, .offset = AT(allow_san_removal)},
     {.name = "allow_cancel_pending_changes",
      .type = ACME_CONFIG_FLAG,
@@ -220,7 +284,8 @@ static const struct acme_config_key enrollment_keys[] = {
      .offset = AT(deploy_not_after),
      .check = check_date},
 };
-const struct acme_config_table acme_config_enrollment_table = {enrollment_keys, COUNT(enrollment_keys), NULL};
+const struct acme_config_table acme_config_enrollment_table = {enrollment_keys, COUNT(enrollment_keys), NULL,
+                                                               NULL};
 
 #undef AT
 
@@ -247,6 +312,7 @@ void acme_config_read_enrollment(struct acme_config_reader *reader, const struct
     else if (id != NULL && settings->enrollment_id == 0 && id->kind == ACME_YAML_SCALAR &&
              strcmp(id->text, "0") == 0)
         acme_config_wrong(reader, id, "the number of an enrollment");
+    acme_config_check_dv(reader, acme_yaml_get(node, "dv"), &settings->policy.dv);
     profile->issuer_settings = settings;
     profile->key_at_edge = settings->key_at_edge;
 }
@@ -255,6 +321,10 @@ void acme_config_check_enrollment(struct acme_config_reader *reader, const struc
                                   const struct acme_config *config, struct acme_profile *profile)
 {
     const struct acme_cps_profile *settings = profile->issuer_settings;
+    if (acme_yaml_get(node, "enrollment") == NULL)
+        acme_mistake_add(
+            reader->mistakes, node->line, node->column,
+            "expected the key 'enrollment' (for a profile whose issuer is of type cps), found none");
     if (profile->key_at_edge && profile->description != NULL) {
         profile->description = acme_arena_printf(
             reader->arena, "%s (the certificate's private key is made and stays at the Akamai edge)",

@@ -31,6 +31,11 @@ static const struct type types[] = {
 /* In the order of enum acme_deployer_type: names of the bits of `applies`. */
 static const char *const kinds[] = {"command", NULL};
 
+const char *acme_deployer_type_name(enum acme_deployer_type type)
+{
+    return kinds[type];
+}
+
 /* ---- type command ---- */
 
 static bool is_executable(const char *path, const char **ret_why)
@@ -161,7 +166,7 @@ static const struct acme_config_key keys[] = {
      .applies = FOR(ACME_DEPLOYER_COMMAND),
      .read = read_environment},
 };
-const struct acme_config_table acme_config_deployer_table = {keys, COUNT(keys), kinds};
+const struct acme_config_table acme_config_deployer_table = {keys, COUNT(keys), kinds, NULL};
 
 /* ---- the list ---- */
 

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define TYPES "local, scm, keyfactor or cps"
+
 enum { ISSUERS_MAX = 64, PROFILES_MAX = 256 };
 
 struct objects {
@@ -44,23 +46,46 @@ static void *make_array(struct acme_config_reader *reader, size_t count, size_t 
 
 /* ---- issuers ---- */
 
+const char *acme_issuer_type_name(enum acme_issuer_type type)
+{
+    static const char *const names[ACME_ISSUER_TYPE_COUNT] = {"local", "scm", "keyfactor", "cps"};
+    return names[type];
+}
+
+const char *acme_issuer_type_title(enum acme_issuer_type type)
+{
+    static const char *const titles[ACME_ISSUER_TYPE_COUNT] = {"local CA", "SCM", "Keyfactor", "CPS"};
+    return titles[type];
+}
+
+const char *acme_issuer_config_url(const struct acme_issuer_config *issuer)
+{
+    switch (issuer->type) {
+    case ACME_ISSUER_SCM:
+        return issuer->scm.url;
+    case ACME_ISSUER_KEYFACTOR:
+        return issuer->keyfactor.url;
+    case ACME_ISSUER_CPS:
+        return issuer->cps.url;
+    case ACME_ISSUER_LOCAL:
+    case ACME_ISSUER_TYPE_COUNT:
+        break;
+    }
+    return NULL;
+}
+
 static unsigned read_type(struct acme_config_reader *reader, const struct acme_yaml_node *issuer)
 {
     const struct acme_yaml_node *type = acme_yaml_get(issuer, "type");
     if (type == NULL) {
         acme_mistake_add(reader->mistakes, issuer->line, issuer->column,
-                         "expected the key 'type' (local, scm or cps), found none");
+                         "expected the key 'type' (" TYPES "), found none");
         return 0;
     }
-    static const struct {
-        const char *name;
-        unsigned kind;
-    } types[] = {
-        {"local", ACME_CONFIG_KIND_LOCAL}, {"scm", ACME_CONFIG_KIND_SCM}, {"cps", ACME_CONFIG_KIND_CPS}};
-    for (size_t i = 0; type->kind == ACME_YAML_SCALAR && i < sizeof types / sizeof *types; i++)
-        if (strcmp(type->text, types[i].name) == 0)
-            return types[i].kind;
-    acme_config_wrong(reader, type, "local, scm or cps");
+    for (unsigned i = 0; type->kind == ACME_YAML_SCALAR && i < ACME_ISSUER_TYPE_COUNT; i++)
+        if (strcmp(type->text, acme_issuer_type_name((enum acme_issuer_type)i)) == 0)
+            return 1U << i;
+    acme_config_wrong(reader, type, TYPES);
     return 0;
 }
 
@@ -81,13 +106,18 @@ static void read_issuer(struct objects *objects, const struct acme_yaml_node *no
         return;
     }
     acme_config_fill(reader, &acme_config_issuer_table, node, objects->kinds[at], issuer);
-    issuer->type = objects->kinds[at] == ACME_CONFIG_KIND_SCM   ? ACME_ISSUER_SCM
-                   : objects->kinds[at] == ACME_CONFIG_KIND_CPS ? ACME_ISSUER_CPS
-                                                                : ACME_ISSUER_LOCAL;
+    for (unsigned type = 0; type < ACME_ISSUER_TYPE_COUNT; type++)
+        if (objects->kinds[at] == 1U << type)
+            issuer->type = (enum acme_issuer_type)type;
     if (issuer->type == ACME_ISSUER_CPS) {
         acme_config_check_cps(reader, node, issuer->cps_section, &issuer->cps);
         issuer->cps.deadline_ms = issuer->deadline_ms;
         issuer->cps.max_concurrency = issuer->max_concurrency;
+    }
+    if (issuer->type == ACME_ISSUER_KEYFACTOR) {
+        acme_config_check_keyfactor(reader, node, &issuer->keyfactor);
+        issuer->keyfactor.deadline_ms = issuer->deadline_ms;
+        issuer->keyfactor.max_concurrency = issuer->max_concurrency;
     }
     if (issuer->type == ACME_ISSUER_SCM) {
         acme_config_check_scm(reader, node, &issuer->scm);
@@ -248,6 +278,10 @@ static void read_profile(struct objects *objects, const struct acme_yaml_node *n
         profile->validity_ms = issuer->scm.term_days * ACME_DAY_MS;
     if (issuer->type == ACME_ISSUER_CPS)
         acme_config_check_enrollment(reader, node, config, profile);
+    if (issuer->type == ACME_ISSUER_KEYFACTOR) {
+        profile->renew = issuer->keyfactor.renew;
+        profile->renew_same_key = true;
+    }
 }
 
 static void read_profiles(struct objects *objects, const struct acme_yaml_node *list)
@@ -317,7 +351,7 @@ static void check_tls(struct objects *objects, const struct acme_yaml_node *root
         return;
     }
     for (size_t i = 0; i < config->issuer_count; i++) {
-        if (objects->kinds[i] != ACME_CONFIG_KIND_SCM && objects->kinds[i] != ACME_CONFIG_KIND_CPS)
+        if (objects->kinds[i] == ACME_CONFIG_KIND_LOCAL || objects->kinds[i] == 0)
             return; /* local, or a type with a mistake that may have been meant so */
     }
     if (config->issuer_count == 0 || server == NULL)

@@ -272,6 +272,15 @@ static void read_flag(struct acme_config_reader *reader, const struct acme_confi
 
 /* ---- keys ---- */
 
+const struct acme_config_key *acme_config_row(const struct acme_config_table *table, size_t index)
+{
+    while (table != NULL && index >= table->count) {
+        index -= table->count;
+        table = table->also;
+    }
+    return table != NULL ? &table->keys[index] : NULL;
+}
+
 static bool applies(const struct acme_config_key *key, unsigned kind)
 {
     return key->applies == 0 || kind == 0 || (key->applies & kind) != 0;
@@ -311,8 +320,8 @@ static void refuse_unknown(struct acme_config_reader *reader, const struct acme_
     size_t nearest_distance = SUGGEST_WITHIN + 1;
     ACME_CLEANUP_BUF struct acme_buf known;
     acme_buf_init(&known, 1000);
-    for (size_t i = 0; i < table->count; i++) {
-        const struct acme_config_key *row = &table->keys[i];
+    const struct acme_config_key *row = NULL;
+    for (size_t i = 0; (row = acme_config_row(table, i)) != NULL; i++) {
         if (!applies(row, kind))
             continue;
         acme_buf_printf(&known, "%s%s", known.len > 0 ? ", " : "", row->name);
@@ -336,8 +345,8 @@ static const struct acme_config_key *find_row(struct acme_config_reader *reader,
                                               const struct acme_yaml_node *key, unsigned kind)
 {
     bool foreign = false;
-    for (size_t i = 0; i < table->count; i++) {
-        const struct acme_config_key *row = &table->keys[i];
+    const struct acme_config_key *row = NULL;
+    for (size_t i = 0; (row = acme_config_row(table, i)) != NULL; i++) {
         if (strcmp(row->name, key->text) != 0)
             continue;
         if (applies(row, kind))
@@ -415,8 +424,8 @@ void acme_config_fill(struct acme_config_reader *reader, const struct acme_confi
         acme_config_wrong(reader, node, "a mapping");
         node = NULL;
     }
-    for (size_t i = 0; i < table->count; i++) {
-        const struct acme_config_key *row = &table->keys[i];
+    const struct acme_config_key *row = NULL;
+    for (size_t i = 0; (row = acme_config_row(table, i)) != NULL; i++) {
         if (!applies(row, kind))
             continue;
         if (!row->keep)
@@ -430,7 +439,7 @@ void acme_config_fill(struct acme_config_reader *reader, const struct acme_confi
     if (node == NULL)
         return;
     for (const struct acme_yaml_node *value = node->first; value != NULL; value = value->next) {
-        const struct acme_config_key *row = find_row(reader, table, value->key, kind);
+        row = find_row(reader, table, value->key, kind);
         if (row != NULL)
             read_value(reader, row, value, kind, object);
     }

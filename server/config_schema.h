@@ -56,7 +56,12 @@ struct acme_config_table {
     const struct acme_config_key *keys;
     size_t count;
     const char *const *kinds; /* names of the bits of `applies`, for mistakes; NULL when there are none */
+    const struct acme_config_table *also; /* further keys of the same objects; NULL: none */
 };
+
+/** acme_config_row(table, index): the rows of a table and of those that go on from it; NULL behind the last.
+ * Static. Thread: any. */
+const struct acme_config_key *acme_config_row(const struct acme_config_table *table, size_t index);
 
 /** acme_config_fill(reader, table, node, kind, object): set every field of `object` that applies to `kind`
  * (0: all) to its default, then to what the mapping `node` says. NULL `node` means defaults only. Mistakes

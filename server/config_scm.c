@@ -89,82 +89,7 @@ const char *acme_config_scm_dcv_mode(struct acme_config_reader *reader, const st
     return NULL;
 }
 
-/* ---- OAuth 2 ---- */
-
-#define AT(field) offsetof(struct acme_oauth, field)
-
-static const struct acme_config_key oauth_keys[] = {
-    {.name = "token_url",
-     .type = ACME_CONFIG_TEXT,
-     .required = true,
-     .offset = AT(token_url),
-     .unit = ACME_CONFIG_UPSTREAM_FORM,
-     .check = acme_config_upstream_url},
-    {.name = "client_id", .type = ACME_CONFIG_TEXT, .required = true, .offset = AT(client_id)},
-    {.name = "client_secret_file", .type = ACME_CONFIG_LATER},
-    {.name = "client_secret_credential", .type = ACME_CONFIG_LATER},
-    {.name = "client_secret", .type = ACME_CONFIG_LATER},
-    {.name = "scope", .type = ACME_CONFIG_TEXT, .offset = AT(scope)},
-};
-const struct acme_config_table acme_config_oauth_table = {oauth_keys, COUNT(oauth_keys), NULL};
-
-#undef AT
-
 /* ---- the login ---- */
-
-enum login { LOGIN_PASSWORD, LOGIN_CERTIFICATE, LOGIN_OAUTH, LOGIN_COUNT };
-
-static const struct {
-    const char *key;
-    enum login login;
-} login_keys[] = {
-    {"password_file", LOGIN_PASSWORD},      {"password_credential", LOGIN_PASSWORD},
-    {"password", LOGIN_PASSWORD},           {"client_certificate_file", LOGIN_CERTIFICATE},
-    {"client_key_file", LOGIN_CERTIFICATE}, {"oauth", LOGIN_OAUTH},
-};
-
-/* The login that the keys of `issuer` are for; LOGIN_COUNT after noting that there is not exactly one. */
-static enum login find_login(struct acme_config_reader *reader, const struct acme_yaml_node *issuer)
-{
-    const struct acme_yaml_node *first = NULL;
-    enum login found = LOGIN_COUNT;
-    bool several = false;
-    for (size_t i = 0; i < COUNT(login_keys); i++) {
-        const struct acme_yaml_node *node = acme_yaml_get(issuer, login_keys[i].key);
-        if (node == NULL || (first != NULL && login_keys[i].login == found))
-            continue;
-        if (first == NULL) {
-            first = node;
-            found = login_keys[i].login;
-        } else if (!several) {
-            several = true;
-            acme_mistake_add(reader->mistakes, node->key->line, node->key->column,
-                             "expected one login, found '%s' besides '%s'", login_keys[i].key,
-                             first->key->text);
-        }
-    }
-    if (first == NULL)
-        acme_mistake_add(reader->mistakes, issuer->line, issuer->column,
-                         "expected a login: 'password_file' (or 'password_credential', 'password'), "
-                         "'client_certificate_file' with 'client_key_file', or 'oauth', found none");
-    return several ? LOGIN_COUNT : found;
-}
-
-static void need(struct acme_config_reader *reader, const struct acme_yaml_node *issuer, const char *key)
-{
-    if (acme_yaml_get(issuer, key) == NULL)
-        acme_mistake_add(reader->mistakes, issuer->line, issuer->column, "expected the key '%s', found none",
-                         key);
-}
-
-static void refuse(struct acme_config_reader *reader, const struct acme_yaml_node *issuer, const char *key,
-                   const char *with, const char *without)
-{
-    const struct acme_yaml_node *node = acme_yaml_get(issuer, key);
-    if (node != NULL)
-        acme_mistake_add(reader->mistakes, node->key->line, node->key->column,
-                         "expected '%s' only %s, found it %s", key, with, without);
-}
 
 static void need_pair(struct acme_config_reader *reader, const struct acme_yaml_node *issuer)
 {
@@ -181,34 +106,31 @@ static void need_pair(struct acme_config_reader *reader, const struct acme_yaml_
 static void read_login(struct acme_config_reader *reader, const struct acme_yaml_node *issuer,
                        struct acme_scm_config *scm)
 {
-    static const struct acme_secret_names secret = {
-        .file = "client_secret_file",
-        .credential = "client_secret_credential",
-        .variable = "client_secret",
-        .article = "a",
-        .what = "client secret",
-    };
-    enum login login = find_login(reader, issuer);
+    enum acme_config_login login =
+        acme_config_login(reader, issuer,
+                          "'password_file' (or 'password_credential', 'password'), "
+                          "'client_certificate_file' with 'client_key_file', or 'oauth'");
     const struct acme_yaml_node *oauth = acme_yaml_get(issuer, "oauth");
     switch (login) {
-    case LOGIN_PASSWORD:
+    case ACME_CONFIG_LOGIN_PASSWORD:
         scm->password = acme_config_password(reader, issuer);
         break;
-    case LOGIN_CERTIFICATE:
+    case ACME_CONFIG_LOGIN_CERTIFICATE:
         need_pair(reader, issuer);
         break;
-    case LOGIN_OAUTH:
-        if (oauth->kind == ACME_YAML_MAPPING) /* else noted already */
-            scm->oauth.client_secret = acme_config_secret(reader, oauth, &secret);
-        refuse(reader, issuer, "login", "with a password or a client certificate", "besides 'oauth'");
-        refuse(reader, issuer, "customer_uri", "with a password or a client certificate", "besides 'oauth'");
+    case ACME_CONFIG_LOGIN_OAUTH:
+        acme_config_oauth_secret(reader, issuer, &scm->oauth);
+        acme_config_refuse(reader, issuer, "login", "with a password or a client certificate",
+                           "besides 'oauth'");
+        acme_config_refuse(reader, issuer, "customer_uri", "with a password or a client certificate",
+                           "besides 'oauth'");
         return;
-    case LOGIN_COUNT:
+    case ACME_CONFIG_LOGIN_NONE:
         break;
     }
     if (oauth == NULL) { /* with several it is not known which one was meant */
-        need(reader, issuer, "login");
-        need(reader, issuer, "customer_uri");
+        acme_config_need(reader, issuer, "login");
+        acme_config_need(reader, issuer, "customer_uri");
     }
 }
 
@@ -229,5 +151,5 @@ void acme_config_check_scm(struct acme_config_reader *reader, const struct acme_
         return;
     static const char *const foreign[] = {"external_requester", "dcv", "dcv_mode", "renewal"};
     for (size_t i = 0; i < COUNT(foreign); i++)
-        refuse(reader, issuer, foreign[i], "for class: ssl", "with class: device");
+        acme_config_refuse(reader, issuer, foreign[i], "for class: ssl", "with class: device");
 }

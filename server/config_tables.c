@@ -9,7 +9,7 @@
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
-static const char *const kinds[] = {"local", "scm", "cps", NULL}; /* in the order of the bits */
+static const char *const kinds[] = {"local", "scm", "keyfactor", "cps", NULL}; /* in the order of the bits */
 
 /* ---- server ---- */
 
@@ -30,7 +30,7 @@ static const struct acme_config_key tls_keys[] = {
      .count_offset = AT(tls_name_count),
      .check = acme_config_host_name},
 };
-static const struct acme_config_table tls_table = {tls_keys, COUNT(tls_keys), NULL};
+static const struct acme_config_table tls_table = {tls_keys, COUNT(tls_keys), NULL, NULL};
 
 static const struct acme_config_key server_keys[] = {
     {.name = "url",
@@ -111,7 +111,7 @@ static const struct acme_config_key server_keys[] = {
      .scale = 1000,
      .unit = "seconds"},
 };
-static const struct acme_config_table server_table = {server_keys, COUNT(server_keys), NULL};
+static const struct acme_config_table server_table = {server_keys, COUNT(server_keys), NULL, NULL};
 
 #undef AT
 
@@ -187,7 +187,8 @@ static const struct acme_config_key validation_keys[] = {
      .standard = 1024,
      .unit = "validations"},
 };
-static const struct acme_config_table validation_table = {validation_keys, COUNT(validation_keys), NULL};
+static const struct acme_config_table validation_table = {validation_keys, COUNT(validation_keys), NULL,
+                                                          NULL};
 
 #undef AT
 
@@ -268,7 +269,7 @@ static const struct acme_config_key orders_keys[] = {
      .scale = ACME_DAY_MS,
      .unit = "days"},
 };
-static const struct acme_config_table orders_table = {orders_keys, COUNT(orders_keys), NULL};
+static const struct acme_config_table orders_table = {orders_keys, COUNT(orders_keys), NULL, NULL};
 
 static const struct acme_config_key root_keys[] = {
     {.name = "server",
@@ -293,7 +294,7 @@ static const struct acme_config_key root_keys[] = {
      .offset = AT(default_profile),
      .check = acme_config_name},
 };
-const struct acme_config_table acme_config_root_table = {root_keys, COUNT(root_keys), NULL};
+const struct acme_config_table acme_config_root_table = {root_keys, COUNT(root_keys), NULL, NULL};
 
 #undef AT
 
@@ -301,7 +302,7 @@ const struct acme_config_table acme_config_root_table = {root_keys, COUNT(root_k
 
 #define AT(field)  offsetof(struct acme_issuer_config, field)
 #define SCM(field) offsetof(struct acme_issuer_config, scm.field)
-#define CPS(field) offsetof(struct acme_issuer_config, cps.field)
+#define UPSTREAMS  (ACME_CONFIG_KIND_SCM | ACME_CONFIG_KIND_KEYFACTOR)
 
 /* One of two words: *ret tells whether it is the second. */
 static void read_choice(struct acme_config_reader *reader, const struct acme_yaml_node *node,
@@ -347,7 +348,7 @@ static const struct acme_config_key issuer_keys[] = {
      .unit = "hours"},
     {.name = "deadline_hours",
      .type = ACME_CONFIG_INT64,
-     .applies = ACME_CONFIG_KIND_SCM,
+     .applies = UPSTREAMS,
      .offset = AT(deadline_ms),
      .min = 1,
      .max = 8760,
@@ -364,7 +365,7 @@ static const struct acme_config_key issuer_keys[] = {
      .unit = "issuances"},
     {.name = "max_concurrency",
      .type = ACME_CONFIG_INT,
-     .applies = ACME_CONFIG_KIND_SCM,
+     .applies = UPSTREAMS,
      .offset = AT(max_concurrency),
      .min = 1,
      .max = 256,
@@ -372,7 +373,7 @@ static const struct acme_config_key issuer_keys[] = {
      .unit = "calls"},
     {.name = "requests_per_minute",
      .type = ACME_CONFIG_INT,
-     .applies = ACME_CONFIG_KIND_SCM,
+     .applies = UPSTREAMS,
      .offset = AT(requests_per_minute),
      .min = 1,
      .max = 60000,
@@ -380,7 +381,7 @@ static const struct acme_config_key issuer_keys[] = {
      .unit = "requests"},
     {.name = "burst",
      .type = ACME_CONFIG_INT,
-     .applies = ACME_CONFIG_KIND_SCM,
+     .applies = UPSTREAMS,
      .offset = AT(burst),
      .min = 1,
      .max = 1000,
@@ -510,10 +511,10 @@ static const struct acme_config_key issuer_keys[] = {
      .standard = 900,
      .scale = ACME_SECOND_MS,
      .unit = "seconds"},
-    {.name = "supersede", .type = ACME_CONFIG_READ, .applies = ACME_CONFIG_KIND_SCM, .read = read_supersede},
+    {.name = "supersede", .type = ACME_CONFIG_READ, .applies = UPSTREAMS, .read = read_supersede},
     {.name = "supersede_after_minutes",
      .type = ACME_CONFIG_INT64,
-     .applies = ACME_CONFIG_KIND_SCM,
+     .applies = UPSTREAMS,
      .offset = AT(supersede_after_ms),
      .min = 2,
      .max = 10080,
@@ -521,106 +522,11 @@ static const struct acme_config_key issuer_keys[] = {
      .scale = ACME_MINUTE_MS,
      .unit = "minutes"},
     {.name = "renewal", .type = ACME_CONFIG_READ, .applies = ACME_CONFIG_KIND_SCM, .read = read_renewal},
-    /* cps */
-    {.name = "deadline_hours",
-     .type = ACME_CONFIG_INT64,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = AT(deadline_ms),
-     .min = 1,
-     .max = 8760,
-     .standard = 336,
-     .scale = ACME_HOUR_MS,
-     .unit = "hours"},
-    {.name = "max_concurrency",
-     .type = ACME_CONFIG_INT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = AT(max_concurrency),
-     .min = 1,
-     .max = 256,
-     .standard = 4,
-     .unit = "calls"},
-    {.name = "requests_per_minute",
-     .type = ACME_CONFIG_INT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = AT(requests_per_minute),
-     .min = 1,
-     .max = 60000,
-     .standard = 35,
-     .unit = "requests"},
-    {.name = "burst",
-     .type = ACME_CONFIG_INT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = AT(burst),
-     .min = 1,
-     .max = 1000,
-     .standard = 20,
-     .unit = "requests"},
-    {.name = "edgerc_file", .type = ACME_CONFIG_LATER, .applies = ACME_CONFIG_KIND_CPS},
-    {.name = "edgerc_section",
-     .type = ACME_CONFIG_TEXT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = AT(cps_section),
-     .standard_text = "default"},
-    {.name = "account_switch_key",
-     .type = ACME_CONFIG_TEXT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = CPS(account_switch_key)},
-    {.name = "url",
-     .type = ACME_CONFIG_TEXT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = CPS(url),
-     .unit = ACME_CONFIG_UPSTREAM_FORM,
-     .check = acme_config_upstream_url},
-    {.name = "ca_file",
-     .type = ACME_CONFIG_TEXT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = CPS(ca_file),
-     .check = acme_config_readable_file},
-    {.name = "proxy",
-     .type = ACME_CONFIG_TEXT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = CPS(proxy),
-     .check = acme_config_proxy},
-    {.name = "connect_timeout_seconds",
-     .type = ACME_CONFIG_INT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = CPS(connect_timeout_ms),
-     .min = 1,
-     .max = 60,
-     .standard = 10,
-     .scale = 1000,
-     .unit = "seconds"},
-    {.name = "call_timeout_seconds",
-     .type = ACME_CONFIG_INT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = CPS(call_timeout_ms),
-     .min = 5,
-     .max = 180,
-     .standard = 90,
-     .scale = 1000,
-     .unit = "seconds"},
-    {.name = "poll_seconds",
-     .type = ACME_CONFIG_INT64,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = CPS(poll_ms),
-     .min = 1,
-     .max = 86400,
-     .standard = 30,
-     .scale = ACME_SECOND_MS,
-     .unit = "seconds"},
-    {.name = "poll_max_seconds",
-     .type = ACME_CONFIG_INT64,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = CPS(poll_max_ms),
-     .min = 1,
-     .max = 86400,
-     .standard = 300,
-     .scale = ACME_SECOND_MS,
-     .unit = "seconds"},
 };
-const struct acme_config_table acme_config_issuer_table = {issuer_keys, COUNT(issuer_keys), kinds};
+const struct acme_config_table acme_config_issuer_table = {issuer_keys, COUNT(issuer_keys), kinds,
+                                                           &acme_config_keyfactor_table};
 
-#undef CPS
+#undef UPSTREAMS
 #undef SCM
 #undef AT
 
@@ -731,7 +637,7 @@ static const struct acme_config_key policy_keys[] = {
     {.name = "p521", .type = ACME_CONFIG_FLAG, .keep = true, .offset = AT(p521)},
     {.name = "ed25519", .type = ACME_CONFIG_FLAG, .keep = true, .offset = AT(ed25519)},
 };
-static const struct acme_config_table policy_table = {policy_keys, COUNT(policy_keys), NULL};
+static const struct acme_config_table policy_table = {policy_keys, COUNT(policy_keys), NULL, NULL};
 
 #undef AT
 #define AT(field) offsetof(struct acme_profile, field)
@@ -763,7 +669,6 @@ static const struct acme_config_key profile_keys[] = {
      .offset = AT(allow_requested_dates)},
     {.name = "enrollment",
      .type = ACME_CONFIG_READ,
-     .required = true,
      .applies = ACME_CONFIG_KIND_CPS,
      .read = acme_config_read_enrollment},
     {.name = "keys", .type = ACME_CONFIG_TABLE, .keep = true, .offset = AT(keys), .table = &policy_table},
@@ -773,4 +678,4 @@ static const struct acme_config_key profile_keys[] = {
      .count_offset = AT(deployer_count),
      .check = acme_config_name},
 };
-const struct acme_config_table acme_config_profile_table = {profile_keys, COUNT(profile_keys), kinds};
+const struct acme_config_table acme_config_profile_table = {profile_keys, COUNT(profile_keys), kinds, NULL};

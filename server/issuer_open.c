@@ -20,6 +20,13 @@ static struct acme_err open_cps(const struct acme_issuer_config *config, const s
     return acme_cps_issuer_create(config->name, &config->cps, ret);
 }
 
+static struct acme_err open_keyfactor(const struct acme_issuer_config *config, const struct acme_local_ca *ca,
+                                      struct acme_issuer **ret)
+{
+    (void)ca;
+    return acme_keyfactor_issuer_create(config->name, &config->keyfactor, ret);
+}
+
 struct acme_err acme_issuer_open(const struct acme_issuer_config *config, const struct acme_local_ca *ca,
                                  struct acme_issuer **ret)
 {
@@ -27,6 +34,7 @@ struct acme_err acme_issuer_open(const struct acme_issuer_config *config, const 
                                            struct acme_issuer **) = {
         [ACME_ISSUER_LOCAL] = open_local,
         [ACME_ISSUER_SCM] = open_scm,
+        [ACME_ISSUER_KEYFACTOR] = open_keyfactor,
         [ACME_ISSUER_CPS] = open_cps,
     };
     struct acme_issuer *issuer = NULL;

@@ -1,5 +1,7 @@
 #include "server/upstream_inspect.h"
 
+#include "server/secret_file.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +97,7 @@ struct acme_err acme_upstream_inspect(struct acme_outbound *outbound, const stru
                                       bool (*stopping)(void *context), void *context,
                                       struct acme_inspection **ret)
 {
+    static const struct acme_job_services services = {.read_secret = acme_secret_file_load};
     struct acme_inspection *inspection = acme_arena_alloc(arena, sizeof *inspection);
     ENSURE(inspection != NULL, ACME_E_NOMEM);
     struct answer *answer = NULL; /* of the call before, which the step reads */
@@ -103,6 +106,7 @@ struct acme_err acme_upstream_inspect(struct acme_outbound *outbound, const stru
     for (int calls = 0; calls < CALLS_MAX; calls++) {
         struct acme_inspect_step step = {.done = true};
         input.now_ms = acme_clock_now_ms(&acme_clock_system);
+        input.services = &services;
         err = backend->inspect(backend, arena, request, inspection, &input, &step);
         if (answer != NULL)
             answer_leave(answer, 1);

@@ -29,8 +29,8 @@ struct acme_upstream_check {
 };
 
 /** acme_upstream_check(config, check, out, err): `acmebridge check --upstream`: one line per finding of every
- * issuer that has an upstream. Starts and ends an outbound loop. Returns the exit code: 0 when there is no
- * error among the findings, else 1. Blocks. */
+ * issuer and deployer that has an upstream. Starts and ends an outbound loop. Returns the exit code: 0 when
+ * there is no error among the findings, else 1. Blocks. */
 int acme_upstream_check(const struct acme_config *config, const struct acme_upstream_check *check, FILE *out,
                         FILE *err);
 

@@ -24,7 +24,7 @@ enum acme_continuation acme_continuation_of(const char *word)
 /* The same wish but for the key; i is an issuance. */
 #define SAME_BUT_KEY                                                                                         \
     "i.account_id = $1 AND i.names_digest = $2 AND i.profile = $3 AND i.issuer = $4"                         \
-    " AND i.not_before_ms = $5 AND i.not_after_ms = $6"
+    " AND i.not_before_ms = $5 AND i.not_after_ms = $6 AND i.parent_id IS NULL"
 #define SAME_VALUES(wish)                                                                                    \
     DB_TEXT((wish)->order->account_id), DB_TEXT((wish)->issuance->names_digest),                             \
         DB_TEXT((wish)->order->profile), DB_TEXT((wish)->issuance->issuer),                                  \
@@ -118,8 +118,11 @@ static struct acme_err find_renewable(struct acme_db *db, struct acme_arena *are
                                       struct acme_finalize_effects *effects)
 {
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
-    TRY(acme_db_query(db, &stmt, GOOD_PREDECESSOR " AND c.not_after_ms > $7" NEWEST, SAME_VALUES(wish),
-                      DB_INT(rules->renew_since_ms)));
+    /* An issuer that is given no CSR when it renews may keep the key, never take another. */
+    TRY(acme_db_query(db, &stmt,
+                      GOOD_PREDECESSOR " AND c.not_after_ms > $7 AND ($8 = 0 OR i.spki_sha256 = $9)" NEWEST,
+                      SAME_VALUES(wish), DB_INT(rules->renew_since_ms), DB_INT(rules->renew_same_key ? 1 : 0),
+                      DB_TEXT(wish->issuance->spki_sha256)));
     return take(stmt, arena, ACME_CONTINUE_RENEW, effects);
 }
 

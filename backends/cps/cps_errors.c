@@ -6,18 +6,14 @@
 
 enum { LOGIN_TRIES = 5, REFUSED_TRIES = 3, WORDS_MAX = 300 };
 
-static bool echoes(const char *text, const char *secret)
-{
-    return secret != NULL && strlen(secret) > 3 && strstr(text, secret) != NULL;
-}
-
 const char *acme_cps_shown(struct cps_context *ctx, const char *text, size_t max)
 {
     if (text == NULL)
         return "";
     const struct acme_edgegrid_client *client = &ctx->config->client;
-    if (echoes(text, client->client_secret) || echoes(text, client->access_token) ||
-        echoes(text, client->client_token))
+    const struct acme_secrets secrets = {
+        .text = {client->client_secret, client->access_token, client->client_token}};
+    if (acme_secrets_echoed(&secrets, text))
         return "(not shown)";
     return acme_printable(ctx->arena, text, strlen(text), max);
 }
@@ -127,21 +123,21 @@ struct acme_err acme_cps_trouble(struct cps_context *ctx, const struct cps_verdi
     case CPS_VERDICT_LOGIN:
         if (!under_way && ++state->refusals >= LOGIN_TRIES)
             return acme_cps_fail(ctx, ACME_PROBLEM_SERVER_INTERNAL, detail, verdict->note);
-        return acme_cps_wait_failure(ctx, CPS_LOGIN_FIRST_MS, CPS_LOGIN_MAX_MS, verdict->note);
+        return acme_cps_wait_failure(ctx, ACME_LOGIN_FIRST_MS, ACME_LOGIN_MAX_MS, verdict->note);
     case CPS_VERDICT_DENIED:
         if (!under_way)
             return acme_cps_fail(ctx, ACME_PROBLEM_SERVER_INTERNAL, detail, verdict->note);
-        return acme_cps_wait_failure(ctx, CPS_LOGIN_FIRST_MS, CPS_LOGIN_MAX_MS, verdict->note);
+        return acme_cps_wait_failure(ctx, ACME_LOGIN_FIRST_MS, ACME_LOGIN_MAX_MS, verdict->note);
     case CPS_VERDICT_REFUSED:
         if (!under_way && ++state->refusals >= REFUSED_TRIES)
             return acme_cps_fail(ctx, ACME_PROBLEM_SERVER_INTERNAL, detail, verdict->note);
-        return acme_cps_wait_failure(ctx, CPS_LOGIN_FIRST_MS, CPS_LOGIN_MAX_MS, verdict->note);
+        return acme_cps_wait_failure(ctx, ACME_LOGIN_FIRST_MS, ACME_LOGIN_MAX_MS, verdict->note);
     case CPS_VERDICT_MISSING:
     case CPS_VERDICT_CONFLICT:
     case CPS_VERDICT_TROUBLE:
         break;
     }
-    return acme_cps_wait_failure(ctx, CPS_BACKOFF_FIRST_MS, CPS_BACKOFF_MAX_MS, verdict->note);
+    return acme_cps_wait_failure(ctx, ACME_BACKOFF_FIRST_MS, ACME_BACKOFF_MAX_MS, verdict->note);
 }
 
 enum acme_problem_type acme_cps_fault_type(const char *text)

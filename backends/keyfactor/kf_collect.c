@@ -133,11 +133,16 @@ struct acme_err acme_kf_download_reply(struct kf_context *ctx)
     if (content == NULL)
         return judge_failure(ctx);
     ctx->state->failures = 0;
+    struct acme_cert_list all = {.count = 0};
     const char *texts[] = {ctx->state->certificates, content};
     for (size_t i = 0; i < 2; i++) {
-        err = texts[i] != NULL ? acme_kf_certs_add(ctx->arena, texts[i], &certs) : acme_ok();
+        err = texts[i] != NULL ? acme_kf_certs_add(ctx->arena, texts[i], &all) : acme_ok();
+        if (!acme_failed(err) && i == 1)
+            err = acme_kf_certs_add(ctx->arena, content, &certs);
         if (err.code == ACME_E_NOMEM)
             return err;
     }
-    return acme_kf_collect_take(ctx, &certs);
+    /* A certificate of somebody else is not healed by what came before: all of it is suspect. */
+    bool other = has_leaf(&certs) && acme_kf_certs_leaf(&certs, ctx->request->csr->spki_sha256) == NULL;
+    return acme_kf_collect_take(ctx, other ? &certs : &all);
 }

@@ -56,7 +56,7 @@ def build(state, account):
     storage = Storage(os.path.join(state, "certificates"))
     identity = Identity(os.path.join(state, "identity.json"), account, settings)
     journal = Journal(os.path.join(state, "journal.jsonl"))
-    world = World(settings, Hierarchy(os.path.join(state, "ca")), storage, identity, account["project_id"])
+    world = World(settings, Hierarchy(os.path.join(state, "ca")), storage, identity)
     faults, counters = Faults(), Counters()
     gateways = [Gateway(service, world, journal, faults, counters) for service in ("elb", "iam")]
     return gateways, Control(world, gateways, Listeners(state, storage), journal)

@@ -166,6 +166,16 @@ class Checks(unittest.TestCase):
         self.elb.start()
         self.refused(self.elb.api("GET", "", login="aksk"), "locked")
 
+    def test_temporary_key(self):
+        target = self.elb.base
+        self.elb.settings(security_token="of the hour")
+        self.addCleanup(self.elb.settings, security_token="")
+        self.refused(self.elb.api("GET", "", login="aksk"), "security token")
+        headers = self.elb.signed("GET", target)
+        self.refused(self.call({**headers, "X-Security-Token": "of the hour"}), "not signed")
+        headers = self.elb.signed("GET", target, headers={"X-Security-Token": "of the hour"})
+        self.assertEqual(self.call(headers).status, 200)
+
     def test_switched_off(self):
         self.elb.settings(logins=["token"])
         self.refused(self.elb.api("GET", "", login="aksk"))

@@ -138,6 +138,22 @@ class Logins(ElbCase):
         self.refused(self.elb.api("POST", "/" + made["id"], {}), 404, "APIGW.0101")
 
 
+    def test_several_projects(self):
+        second = "a" * 32
+        self.elb.settings(projects=[second])
+        self.addCleanup(self.elb.settings, projects=[])
+        made = self.elb.make(project=second, name="far")
+        base = f"/v3/{second}/elb/certificates"
+        self.refused(self.elb.api("GET", base), 403, "APIGW.0302")
+        self.refused(self.elb.api("GET", "/" + made["id"]), 404, "ELB.8904")
+        self.assertEqual(self.elb.api("GET", f"{base}/{made['id']}", login="aksk").json["certificate"]["name"], "far")
+        for project in ({"id": second}, {"name": "eu-west-101_1"}):
+            headers = {"X-Auth-Token": self.elb.new_token(scope={"project": project})}
+            listed = self.elb.send("elb", "GET", base, headers=headers).json["certificates"]
+            self.assertEqual([(item["id"], item["project_id"]) for item in listed], [(made["id"], second)])
+            self.refused(self.elb.send("elb", "GET", self.elb.base, headers=headers), 403, "APIGW.0302")
+
+
 class Objects(ElbCase):
     def create(self, **members):
         return self.elb.create(**{"certificate": self.certificate, "private_key": self.key_pem, **members})

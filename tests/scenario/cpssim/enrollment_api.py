@@ -86,19 +86,19 @@ def make_room(world, enrollment, view, may_cancel, entry):
 
 
 def wanted_change(enrollment, old, new, options):
-    """(change type, action, needs a certificate, algorithms) or None."""
-    if options["allow-missing-certificate-addition"]:
-        missing = sorted(set(keys.ALGORITHMS) - set(enrollment.production))
-        if enrollment.kind != "third-party" or not new["enableMultiStackedCertificates"] or not missing \
-                or not enrollment.production:
-            raise Refused(400, "no-missing-certificate", "There is no missing certificate of a dual-stack enrollment.")
-        return "modify-certificate", "add-missing", True, missing
+    """(change type, action, needs a certificate, algorithms) or None. Adding what is missing is allowed by an option,
+    not ordered: it does nothing for an enrollment that is complete, and any other change brings all certificates."""
+    missing = sorted(set(keys.ALGORITHMS) - set(enrollment.production))
+    dual = enrollment.kind == "third-party" and new["enableMultiStackedCertificates"] and enrollment.production
+    addition = options["allow-missing-certificate-addition"] and dual and missing
     found = documents.what_changes(old, new)
     if options["force-renewal"] or (found and not enrollment.production):
         if not enrollment.production:
             return "new-certificate", "new-certificate", True, []
         if found is None or not found[2]:
             return "renewal", "renew", True, []
+    if found is None and addition:
+        return "modify-certificate", "add-missing", True, missing
     return (*found, []) if found else None
 
 

@@ -81,11 +81,23 @@ class Progress:
     def advance(self, enrollment):
         """Brings the changes of an enrollment up to the present."""
         for change in enrollment.pending:
+            if change.phase == "validate" and not change.held:
+                self.renew_challenges(enrollment, change)
             while not change.held and not change.finished:
                 step = self.next_step(enrollment, change)
                 if step is None or time.time() < step[1]:
                     break
                 self.enter(enrollment, change, *step)
+
+    def renew_challenges(self, enrollment, change):
+        """Challenges that have expired give place to new ones."""
+        now = time.time()
+        fresh = [domain if domain["valid"] or now < domain["expires"] else
+                 dv.make_domain(domain["domain"], now, self.store.of(enrollment).dv_lifetime)
+                 for domain in change.domains]
+        if fresh != change.domains:
+            change.domains = fresh
+            self.store.save(enrollment)
 
     def next_step(self, enrollment, change):
         """(phase, when) of what the change does next by itself, or None while it waits."""

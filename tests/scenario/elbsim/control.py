@@ -3,8 +3,8 @@
 GET /stats, /settings, /faults, /certificates, /certificates/{id}, /journal[?operation=&certificate=&since=];
 POST /settings, /faults, /tokens/expire, /tokens/forget, /access-key/unlock,
 /certificates (makes an object: names, key as PEM "private_key" or of a "kind", or a "certificate" with its key;
-"name", "description", "domain", "type", "bound"), /certificates/{id} (changes members unchecked; "bound" opens or
-closes the listener); DELETE /faults, /certificates/{id}. Answers have no private keys.
+"name", "description", "domain", "type", "project", "bound"), /certificates/{id} (changes members unchecked; "bound"
+opens or closes the listener); DELETE /faults, /certificates/{id}. Answers have no private keys.
 """
 
 import hashlib
@@ -32,8 +32,9 @@ def key_text(key):
 
 def summary(stored):
     chain = pem.read_chain(stored.certificate)
-    return {"id": stored.id, "name": stored.name, "description": stored.description, "domain": stored.domain,
-            "type": stored.type, "bound": stored.bound, "port": stored.port if stored.bound else None,
+    return {"id": stored.id, "project": stored.project, "name": stored.name, "description": stored.description,
+            "domain": stored.domain, "type": stored.type, "bound": stored.bound,
+            "port": stored.port if stored.bound else None,
             "created": stored.created, "updated": stored.updated, "certificate": pem.normalised(stored.certificate),
             "names": pem.alternative_names(chain[0]), "certificates": len(chain), "leaf_sha256": stored.history[-1],
             "history": stored.history, "pair_fits": stored.pair_fits,
@@ -118,12 +119,15 @@ class Control:
         return self.world.hierarchy.download(leaf, "pemia").decode("ascii"), text
 
     def make(self, body):
+        project = body.pop("project", self.world.identity.account["project_id"])
+        if project not in self.world.identity.projects.values():
+            raise ValueError("project: not one of the settings")
         if "certificate" not in body:
             body["certificate"], body["private_key"] = self.issue(body)
         if body.get("type") == "client":
             body.pop("private_key", None)
         bound = self.check(body)
-        stored = self.world.storage.add(body)
+        stored = self.world.storage.add(project, body)
         return summary(self.bind(stored, bound))
 
     def change(self, stored, body):

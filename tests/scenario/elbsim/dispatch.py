@@ -26,7 +26,6 @@ class World:
     hierarchy: object
     storage: object
     identity: object
-    project_id: str
 
 
 class Pace:
@@ -125,9 +124,9 @@ class Gateway(dispatch.Dispatcher):
                 raise Refused(429, "APIGW.0308", "The throttling threshold has been reached: policy user over "
                                                  f"ratelimit,limit:{settings.rate_limit},time:1 second")
             if needs:
-                scope = self.authenticate(call, entry)
+                projects = self.authenticate(call, entry)
                 if self.service == "elb":
-                    self.authorize(call, scope, needs)
+                    self.authorize(call, projects, needs)
             if call.raw_body and call.headers.get_content_type() != "application/json":
                 raise Refused(415, "ELB.8902", "The content type is not application/json.")
             with self.world.storage.lock:
@@ -141,25 +140,25 @@ class Gateway(dispatch.Dispatcher):
             return refusal(Refused(500, "ELB.8906", "Internal error."), self.service, settings)
 
     def authenticate(self, call, entry):
-        """The project that a call is good for, by its token or its signature."""
+        """The projects that a call is good for, by its token or its signature."""
         # pylint: disable=arguments-differ
         identity, logins = self.world.identity, self.world.settings.logins
         token, authorization = call.headers.get("X-Auth-Token"), call.headers.get("Authorization")
         if authorization is not None and token is None and "aksk" in logins:
             entry["login"] = "aksk"
             identity.check_signature(call)
-            return identity.account["project_id"]
+            return list(identity.projects.values())
         if token is not None and authorization is None and "token" in logins:
             entry["login"] = "token"
-            return identity.scope_of_token(token)
+            return [identity.scope_of_token(token)]
         raise refused_login("there must be either a token or a signature")
 
-    def authorize(self, call, scope, action):
+    def authorize(self, call, projects, action):
         """The codes of these refusals are not documented: they are this simulator's choice."""
         project = call.groups["project"]
         if not project:
             raise Refused(400, "ELB.0230", "The project id is empty.")
-        if project != scope or call.headers.get("X-Project-Id", project) != project:
+        if project not in projects or call.headers.get("X-Project-Id", project) != project:
             raise Refused(403, "APIGW.0302", "The project id in the URL is not the one of the login.")
         if action not in self.world.settings.permissions:
             raise Refused(403, "ELB.1101", f"Policy doesn't allow elb:certificates:{action} to be performed.",

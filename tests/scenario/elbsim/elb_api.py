@@ -27,13 +27,13 @@ def option_of(call, allowed):
 def stored_of(world, call):
     rules.check_id(call.groups["id"])
     stored = world.storage.objects.get(call.groups["id"])
-    if stored is None:
+    if stored is None or stored.project != call.groups["project"]:
         raise Refused(404, "ELB.8904", f"Certificate {call.groups['id']} could not be found.")
     return stored
 
 
 def reply(world, stored, status=200):
-    return answer({"certificate": as_reply(stored, world.project_id, world.settings)}, status)
+    return answer({"certificate": as_reply(stored, world.settings)}, status)
 
 
 def without_what_does_not_apply(option, kind, settings):
@@ -80,10 +80,10 @@ def create(world, call, entry):
     if kind == "server":
         rules.check_pair(option, {}, world.settings)
     # The documents know the text only; status and code are this simulator's choice.
-    if len(world.storage.objects) >= world.settings.quota:
+    if len(world.storage.all(call.groups["project"])) >= world.settings.quota:
         raise Refused(409, "ELB.8905", "Quota exceeded for resources: ['certificate'].")
     option.pop("project_id", None)
-    stored = world.storage.add(option)
+    stored = world.storage.add(call.groups["project"], option)
     entry["certificate"] = stored.id
     entry["effect"] = {"kind": "created", "changed": sorted(option), "leaf_sha256": stored.history[-1],
                        "pair_fits": stored.pair_fits}
@@ -114,7 +114,7 @@ def batch_delete(world, call, entry):
     for certificate_id in ids:
         rules.check_id(certificate_id)
         stored = world.storage.objects.get(certificate_id)
-        if stored is None:
+        if stored is None or stored.project != call.groups["project"]:
             results.append({"id": certificate_id, "ret_status": "not found", "ret_code": "ELB.8904"})
             continue
         try:
@@ -169,7 +169,7 @@ def list_all(world, call, _entry):
                    for name, values in wanted.items())
 
     now = time.time()
-    items = [as_reply(stored, world.project_id, world.settings) for stored in world.storage.all()
+    items = [as_reply(stored, world.settings) for stored in world.storage.all(call.groups["project"])
              if now >= stored.created + world.settings.list_lag]
     page, info = page_of([item for item in items if matches(item)], parameters)
     return answer({"certificates": page, "page_info": info})

@@ -26,12 +26,13 @@ def scope_of(identity, auth):
         return ""
     if not isinstance(project, dict) or not project:
         raise Refused(*BAD, "Request parameter scope is invalid.")
-    for name, known in (("id", identity.account["project_id"]), ("name", identity.account["region"])):
-        if name in project and member(project, name) != known:
-            raise Refused(401, "IAM.0001", "The project does not exist or is not accessible.")
-    if not set(project) & {"id", "name"}:
+    wanted = {name: member(project, name) for name in ("id", "name") if name in project}
+    if not wanted:
         raise Refused(*BAD, "Request parameter project is invalid.")
-    return identity.account["project_id"]
+    for name, project_id in identity.projects.items():
+        if wanted.get("id", project_id) == project_id and wanted.get("name", name) == name:
+            return project_id
+    raise Refused(401, "IAM.0001", "The project does not exist or is not accessible.")
 
 
 def microseconds(epoch):
@@ -57,7 +58,8 @@ def give_token(world, call, entry):
             "user": {"name": user, "id": "0" * 32, "domain": {"name": domain, "id": "1" * 32},
                      "password_expires_at": ""}}
     if scope:
-        body["project"] = {"id": scope, "name": identity.account["region"],
+        names = {project_id: name for name, project_id in identity.projects.items()}
+        body["project"] = {"id": scope, "name": names[scope],
                            "domain": {"name": domain, "id": "1" * 32}}
     if ("nocatalog", "true") not in call.query:
         body["catalog"] = [{"type": "elb", "name": "elb", "id": "2" * 32, "endpoints": []}]
@@ -65,10 +67,9 @@ def give_token(world, call, entry):
 
 
 def list_projects(world, call, _entry):
-    account = world.identity.account
     names = [value for name, value in call.query if name == "name"]
-    projects = [{"id": account["project_id"], "name": account["region"], "enabled": True, "is_domain": False,
-                 "domain_id": "1" * 32, "parent_id": "1" * 32, "description": ""}]
+    projects = [{"id": project_id, "name": name, "enabled": True, "is_domain": False, "domain_id": "1" * 32,
+                 "parent_id": "1" * 32, "description": ""} for name, project_id in world.identity.projects.items()]
     return answer({"projects": [item for item in projects if not names or item["name"] in names],
                    "links": {"self": f"https://{call.headers.get('Host', '')}{call.target}",
                              "next": None, "previous": None}})

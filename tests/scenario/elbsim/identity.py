@@ -57,6 +57,13 @@ class Identity:
         with self.lock:
             return {**self.saved(), "tokens": len(self.tokens), "locked": self.locked_until > time.time()}
 
+    @property
+    def projects(self):
+        """Names and ids of the projects; the first has the region's name, as the service makes them."""
+        region = self.account["region"]
+        more = {f"{region}_{number}": item for number, item in enumerate(self.settings.projects, 1)}
+        return {region: self.account["project_id"], **more}
+
     # ---- passwords and tokens ----
 
     def password_fits(self, domain, user, password):
@@ -146,6 +153,9 @@ class Identity:
             raise refused_login("signature expired")
         if signed != sorted(set(signed)) or any("_" in name for name in signed):
             raise refused_login("verify aksk signature fail, SignedHeaders is not a sorted list")
+        token = call.headers.get("X-Security-Token", "")
+        if token != self.settings.security_token or (token and "x-security-token" not in signed):
+            raise refused_login("verify aksk signature fail, the security token is wrong or not signed")
         try:
             request = signing.canonical_request(call.method, call.target, call.headers, signed,
                                                 self.payload_hash(call))

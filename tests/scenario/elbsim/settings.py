@@ -42,6 +42,8 @@ class Settings:
     private_key_echo: bool = True
     permissions: list = dataclasses.field(default_factory=lambda: list(ACTIONS))
     logins: list = dataclasses.field(default_factory=lambda: ["token", "aksk"])
+    security_token: str = ""  # the access key is a temporary one that needs this
+    projects: list = dataclasses.field(default_factory=list)  # ids of more projects that the user may use
     quota: int = 1000
     rate_limit: int = 0  # calls in a second; 0 is no limit
     list_lag: float = 0.0  # seconds until a list shows a new object
@@ -83,6 +85,8 @@ class Settings:
             raise ValueError("permissions: expected some of " + ", ".join(ACTIONS))
         if not set(checked.get("logins", [])) <= {"token", "aksk"}:
             raise ValueError("logins: expected token, aksk or both")
+        if not all(isinstance(item, str) and len(item) == 32 for item in checked.get("projects", [])):
+            raise ValueError("projects: expected ids of 32 characters")
         with self.lock:
             for name, value in checked.items():
                 setattr(self, name, value)

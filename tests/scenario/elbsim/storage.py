@@ -1,4 +1,4 @@
-"""The certificate objects of the project and their files, private keys included: readable for the owner only."""
+"""The certificate objects of all projects and their files, private keys included: readable for the owner only."""
 
 import dataclasses
 import json
@@ -19,6 +19,7 @@ class Stored:
     """One object; everything here is persisted. `history` has the SHA-256 of every leaf that it held."""
 
     id: str
+    project: str
     created: float
     updated: float
     number: int
@@ -74,21 +75,23 @@ class Storage:
         self.objects[changed.id] = changed
         return changed
 
-    def add(self, members):
+    def add(self, project, members):
         now = time.time()
         number = max((stored.number for stored in self.objects.values()), default=0) + 1
-        return self.change(Stored(id=secrets.token_hex(16), created=now, updated=now, number=number), members)
+        stored = Stored(id=secrets.token_hex(16), project=project, created=now, updated=now, number=number)
+        return self.change(stored, members)
 
     def remove(self, stored):
         os.unlink(self.path_of(stored.id))
         del self.objects[stored.id]
 
-    def all(self):
-        """The objects in the order they were made."""
-        return sorted(self.objects.values(), key=lambda stored: stored.number)
+    def all(self, project=None):
+        """The objects (of a project) in the order they were made."""
+        return sorted((stored for stored in self.objects.values() if project in (None, stored.project)),
+                      key=lambda stored: stored.number)
 
 
-def as_reply(stored, project_id, settings):
+def as_reply(stored, settings):
     """The object as the API shows it."""
     leaf = pem.read_chain(stored.certificate)[0]
     fingerprint = pem.sha1_of(leaf) if settings.fingerprint == "sha1" else "869df7fcb441c2ef3fb9329437815972eeb1ef0e"
@@ -99,7 +102,7 @@ def as_reply(stored, project_id, settings):
         "private_key": pem.formed(key, settings.pem_form) if key != HIDDEN_KEY else key,
         "description": stored.description, "domain": stored.domain or None, "id": stored.id, "name": stored.name,
         "certificate": pem.formed(stored.certificate, settings.pem_form), "type": stored.type,
-        "admin_state_up": stored.admin_state_up, "project_id": project_id,
+        "admin_state_up": stored.admin_state_up, "project_id": stored.project,
         "expire_time": time_text(pem.expiry(leaf)), "common_name": pem.common_name(leaf),
         "fingerprint": fingerprint, "subject_alternative_names": pem.alternative_names(leaf),
         "source": stored.source, "scm_certificate_id": stored.scm_certificate_id,

@@ -38,6 +38,11 @@ class Tokens:
         return json_response({"access_token": token, "token_type": "Bearer",
                               "expires_in": int(self.settings.token_lifetime)}, content_type=JSON_PLAIN)
 
+    def revoke_all(self):
+        """What was given out is good no longer, whatever was said of its lifetime."""
+        with self.lock:
+            self.given.clear()
+
     def accepts(self, authorization):
         """Is this the value of an Authorization header with a token that is still good?"""
         scheme, _, token = authorization.partition(" ")

@@ -78,7 +78,7 @@ static void join_names(char *out, size_t size, const char *const *names, size_t 
 struct acme_bytes pki_csr_der(struct acme_arena *arena, const char *common_name, const char *const *names,
                               size_t count)
 {
-    char alt_names[2048];
+    char alt_names[8192];
     join_names(alt_names, sizeof alt_names, names, count);
     EVP_PKEY *key = EVP_EC_gen("P-256");
     assert_non_null(key);
@@ -109,7 +109,7 @@ struct acme_bytes pki_csr_der(struct acme_arena *arena, const char *common_name,
 
 X509 *pki_leaf(const struct pki *pki, EVP_PKEY *key, const char *const *names, size_t count)
 {
-    char alt_names[2048];
+    char alt_names[8192];
     join_names(alt_names, sizeof alt_names, names, count);
     return make_cert(names[0], key, pki->intermediate, pki->intermediate_key, false, alt_names);
 }

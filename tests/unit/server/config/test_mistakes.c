@@ -188,8 +188,9 @@ static const struct {
      "2:12: expected a mapping with name, type and what the type needs, found 'lab'\n"
      "3:38: expected the name of an issuer, found 'lab'\n"},
     {SERVER "issuers: [ { name: lab } ]\n" PROFILES,
-     "2:12: expected the key 'type' (local or scm), found none\n"},
-    {SERVER "issuers: [ { name: lab, type: cps } ]\n" PROFILES, "2:31: expected local or scm, found 'cps'\n"},
+     "2:12: expected the key 'type' (local, scm, keyfactor or cps), found none\n"},
+    {SERVER "issuers: [ { name: lab, type: ejbca } ]\n" PROFILES,
+     "2:31: expected local, scm, keyfactor or cps, found 'ejbca'\n"},
     {SERVER "issuers: [ { name: lab, type: local }, { name: lab, type: local } ]\n" PROFILES,
      "2:48: expected a name of its own for each issuer, found 'lab' again\n"},
     {SERVER "issuers: [ { name: lab, type: local, url: https://x.example, org_id: 3 } ]\n" PROFILES,

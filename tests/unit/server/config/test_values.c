@@ -394,8 +394,8 @@ static void test_example_file(void **state)
 static size_t count_unexplained(const struct acme_config_table *table, const char *reference)
 {
     size_t missing = 0;
-    for (size_t i = 0; i < table->count; i++) {
-        const struct acme_config_key *key = &table->keys[i];
+    const struct acme_config_key *key = NULL;
+    for (size_t i = 0; (key = acme_config_row(table, i)) != NULL; i++) {
         char row[80];
         snprintf(row, sizeof row, "`%s` |", key->name);
         if (strstr(reference, row) == NULL) {
@@ -420,6 +420,7 @@ static void test_reference_names_every_key(void **state)
     assert_int_equal(count_unexplained(&acme_config_root_table, reference) +
                          count_unexplained(&acme_config_issuer_table, reference) +
                          count_unexplained(&acme_config_profile_table, reference) +
+                         count_unexplained(&acme_config_enrollment_table, reference) +
                          count_unexplained(&acme_config_external_table, reference),
                      0);
 }
