@@ -263,6 +263,7 @@ static const struct acme_config_key enrollment_keys[] = {
      .offset = AT(policy.warnings),
      .count_offset = AT(policy.warning_count),
      .check = check_pattern},
+    {.name = "dv", .type = ACME_CONFIG_TABLE, .offset = AT(policy.dv), .table = &acme_config_dv_table},
     {.name = "allow_san_removal", .type = ACME_CONFIG_FLAG, .offset = AT(allow_san_removal)},
     {.name = "allow_cancel_pending_changes",
      .type = ACME_CONFIG_FLAG,
@@ -311,6 +312,7 @@ void acme_config_read_enrollment(struct acme_config_reader *reader, const struct
     else if (id != NULL && settings->enrollment_id == 0 && id->kind == ACME_YAML_SCALAR &&
              strcmp(id->text, "0") == 0)
         acme_config_wrong(reader, id, "the number of an enrollment");
+    acme_config_check_dv(reader, acme_yaml_get(node, "dv"), &settings->policy.dv);
     profile->issuer_settings = settings;
     profile->key_at_edge = settings->key_at_edge;
 }

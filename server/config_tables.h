@@ -6,10 +6,12 @@
 
 struct acme_config;
 struct acme_cps_config;
+struct acme_dv_config;
 struct acme_keyfactor_config;
 struct acme_oauth;
 struct acme_profile;
 struct acme_scm_config;
+struct acme_deployer_config;
 
 /* Kinds of issuers, for acme_config_fill: bits of enum acme_issuer_type's values. */
 enum {
@@ -53,6 +55,7 @@ void acme_config_refuse(struct acme_config_reader *reader, const struct acme_yam
 
 /* config_keyfactor.c */
 extern const struct acme_config_table acme_config_keyfactor_table; /* struct acme_issuer_config */
+extern const struct acme_config_table acme_config_dv_table;        /* struct acme_dv_config */
 extern const struct acme_config_table acme_config_cps_table;       /* likewise */
 
 /** acme_config_check_keyfactor(reader, issuer, keyfactor): read the secret of the login of an issuer whose
@@ -90,6 +93,11 @@ extern const struct acme_config_table acme_config_enrollment_table; /* struct ac
 void acme_config_read_enrollment(struct acme_config_reader *reader, const struct acme_yaml_node *node,
                                  void *object);
 
+/** acme_config_check_dv(reader, node, dv): what must fit together in a mapping that acme_config_dv_table has
+ * read into `dv`; node NULL: there is none. */
+void acme_config_check_dv(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                          struct acme_dv_config *dv);
+
 /** acme_config_check_cps(reader, issuer, section, cps): read the .edgerc file of an issuer whose other keys
  * have been read into `cps`. Mistakes are noted; they name files and lines, never credentials. */
 void acme_config_check_cps(struct acme_config_reader *reader, const struct acme_yaml_node *issuer,
@@ -99,6 +107,20 @@ void acme_config_check_cps(struct acme_config_reader *reader, const struct acme_
  * issuers. Mistakes are noted. */
 void acme_config_check_enrollment(struct acme_config_reader *reader, const struct acme_yaml_node *node,
                                   const struct acme_config *config, struct acme_profile *profile);
+
+/* config_deployers.c */
+extern const struct acme_config_table acme_config_deployer_table; /* struct acme_deployer_config */
+
+/* config_huawei.c */
+extern const struct acme_config_table acme_config_huawei_table;            /* struct acme_deployer_config */
+extern const struct acme_config_table acme_config_huawei_auth_table;       /* of its key auth */
+extern const struct acme_config_table acme_config_huawei_iam_table;        /* struct acme_keystone */
+extern const struct acme_config_table acme_config_huawei_access_key_table; /* struct acme_huawei_elb_config */
+
+/** acme_config_check_huawei(reader, node, deployer): read the login of a deployer of type huawei-elb whose
+ * other keys have been read, and what must fit together. Mistakes are noted. */
+void acme_config_check_huawei(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                              struct acme_deployer_config *deployer);
 
 /* config_accounts.c */
 extern const struct acme_config_table acme_config_accounts_table; /* struct acme_config */

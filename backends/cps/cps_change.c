@@ -240,7 +240,7 @@ static struct acme_err csr_reply(struct cps_context *ctx, enum cps_outcome *ret)
         err = acme_cps_csrs_read(ctx, json);
     ENSURE(err.code != ACME_E_NOMEM, ACME_E_NOMEM);
     if (acme_failed(err))
-        return acme_cps_wait_failure(ctx, ctx->config->poll_ms, CPS_BACKOFF_MAX_MS,
+        return acme_cps_wait_failure(ctx, ctx->config->poll_ms, ACME_BACKOFF_MAX_MS,
                                      "CPS sent no CSR that can be read; asking again.");
     ctx->state->failures = 0;
     *ret = CPS_WANTS_CERTIFICATES;

@@ -1,8 +1,5 @@
 #include "backends/cps/cps_internal.h"
 
-#include <openssl/crypto.h>
-#include <string.h>
-
 #define DEFAULT_DEADLINE_MS (14 * ACME_DAY_MS)
 #define DEFAULT_POLL_MS     (30 * ACME_SECOND_MS)
 #define DEFAULT_POLL_MAX_MS (5 * ACME_MINUTE_MS)
@@ -10,12 +7,7 @@ enum { DEFAULT_MAX_CONCURRENCY = 4, DEFAULT_CONNECT_MS = 10 * 1000, DEFAULT_CALL
 
 static void free_secret(const char **member)
 {
-    union { /* these strings are ours although the configuration's type makes them const */
-        const char *given;
-        char *owned;
-    } view = {.given = *member};
-    if (view.owned != NULL)
-        OPENSSL_clear_free(view.owned, strlen(view.owned) + 1);
+    acme_free_secret(*member);
     *member = NULL;
 }
 
@@ -39,14 +31,6 @@ void acme_cps_config_wipe(struct acme_cps_config *config)
     free_secret(&config->client.client_secret);
     free_secret(&config->client.client_token);
     free_secret(&config->client.access_token);
-}
-
-static bool copy_text(struct acme_arena *arena, const char **member)
-{
-    if (*member == NULL)
-        return true;
-    *member = acme_arena_strdup(arena, *member);
-    return *member != NULL;
 }
 
 static bool is_given(const char *text)
@@ -82,14 +66,15 @@ struct acme_err acme_cps_config_copy(struct acme_arena *arena, const struct acme
                is_given(client->access_token),
            ACME_E_FORMAT);
     struct acme_cps_config copy = *config;
-    bool ok = copy_text(arena, &copy.url) && copy_text(arena, &copy.host) &&
-              copy_text(arena, &copy.account_switch_key) && copy_text(arena, &copy.ca_file) &&
-              copy_text(arena, &copy.proxy);
-    copy.client.client_token = OPENSSL_strdup(client->client_token);
-    copy.client.client_secret = OPENSSL_strdup(client->client_secret);
-    copy.client.access_token = OPENSSL_strdup(client->access_token);
-    if (!ok || copy.client.client_token == NULL || copy.client.client_secret == NULL ||
-        copy.client.access_token == NULL) {
+    const char **texts[] = {&copy.url, &copy.host, &copy.account_switch_key, &copy.ca_file, &copy.proxy};
+    const char **secrets[] = {&copy.client.client_token, &copy.client.client_secret,
+                              &copy.client.access_token};
+    bool ok = true;
+    for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
+        ok = acme_copy_secret(secrets[i]) && ok;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        ok = acme_copy_text(arena, texts[i]) && ok;
+    if (!ok) {
         acme_cps_config_wipe(&copy);
         return acme_err(ACME_E_NOMEM);
     }

@@ -84,7 +84,7 @@ struct acme_err acme_cps_cancel_done(struct cps_issue *issue)
         return finish(issue, acme_arena_printf(ctx->arena,
                                                " Change %lld could not be cancelled (%s): look at it there.",
                                                change, verdict.note));
-    return acme_cps_wait_failure(ctx, CPS_BACKOFF_FIRST_MS, CPS_BACKOFF_MAX_MS, verdict.note);
+    return acme_cps_wait_failure(ctx, ACME_BACKOFF_FIRST_MS, ACME_BACKOFF_MAX_MS, verdict.note);
 }
 
 struct acme_err acme_cps_clean(struct cps_issue *issue)

@@ -6,18 +6,14 @@
 
 enum { LOGIN_TRIES = 5, REFUSED_TRIES = 3, WORDS_MAX = 300 };
 
-static bool echoes(const char *text, const char *secret)
-{
-    return secret != NULL && strlen(secret) > 3 && strstr(text, secret) != NULL;
-}
-
 const char *acme_cps_shown(struct cps_context *ctx, const char *text, size_t max)
 {
     if (text == NULL)
         return "";
     const struct acme_edgegrid_client *client = &ctx->config->client;
-    if (echoes(text, client->client_secret) || echoes(text, client->access_token) ||
-        echoes(text, client->client_token))
+    const struct acme_secrets secrets = {
+        .text = {client->client_secret, client->access_token, client->client_token}};
+    if (acme_secrets_echoed(&secrets, text))
         return "(not shown)";
     return acme_printable(ctx->arena, text, strlen(text), max);
 }
@@ -61,18 +57,26 @@ static enum cps_verdict_class class_of(int status)
     }
 }
 
-static const char *login_note(struct cps_context *ctx, const char *words)
+/* Our clock, and by how much; 0: it is right, as far as can be told. */
+static int64_t wrong_clock_s(const struct cps_context *ctx)
 {
     int64_t skew_s = acme_edgegrid_skew_s(ctx->input->reply, ctx->input->now_ms);
-    if (skew_s > ACME_EDGEGRID_SKEW_S || skew_s < -ACME_EDGEGRID_SKEW_S)
+    return skew_s > ACME_EDGEGRID_SKEW_S || skew_s < -ACME_EDGEGRID_SKEW_S ? skew_s : 0;
+}
+
+static const char *login_note(struct cps_context *ctx, const char *words)
+{
+    int64_t skew_s = wrong_clock_s(ctx);
+    int status = ctx->input->reply->status;
+    if (skew_s != 0)
         return acme_arena_printf(
             ctx->arena,
-            "Akamai refuses the signature (HTTP 401) because this machine's clock is %lld "
+            "Akamai refuses the signature (HTTP %d) because this machine's clock is %lld "
             "seconds %s: set it right (NTP).",
-            (long long)(skew_s < 0 ? -skew_s : skew_s), skew_s < 0 ? "slow" : "fast");
+            status, (long long)(skew_s < 0 ? -skew_s : skew_s), skew_s < 0 ? "slow" : "fast");
     return acme_arena_printf(
-        ctx->arena, "Akamai refuses the signature (HTTP 401%s%s): check the credentials in the .edgerc file.",
-        *words != '\0' ? ", " : "", words);
+        ctx->arena, "Akamai refuses the signature (HTTP %d%s%s): check the credentials in the .edgerc file.",
+        status, *words != '\0' ? ", " : "", words);
 }
 
 static const char *note_of(struct cps_context *ctx, enum cps_verdict_class class, const char *words)
@@ -108,6 +112,8 @@ struct acme_err acme_cps_judge(struct cps_context *ctx, struct cps_verdict *ret)
     } else {
         TRY(read_words(ctx, &verdict.words));
         verdict.class = class_of(input->reply->status);
+        if (input->reply->status == 400 && wrong_clock_s(ctx) != 0) /* how gateways refuse an old timestamp */
+            verdict.class = CPS_VERDICT_LOGIN;
         verdict.note = note_of(ctx, verdict.class, verdict.words);
     }
     ENSURE(verdict.note != NULL, ACME_E_NOMEM);
@@ -127,21 +133,21 @@ struct acme_err acme_cps_trouble(struct cps_context *ctx, const struct cps_verdi
     case CPS_VERDICT_LOGIN:
         if (!under_way && ++state->refusals >= LOGIN_TRIES)
             return acme_cps_fail(ctx, ACME_PROBLEM_SERVER_INTERNAL, detail, verdict->note);
-        return acme_cps_wait_failure(ctx, CPS_LOGIN_FIRST_MS, CPS_LOGIN_MAX_MS, verdict->note);
+        return acme_cps_wait_failure(ctx, ACME_LOGIN_FIRST_MS, ACME_LOGIN_MAX_MS, verdict->note);
     case CPS_VERDICT_DENIED:
         if (!under_way)
             return acme_cps_fail(ctx, ACME_PROBLEM_SERVER_INTERNAL, detail, verdict->note);
-        return acme_cps_wait_failure(ctx, CPS_LOGIN_FIRST_MS, CPS_LOGIN_MAX_MS, verdict->note);
+        return acme_cps_wait_failure(ctx, ACME_LOGIN_FIRST_MS, ACME_LOGIN_MAX_MS, verdict->note);
     case CPS_VERDICT_REFUSED:
         if (!under_way && ++state->refusals >= REFUSED_TRIES)
             return acme_cps_fail(ctx, ACME_PROBLEM_SERVER_INTERNAL, detail, verdict->note);
-        return acme_cps_wait_failure(ctx, CPS_LOGIN_FIRST_MS, CPS_LOGIN_MAX_MS, verdict->note);
+        return acme_cps_wait_failure(ctx, ACME_LOGIN_FIRST_MS, ACME_LOGIN_MAX_MS, verdict->note);
     case CPS_VERDICT_MISSING:
     case CPS_VERDICT_CONFLICT:
     case CPS_VERDICT_TROUBLE:
         break;
     }
-    return acme_cps_wait_failure(ctx, CPS_BACKOFF_FIRST_MS, CPS_BACKOFF_MAX_MS, verdict->note);
+    return acme_cps_wait_failure(ctx, ACME_BACKOFF_FIRST_MS, ACME_BACKOFF_MAX_MS, verdict->note);
 }
 
 enum acme_problem_type acme_cps_fault_type(const char *text)

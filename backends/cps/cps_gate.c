@@ -91,5 +91,5 @@ struct acme_err acme_cps_gate_answered(struct cps_context *ctx)
     /* Perhaps it was heard all the same, or the state it was said to is another by now: the change tells. */
     if (verdict.class == CPS_VERDICT_LATER)
         return acme_cps_wait_ms(ctx, ACME_MINUTE_MS, verdict.note);
-    return acme_cps_wait_failure(ctx, CPS_BACKOFF_FIRST_MS, CPS_BACKOFF_MAX_MS, verdict.note);
+    return acme_cps_wait_failure(ctx, ACME_BACKOFF_FIRST_MS, ACME_BACKOFF_MAX_MS, verdict.note);
 }

@@ -5,6 +5,8 @@
 #define ACME_BACKENDS_CPS_CPS_INTERNAL_H
 
 #include "backends/cps/cps.h"
+#include "backends/pace.h"
+#include "backends/upstream_text.h"
 
 /* The call under way: tells whose reply arrives. */
 enum cps_call {
@@ -115,11 +117,6 @@ struct cps_context {
 
 /* ---- cps_step.c ---- */
 
-#define CPS_BACKOFF_FIRST_MS (5 * ACME_SECOND_MS)
-#define CPS_BACKOFF_MAX_MS   (5 * ACME_MINUTE_MS)
-#define CPS_LOGIN_FIRST_MS   ACME_MINUTE_MS
-#define CPS_LOGIN_MAX_MS     (15 * ACME_MINUTE_MS)
-
 /* A call of CPS; media types without "application/vnd.akamai.cps." and "+json". */
 struct cps_request {
     enum cps_call call;
@@ -149,9 +146,6 @@ struct acme_err acme_cps_fail(struct cps_context *ctx, enum acme_problem_type ty
 
 /** acme_cps_poll_ms(ctx): the pause until the change is looked at again: longer the longer it takes. */
 int64_t acme_cps_poll_ms(const struct cps_context *ctx);
-
-/** acme_cps_urlencode(arena, text): for a query value (RFC 3986 section 2.1); NULL without memory. */
-char *acme_cps_urlencode(struct acme_arena *arena, const char *text);
 
 /** acme_cps_claim(ctx, ret_ahead): get in line for the enrollment of the state; 0 without services. */
 struct acme_err acme_cps_claim(struct cps_context *ctx, size_t *ret_ahead) ACME_MUST_USE;
@@ -339,7 +333,7 @@ struct cps_gate {
 /** acme_cps_gate_decide(ctx, gate): pass it, pass the operator's answer on, or ask. */
 struct acme_err acme_cps_gate_decide(struct cps_context *ctx, const struct cps_gate *gate) ACME_MUST_USE;
 
-/** acme_cps_gate_answered(ctx, note): the acknowledgement was answered or failed. */
+/** acme_cps_gate_answered(ctx): the acknowledgement was answered or failed. */
 struct acme_err acme_cps_gate_answered(struct cps_context *ctx) ACME_MUST_USE;
 
 /* ---- cps_warnings.c ---- */

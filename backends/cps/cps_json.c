@@ -3,8 +3,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define ID_MAX INT64_C(9007199254740991) /* what a JSON number holds exactly */
-
 struct acme_err acme_cps_json(struct cps_context *ctx, cJSON **ret)
 {
     const struct acme_http_reply *reply = ctx->input->reply;
@@ -22,25 +20,10 @@ bool acme_cps_flag(const cJSON *object, const char *name)
     return text != NULL ? strcasecmp(text, "true") == 0 : acme_json_bool(object, name, false);
 }
 
-static int64_t number_of(const char *text)
-{
-    int64_t value = 0;
-    if (text == NULL || *text == '\0')
-        return 0;
-    for (; *text != '\0'; text++) {
-        if (*text < '0' || *text > '9' || value > ID_MAX / 10)
-            return 0;
-        value = value * 10 + (*text - '0');
-    }
-    return value <= ID_MAX ? value : 0;
-}
-
 bool acme_cps_id(const cJSON *object, const char *name, int64_t *ret)
 {
     int64_t value = 0;
-    if (!acme_json_int(object, name, &value))
-        value = number_of(acme_json_str(object, name));
-    if (value <= 0)
+    if (!acme_json_number_or_text(acme_json_get(object, name), &value) || value <= 0)
         return false;
     *ret = value;
     return true;
@@ -54,7 +37,8 @@ const char *acme_cps_last_segment(const char *location)
 
 int64_t acme_cps_last_id(const char *location)
 {
-    return number_of(acme_cps_last_segment(location));
+    int64_t id = 0;
+    return acme_decimal(acme_cps_last_segment(location), &id) ? id : 0;
 }
 
 static void release(void *tree)

@@ -155,7 +155,7 @@ struct acme_err acme_cps_management_reply(struct cps_context *ctx)
     struct acme_err err = acme_cps_json(ctx, &json);
     ENSURE(err.code != ACME_E_NOMEM, ACME_E_NOMEM);
     if (acme_failed(err))
-        return acme_cps_wait_failure(ctx, ctx->config->poll_ms, CPS_BACKOFF_MAX_MS,
+        return acme_cps_wait_failure(ctx, ctx->config->poll_ms, ACME_BACKOFF_MAX_MS,
                                      "CPS sent a pending state that cannot be read; asking again.");
     ACME_CLEANUP_BUF struct acme_buf out;
     acme_buf_init(&out, DETAILS_BYTES);

@@ -1,8 +1,6 @@
 /* Calls and waits, and what all calls to CPS have in common. */
 #include "backends/cps/cps_internal.h"
 
-#include "base/buf.h"
-
 #include <string.h>
 
 #define MEDIA_TYPE "application/vnd.akamai.cps."
@@ -19,7 +17,7 @@ static const char *url_of(struct cps_context *ctx, const char *path)
     const struct acme_cps_config *config = ctx->config;
     if (config->account_switch_key == NULL)
         return acme_arena_printf(ctx->arena, "%s/cps/v2%s", config->url, path);
-    const char *key = acme_cps_urlencode(ctx->arena, config->account_switch_key);
+    const char *key = acme_urlencode(ctx->arena, config->account_switch_key);
     if (key == NULL)
         return NULL;
     return acme_arena_printf(ctx->arena, "%s/cps/v2%s%saccountSwitchKey=%s", config->url, path,
@@ -53,18 +51,10 @@ struct acme_err acme_cps_call(struct cps_context *ctx, const struct cps_request 
     return acme_edgegrid_sign(ctx->arena, &ctx->config->client, ctx->input->now_ms, &step->call);
 }
 
-static int64_t retry_after_ms(const struct cps_context *ctx)
-{
-    if (ctx->input->event != ACME_EVENT_REPLY || ctx->input->reply == NULL)
-        return 0;
-    int64_t seconds = acme_http_reply_retry_after_s(ctx->input->reply, ctx->input->now_ms);
-    return seconds > 0 ? seconds * ACME_SECOND_MS : 0;
-}
-
 static struct acme_err wait_step(struct cps_context *ctx, int64_t delay_ms, bool failure, const char *note)
 {
     ENSURE(note != NULL, ACME_E_NOMEM);
-    int64_t asked_ms = retry_after_ms(ctx);
+    int64_t asked_ms = acme_pace_retry_after_ms(ctx->input);
     ctx->step->kind = ACME_STEP_WAIT;
     ctx->step->wait_until_ms = ctx->input->now_ms + (delay_ms > asked_ms ? delay_ms : asked_ms);
     ctx->step->failure = failure;
@@ -81,11 +71,8 @@ struct acme_err acme_cps_wait_ms(struct cps_context *ctx, int64_t delay_ms, cons
 struct acme_err acme_cps_wait_failure(struct cps_context *ctx, int64_t first_ms, int64_t max_ms,
                                       const char *note)
 {
-    int64_t delay_ms = first_ms;
-    for (int64_t i = 0; i < ctx->state->failures && delay_ms < max_ms; i++)
-        delay_ms *= 2;
-    ctx->state->failures++;
-    return wait_step(ctx, delay_ms < max_ms ? delay_ms : max_ms, true, note);
+    int64_t delay_ms = acme_pace_backoff_ms(first_ms, max_ms, ctx->state->failures++);
+    return wait_step(ctx, delay_ms, true, note);
 }
 
 struct acme_err acme_cps_fail(struct cps_context *ctx, enum acme_problem_type type, const char *detail,
@@ -107,22 +94,6 @@ int64_t acme_cps_poll_ms(const struct cps_context *ctx)
     if (delay_ms < config->poll_ms)
         delay_ms = config->poll_ms;
     return delay_ms < config->poll_max_ms ? delay_ms : config->poll_max_ms;
-}
-
-char *acme_cps_urlencode(struct acme_arena *arena, const char *text)
-{
-    ACME_CLEANUP_BUF struct acme_buf out;
-    acme_buf_init(&out, 4096);
-    for (const char *c = text; *c != '\0'; c++) {
-        bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
-                     strchr("-._~", *c) != NULL;
-        if (plain)
-            acme_buf_append(&out, c, 1);
-        else
-            acme_buf_printf(&out, "%%%02X", (unsigned)(unsigned char)*c);
-    }
-    const char *done = acme_buf_cstr(&out);
-    return done != NULL ? acme_arena_strdup(arena, done) : NULL;
 }
 
 struct acme_err acme_cps_claim(struct cps_context *ctx, size_t *ret_ahead)

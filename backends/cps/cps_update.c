@@ -63,8 +63,8 @@ static const char *update_path(struct cps_issue *issue, bool force)
     const char *before = profile->deploy_not_before;
     const char *after = profile->deploy_not_after;
     const char *yes = "true";
-    if ((before != NULL && (before = acme_cps_urlencode(arena, before)) == NULL) ||
-        (after != NULL && (after = acme_cps_urlencode(arena, after)) == NULL))
+    if ((before != NULL && (before = acme_urlencode(arena, before)) == NULL) ||
+        (after != NULL && (after = acme_urlencode(arena, after)) == NULL))
         return NULL;
     bool cancels = profile->allow_cancel_pending_changes && issue->enrollment.pending_count > 0;
     ACME_CLEANUP_BUF struct acme_buf out;
@@ -187,7 +187,7 @@ static struct acme_err accepted(struct cps_issue *issue)
                                 "CPS took the names without a new certificate; asking for one now.");
     if (++state->refusals >= UNCHANGED_TRIES)
         return gave_up(issue, "CPS answered a forced renewal without beginning a change, several times.");
-    return acme_cps_wait_failure(ctx, ACME_MINUTE_MS, CPS_BACKOFF_MAX_MS,
+    return acme_cps_wait_failure(ctx, ACME_MINUTE_MS, ACME_BACKOFF_MAX_MS,
                                  "CPS answered a forced renewal without beginning a change.");
 }
 
@@ -213,7 +213,7 @@ static struct acme_err refused(struct cps_issue *issue, const struct cps_verdict
 static struct acme_err unknown(struct cps_issue *issue, const char *note)
 {
     return acme_cps_wait_failure(
-        &issue->ctx, CPS_BACKOFF_FIRST_MS, CPS_BACKOFF_MAX_MS,
+        &issue->ctx, ACME_BACKOFF_FIRST_MS, ACME_BACKOFF_MAX_MS,
         acme_arena_printf(issue->ctx.arena, "%s Whether the update was made will be looked up.", note));
 }
 
@@ -234,7 +234,7 @@ struct acme_err acme_cps_update_reply(struct cps_issue *issue)
     case CPS_VERDICT_CONFLICT:
         return acme_cps_wait_failure(
             ctx, strcasestr(verdict.words, "invalid-enrollment-state") != NULL ? SETTLE_MS : PENDING_MS,
-            2 * CPS_BACKOFF_MAX_MS, verdict.note);
+            2 * ACME_BACKOFF_MAX_MS, verdict.note);
     case CPS_VERDICT_REFUSED:
     case CPS_VERDICT_MISSING:
         return refused(issue, &verdict);

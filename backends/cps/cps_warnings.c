@@ -141,7 +141,7 @@ struct acme_err acme_cps_warnings_reply(struct cps_context *ctx, bool post)
     struct acme_err err = acme_cps_json(ctx, &json);
     ENSURE(err.code != ACME_E_NOMEM, ACME_E_NOMEM);
     if (acme_failed(err))
-        return acme_cps_wait_failure(ctx, ctx->config->poll_ms, CPS_BACKOFF_MAX_MS,
+        return acme_cps_wait_failure(ctx, ctx->config->poll_ms, ACME_BACKOFF_MAX_MS,
                                      "CPS sent warnings that cannot be read; asking again.");
     const char *text = acme_json_str(json, "warnings");
     struct cps_gate gate = {.update =

@@ -206,6 +206,66 @@ static void test_mistakes_of_the_enrollment(void **state)
     free(error);
 }
 
+static const struct acme_dv_config *dv_of(const struct acme_config *config)
+{
+    const struct acme_cps_profile *settings = config->profiles[0].issuer_settings;
+    return &settings->policy.dv;
+}
+
+static void test_publication(void **state)
+{
+    (void)state;
+    struct acme_config *config = loaded(EDGE, ENROLLED);
+    assert_int_equal(dv_of(config)->publication, ACME_DV_MANUAL);
+    acme_config_destroy(config);
+    config =
+        loaded(EDGE, "enrollment: { id: 1, dv: { publish: hook, hook: [/bin/sh, -c, x], challenge: dns-01, "
+                     "timeout_seconds: 5 } }");
+    assert_int_equal(dv_of(config)->publication, ACME_DV_HOOK);
+    assert_int_equal(dv_of(config)->type, ACME_DV_DNS01);
+    assert_int_equal(dv_of(config)->hook_count, 3);
+    assert_string_equal(dv_of(config)->hook[2], "x");
+    assert_int_equal(dv_of(config)->timeout_ms, 5000);
+    acme_config_destroy(config);
+    config =
+        loaded(EDGE, "enrollment: { id: 1, dv: { publish: dns-update, nsupdate: /bin/sh, server: 192.0.2.1, "
+                     "key_file: edgerc, zone: example.test } }");
+    assert_int_equal(dv_of(config)->publication, ACME_DV_DNS_UPDATE);
+    assert_int_equal(dv_of(config)->type, ACME_DV_DNS01);
+    assert_string_equal(dv_of(config)->nsupdate, "/bin/sh");
+    assert_string_equal(dv_of(config)->server, "192.0.2.1");
+    assert_int_equal(dv_of(config)->port, 53);
+    assert_string_equal(dv_of(config)->key_file, path);
+    assert_string_equal(dv_of(config)->zone, "example.test");
+    assert_int_equal(dv_of(config)->ttl_s, 60);
+    acme_config_destroy(config);
+}
+
+static void test_mistakes_of_the_publication(void **state)
+{
+    (void)state;
+#define DV(text) "enrollment: { id: 1, dv: { " text " } }"
+    expect_mistake(EDGE, DV("publish: mail"), "5:74: ", "manual, hook or dns-update");
+    expect_mistake(EDGE, DV("challenge: tls-alpn-01"), "5:76: ", "http-01 or dns-01");
+    expect_mistake(EDGE, DV("publish: hook"), "5:63: ", "the key 'hook' (for publish: hook), found none");
+    expect_mistake(EDGE, DV("publish: hook, hook: [sh]"), "5:86: ", "the absolute path of a program");
+    expect_mistake(EDGE, DV("publish: hook, hook: [/nowhere/x]"), "5:86: ", "the absolute path of a program");
+    expect_mistake(EDGE, DV("publish: dns-update, key_file: edgerc, nsupdate: /bin/sh"),
+                   "5:63: ", "the key 'server' (for publish: dns-update)");
+    expect_mistake(EDGE, DV("publish: dns-update, server: a, nsupdate: /bin/sh"),
+                   "5:63: ", "the key 'key_file' (for publish: dns-update)");
+    expect_mistake(EDGE, DV("publish: dns-update, server: 'a b', key_file: edgerc, nsupdate: /bin/sh"),
+                   "5:94: ", "a DNS name or an address");
+    expect_mistake(EDGE, DV("publish: dns-update, server: a, key_file: nowhere, nsupdate: /bin/sh"),
+                   "5:107: ", "nowhere");
+    expect_mistake(EDGE, DV("publish: dns-update, server: a, key_file: edgerc, nsupdate: nsupdate"),
+                   "5:125: ", "the absolute path of a program that may be run");
+    expect_mistake(
+        EDGE, DV("publish: dns-update, challenge: http-01, server: a, key_file: edgerc, nsupdate: /bin/sh"),
+        "5:97: ", "dns-01, which is what the DNS can answer");
+#undef DV
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +273,8 @@ int main(void)
         cmocka_unit_test(test_all_keys),
         cmocka_unit_test(test_mistakes_of_the_issuer),
         cmocka_unit_test(test_mistakes_of_the_enrollment),
+        cmocka_unit_test(test_publication),
+        cmocka_unit_test(test_mistakes_of_the_publication),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

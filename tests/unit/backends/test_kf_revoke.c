@@ -1,0 +1,170 @@
+/* Revocations: looked at, asked for, waited for. */
+#include "cmocka_all.h"
+
+#include "kf_rig.h"
+
+#include <string.h>
+
+#define LOOK "Certificates?pq.queryString=Thumbprint%20-eq%20%22"
+
+static struct acme_revoke_request revocation;
+
+static void begin(struct rig *rig, int reason)
+{
+    struct acme_bytes der;
+    assert_false(acme_failed(acme_cert_der(rig->arena, rig->leaf, &der)));
+    revocation = (struct acme_revoke_request){.certificate = der,
+                                              .serial_hex = "5B",
+                                              .upstream_ref = "1207",
+                                              .reason = reason,
+                                              .created_ms = RIG_START,
+                                              .deadline_ms = RIG_START + 30 * ACME_DAY_MS};
+    rig->revocation = &revocation;
+    rig->state = "{}";
+    rig_start(rig);
+}
+
+static void ask(struct rig *rig)
+{
+    begin(rig, 1);
+    rig_expect_path(rig, "GET", LOOK);
+    rig_reply(rig, 200, "[{\"Id\":1207,\"CertStateString\":\"Active\"}]");
+    rig_expect_call(rig, "POST", "Certificates/Revoke");
+    rig_expect_body(rig, "{\"CertificateIds\":[1207],\"Reason\":1,\"Comment\":\"ACME revokeCert\","
+                         "\"EffectiveDate\":\"2027-01-15T08:");
+}
+
+static void test_revoked(void **state)
+{
+    struct rig *rig = *state;
+    ask(rig);
+    rig_reply(rig, 200, "{\"RevokedIds\":[1207],\"SuspendedCerts\":[]}");
+    assert_int_equal(rig->step.kind, ACME_STEP_DONE);
+}
+
+static void test_already_revoked(void **state)
+{
+    struct rig *rig = *state;
+    begin(rig, 0);
+    rig_reply(rig, 200, "[{\"Id\":1207,\"CertStateString\":\"Revoked\"}]");
+    assert_int_equal(rig->step.kind, ACME_STEP_DONE);
+    ask(rig);
+    rig_reply(rig, 400, "{\"Message\":\"The certificate is already revoked.\"}");
+    assert_int_equal(rig->step.kind, ACME_STEP_DONE);
+}
+
+static void test_answer_without_words(void **state)
+{
+    struct rig *rig = *state;
+    ask(rig);
+    rig_reply(rig, 204, "");
+    rig_expect_path(rig, "GET", LOOK);
+    rig_reply(rig, 200, "[{\"Id\":1207,\"CertStateString\":\"Active\"}]");
+    rig_expect_wait(rig, 3, false);
+    rig_timer(rig);
+    rig_reply(rig, 200, "[{\"Id\":1207,\"CertStateString\":\"Revoked\"}]");
+    assert_int_equal(rig->step.kind, ACME_STEP_DONE);
+}
+
+static void suspend(struct rig *rig)
+{
+    ask(rig);
+    rig_reply(rig, 200,
+              "{\"RevokedIds\":[],\"SuspendedCerts\":[{\"CertId\":1207,\"WorkflowId\":\"" RIG_WORKFLOW
+              "\",\"Message\":\"1 approval\"}]}");
+    rig_expect_wait(rig, 3, false);
+    rig_expect_note(rig, "waits for an approval there: \"1 approval\"");
+    rig_timer(rig);
+    rig_expect_path(rig, "GET", LOOK);
+    rig_reply(rig, 200, "[{\"Id\":1207,\"CertStateString\":\"Active\"}]");
+    rig_expect_call(rig, "GET", "Workflow/Instances/" RIG_WORKFLOW);
+}
+
+static void test_suspended_is_not_done(void **state)
+{
+    struct rig *rig = *state;
+    suspend(rig);
+    rig_reply(rig, 200, "{\"Status\":\"Suspended\"}");
+    rig_expect_wait(rig, 5, false);
+    rig_restart(rig, ACME_EVENT_TIMER);
+    rig_reply(rig, 200, "[{\"Id\":1207,\"CertStateString\":\"Active\"}]");
+    rig_reply(rig, 200, "{\"Status\":\"Complete\"}");
+    rig_timer(rig);
+    rig_reply(rig, 200, "[{\"Id\":1207,\"CertStateString\":\"Revoked\"}]");
+    assert_int_equal(rig->step.kind, ACME_STEP_DONE);
+}
+
+static void test_approver_rejects(void **state)
+{
+    struct rig *rig = *state;
+    suspend(rig);
+    rig_reply(rig, 200, "{\"Status\":\"Rejected\",\"StatusMessage\":\"still in use\"}");
+    rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
+    rig_expect_note(rig, "still in use");
+    suspend(rig);
+    rig_reply(rig, 403, "");
+    rig_expect_note(rig, "not revoked yet");
+    rig_timer(rig);
+    rig_reply(rig, 200, "[{\"Id\":1207,\"CertStateString\":\"Active\"}]");
+    assert_int_equal(rig->step.kind, ACME_STEP_WAIT); /* the workflow is not asked about again */
+    rig->now_ms = revocation.deadline_ms;
+    rig_restart(rig, ACME_EVENT_TIMER);
+    rig_reply(rig, 200, "[{\"Id\":1207,\"CertStateString\":\"Active\"}]");
+    rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
+}
+
+static void test_troubles(void **state)
+{
+    struct rig *rig = *state;
+    ask(rig);
+    rig_reply(rig, 500, "{\"Message\":\"The RPC server is unavailable.\"}");
+    rig_expect_wait(rig, 5, true);
+    rig_timer(rig);
+    rig_expect_path(rig, "GET", LOOK); /* it may have been done */
+    rig_reply(rig, 401, "");
+    rig_expect_wait(rig, 120, true);
+    rig_timer(rig);
+    rig_call_failed(rig, true);
+    assert_int_equal(rig->step.kind, ACME_STEP_WAIT);
+    rig_timer(rig);
+    rig_reply(rig, 200, "[]");
+    rig_expect_note(rig, "shows no certificate");
+    rig->now_ms += 10 * ACME_MINUTE_MS;
+    rig_restart(rig, ACME_EVENT_TIMER);
+    rig_reply(rig, 200, "[]");
+    rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
+    ask(rig);
+    rig_reply(rig, 400, "{\"FailedOperations\":[{\"Reason\":\"The CA does not take this reason.\"}]}");
+    rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
+    rig_expect_note(rig, "does not take this reason");
+    ask(rig);
+    rig_restart(rig, ACME_EVENT_RECOVER);
+    rig_expect_path(rig, "GET", LOOK);
+}
+
+static void test_reasons(void **state)
+{
+    static const bool taken[11] = {true, true, false, true, true, true};
+    struct rig *rig = *state;
+    for (int reason = 0; reason <= 10; reason++) {
+        begin(rig, reason);
+        if (taken[reason])
+            rig_expect_path(rig, "GET", LOOK);
+        else
+            rig_expect_failed(rig, ACME_PROBLEM_BAD_REVOCATION_REASON);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_revoked, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_already_revoked, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_answer_without_words, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_suspended_is_not_done, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_approver_rejects, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_troubles, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_reasons, rig_setup, rig_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
