@@ -125,6 +125,7 @@ static int become(const struct plan *plan)
         return errno;
     if (getppid() != plan->parent) /* it died before */
         return ESRCH;
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* low ports are the server's */
     if (setpgid(0, 0) != 0 || chdir("/") != 0)
         return errno;
     (void)umask(077);
