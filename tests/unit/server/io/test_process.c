@@ -140,7 +140,7 @@ static void time_ends(void **state)
     (void)state;
     struct heard heard;
     struct acme_program_call call = shell("sleep 100 & echo $!; wait");
-    call.timeout_ms = 200;
+    call.timeout_ms = 1000;
     run_call(&call, &heard);
     assert_int_equal(heard.outcome, ACME_PROCESS_ENDED);
     assert_true(heard.result.timed_out);
@@ -153,7 +153,7 @@ static void who_does_not_listen_is_killed(void **state)
     (void)state;
     struct heard heard;
     struct acme_program_call call = shell("trap '' TERM; while :; do sleep 0.05; done");
-    call.timeout_ms = 100;
+    call.timeout_ms = 2000; /* enough to begin with on a busy machine */
     run_call(&call, &heard);
     assert_true(heard.result.timed_out);
     assert_int_equal(heard.result.signal, SIGKILL);
@@ -165,7 +165,7 @@ static void a_late_success_is_none(void **state)
     (void)state;
     struct heard heard;
     struct acme_program_call call = shell("trap 'echo cleaned; exit 0' TERM; while :; do sleep 0.05; done");
-    call.timeout_ms = 300;
+    call.timeout_ms = 2000;
     run_call(&call, &heard);
     assert_true(heard.result.timed_out);
     assert_int_equal(heard.result.exit_code, -1);
