@@ -30,11 +30,11 @@ struct admin_options {
     const char *id;
     const char *status;
     const char *account;
-    const char *deployer;
     int64_t limit;        /* 0: not given */
     int64_t expiring;     /* negative: not given */
     const char *decision; /* NULL: not given */
     const char *key;
+    const char *deployer;
     bool json;
 };
 
@@ -99,21 +99,21 @@ static const struct option *options_of(enum acme_admin_command command)
                                                      {"limit", required_argument, NULL, LIMIT},
                                                      {"expiring", required_argument, NULL, EXPIRING},
                                                      {NULL, 0, NULL, 0}};
-    static const struct option deploy_list[] = {COMMON,
-                                                {"limit", required_argument, NULL, LIMIT},
-                                                {"status", required_argument, NULL, DEPLOYMENT_STATUS},
-                                                {"deployer", required_argument, NULL, DEPLOYER},
-                                                {NULL, 0, NULL, 0}};
     static const struct option acknowledge[] = {COMMON,
                                                 {"acknowledge", no_argument, NULL, ACKNOWLEDGE},
                                                 {"deny", no_argument, NULL, DENY},
                                                 {"key", required_argument, NULL, KEY},
                                                 {NULL, 0, NULL, 0}};
+    static const struct option deploy_list[] = {COMMON,
+                                                {"limit", required_argument, NULL, LIMIT},
+                                                {"status", required_argument, NULL, DEPLOYMENT_STATUS},
+                                                {"deployer", required_argument, NULL, DEPLOYER},
+                                                {NULL, 0, NULL, 0}};
     switch (command) {
-    case ACME_ADMIN_DEPLOY_LIST:
-        return deploy_list;
     case ACME_ADMIN_ORDER_ACKNOWLEDGE:
         return acknowledge;
+    case ACME_ADMIN_DEPLOY_LIST:
+        return deploy_list;
     case ACME_ADMIN_ORDER_LIST:
         return order_list;
     case ACME_ADMIN_ACCOUNT_LIST:

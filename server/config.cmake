@@ -5,6 +5,7 @@ set(SERVER_CONFIG_SOURCES
     cli_print.c
     cli_table.c
     config_accounts.c
+    config_huawei.c
     config_load.c
     config_mistakes.c
     config_objects.c

@@ -5,6 +5,7 @@
 
 #include "backends/command/command.h"
 #include "backends/cps/cps.h"
+#include "backends/huawei_elb/huawei_elb.h"
 #include "backends/keyfactor/keyfactor.h"
 #include "backends/scm/scm.h"
 #include "protocol/service.h"
@@ -35,7 +36,7 @@ struct acme_issuer_config {
     struct acme_cps_config cps;             /* type cps; its credentials were read from an .edgerc file */
 };
 
-enum acme_deployer_type { ACME_DEPLOYER_COMMAND };
+enum acme_deployer_type { ACME_DEPLOYER_COMMAND, ACME_DEPLOYER_HUAWEI_ELB, ACME_DEPLOYER_CPS };
 
 struct acme_deployer_config {
     const char *name; /* [a-z0-9-]{1,32} */
@@ -44,9 +45,14 @@ struct acme_deployer_config {
     size_t name_count;
     int64_t deadline_ms; /* from issuance */
     int max_concurrency;
-    int requests_per_minute;            /* of upstreams, else 0 */
-    int burst;                          /* likewise */
-    struct acme_command_config command; /* type command */
+    int requests_per_minute;              /* of upstreams, else 0 */
+    int burst;                            /* likewise */
+    struct acme_command_config command;   /* type command */
+    const char *huawei_region;            /* type huawei-elb; NULL: url says it */
+    struct acme_huawei_elb_config huawei; /* type huawei-elb; its secrets were read */
+    const char *cps_section;              /* type cps: of the .edgerc file */
+    struct acme_cps_config cps;           /* type cps; its credentials were read from an .edgerc file */
+    struct acme_cps_target cps_target;    /* type cps */
 };
 
 struct acme_server_config {

@@ -26,10 +26,12 @@ struct type {
 
 static const struct type types[] = {
     {"command", ACME_DEPLOYER_COMMAND, NULL},
+    {"huawei-elb", ACME_DEPLOYER_HUAWEI_ELB, acme_config_check_huawei},
+    {"cps", ACME_DEPLOYER_CPS, acme_config_check_cps_deployer},
 };
 
 /* In the order of enum acme_deployer_type: names of the bits of `applies`. */
-static const char *const kinds[] = {"command", NULL};
+static const char *const kinds[] = {"command", "huawei-elb", "cps", NULL};
 
 const char *acme_deployer_type_name(enum acme_deployer_type type)
 {
@@ -166,7 +168,8 @@ static const struct acme_config_key keys[] = {
      .applies = FOR(ACME_DEPLOYER_COMMAND),
      .read = read_environment},
 };
-const struct acme_config_table acme_config_deployer_table = {keys, COUNT(keys), kinds, NULL};
+const struct acme_config_table acme_config_deployer_table = {keys, COUNT(keys), kinds,
+                                                             &acme_config_huawei_table};
 
 /* ---- the list ---- */
 

@@ -26,7 +26,7 @@ struct checking {
     int errors;
 };
 
-/* `role`: "issuer" or "deployer". */
+/* `role` is "issuer" or "deployer". */
 static void say(struct checking *checking, const char *role, const char *name, enum acme_finding_level level,
                 const char *text)
 {
@@ -59,21 +59,30 @@ static struct acme_err lower(struct acme_arena *arena, const struct acme_upstrea
     return acme_ok();
 }
 
-static struct acme_err look(struct checking *checking, const char *role, const struct acme_backend *backend,
-                            struct acme_arena *arena, const struct acme_inspect_request *request)
+static struct acme_err start_outbound(struct checking *checking)
 {
-    struct acme_inspection *inspection = NULL;
-    TRY(acme_upstream_inspect(checking->outbound, backend, request, arena, NULL, NULL, &inspection));
-    for (size_t i = 0; i < inspection->finding_count; i++)
-        say(checking, role, backend->name, inspection->findings[i].level, inspection->findings[i].text);
-    return acme_ok();
+    const struct acme_validation_config *validation = &checking->config->validation;
+    const struct acme_outbound_options options = {.resolvers = validation->resolvers,
+                                                  .resolver_count = validation->resolver_count,
+                                                  .trust_anchor_file = validation->trust_anchor_file,
+                                                  .policy = &validation->policy,
+                                                  .max_fetches = 1};
+    return acme_outbound_start(&options, &checking->outbound);
 }
 
-/* The loop may know a backend's token until it ends. */
-static void stop_outbound(struct checking *checking)
+/* Over a loop of its own: it may know the backend's token until it ends. */
+static struct acme_err look(struct checking *checking, const char *role, const struct acme_backend *backend,
+                            const struct acme_inspect_request *request, struct acme_arena *arena)
 {
+    struct acme_inspection *inspection = NULL;
+    TRY(start_outbound(checking));
+    struct acme_err err =
+        acme_upstream_inspect(checking->outbound, backend, request, arena, NULL, NULL, &inspection);
+    for (size_t i = 0; !acme_failed(err) && i < inspection->finding_count; i++)
+        say(checking, role, backend->name, inspection->findings[i].level, inspection->findings[i].text);
     acme_outbound_stop(checking->outbound);
     checking->outbound = NULL;
+    return err;
 }
 
 static struct acme_err check_issuer(struct checking *checking, const struct acme_issuer_config *config)
@@ -89,8 +98,7 @@ static struct acme_err check_issuer(struct checking *checking, const struct acme
     request.profiles = profiles;
     struct acme_issuer *issuer = NULL;
     TRY(acme_issuer_open(config, NULL, &issuer));
-    struct acme_err err = look(checking, "issuer", &issuer->backend, arena, &request);
-    stop_outbound(checking);
+    struct acme_err err = look(checking, "issuer", &issuer->backend, &request, arena);
     acme_issuer_destroy(issuer);
     return err;
 }
@@ -99,26 +107,14 @@ static struct acme_err check_deployer(struct checking *checking, const struct ac
 {
     ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(CHECK_ARENA_BYTES);
     ENSURE(arena != NULL, ACME_E_NOMEM);
-    const struct acme_inspect_request request = {.profile_count = 0};
+    const struct acme_inspect_request request = {.domains_only = false};
     struct acme_deployer *deployer = NULL;
     struct acme_err err = acme_ok();
     TRY(acme_deployer_open(config, &deployer));
     if (deployer->backend.inspect != NULL)
-        err = look(checking, "deployer", &deployer->backend, arena, &request);
-    stop_outbound(checking);
+        err = look(checking, "deployer", &deployer->backend, &request, arena);
     acme_deployer_destroy(deployer);
     return err;
-}
-
-static struct acme_err start_outbound(struct checking *checking)
-{
-    const struct acme_validation_config *validation = &checking->config->validation;
-    const struct acme_outbound_options options = {.resolvers = validation->resolvers,
-                                                  .resolver_count = validation->resolver_count,
-                                                  .trust_anchor_file = validation->trust_anchor_file,
-                                                  .policy = &validation->policy,
-                                                  .max_fetches = 1};
-    return acme_outbound_start(&options, &checking->outbound);
 }
 
 static struct acme_err check_all(struct checking *checking)
@@ -127,13 +123,10 @@ static struct acme_err check_all(struct checking *checking)
         const struct acme_issuer_config *config = &checking->config->issuers[i];
         if (config->type == ACME_ISSUER_LOCAL)
             continue;
-        TRY(start_outbound(checking));
         TRY(check_issuer(checking, config));
     }
-    for (size_t i = 0; i < checking->config->deployer_count; i++) {
-        TRY(start_outbound(checking));
+    for (size_t i = 0; i < checking->config->deployer_count; i++)
         TRY(check_deployer(checking, &checking->config->deployers[i]));
-    }
     return acme_ok();
 }
 

@@ -1,4 +1,4 @@
-/* Drives an issuer's look at its upstream over the outbound loop, waiting for each answer. */
+/* Drives an issuer's or deployer's look at its upstream over the outbound loop, waiting for each answer. */
 #ifndef ACME_SERVER_UPSTREAM_INSPECT_H
 #define ACME_SERVER_UPSTREAM_INSPECT_H
 
