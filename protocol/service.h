@@ -27,10 +27,12 @@ struct acme_profile {
      * way (0: never), and the issuer can give the new key to a certificate nobody fetched. */
     int64_t supersede_after_ms;
     bool replace;
-    bool renew;                  /* a certificate for the same names is renewed rather than ordered anew */
-    bool renew_same_key;         /* only one with the key of the order's CSR is */
-    bool key_at_edge;            /* certificates carry a key that stays at the upstream, not the CSR's */
-    const void *issuer_settings; /* this profile's, for its type of issuer; nothing for this folder */
+    bool renew;                   /* a certificate for the same names is renewed rather than ordered anew */
+    bool renew_same_key;          /* only one with the key of the order's CSR is */
+    bool key_at_edge;             /* certificates carry a key that stays at the upstream, not the CSR's */
+    const void *issuer_settings;  /* this profile's, for its type of issuer; nothing for this folder */
+    const char *const *deployers; /* names of what gets its certificates; nothing for this folder */
+    size_t deployer_count;
 };
 
 enum { ACME_EXTERNAL_KEY_MIN = 32, ACME_EXTERNAL_KEY_MAX = 768 };
@@ -79,6 +81,14 @@ struct acme_service_hooks {
      * every name may. Thread: a worker. */
     bool (*name_allowed)(void *context, struct acme_arena *arena, const struct acme_profile *profile,
                          const struct acme_identifier *identifier, const char **ret_why);
+    /** May this order of the profile, made at order_created_ms, be finalized with this key? False with
+     * *ret_why, which completes "The CSR cannot be accepted: ", as above. Not asked when the profile has
+     * key_at_edge. NULL: with every key. Thread: a worker. */
+    bool (*csr_key_allowed)(void *context, struct acme_arena *arena, const struct acme_profile *profile,
+                            const uint8_t spki_sha256[ACME_SHA256_SIZE], int64_t order_created_ms,
+                            const char **ret_why);
+    /** An order of the profile was made. NULL: nobody wants to know. Thread: a worker. */
+    void (*order_made)(void *context, const struct acme_profile *profile);
 };
 
 /** acme_account_url(arena, base_url, account_id): the URL of an account. NULL without memory. Thread: any. */

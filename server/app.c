@@ -5,6 +5,7 @@
 #include "certs/key_check.h"
 #include "server/admin.h"
 #include "server/ca_publisher.h"
+#include "server/deployer_open.h"
 #include "server/frontend.h"
 #include "server/identity.h"
 #include "server/issuer_open.h"
@@ -29,6 +30,7 @@ enum {
     REQUEST_ARENA_BYTES = 8 * 1024 * 1024, /* a cap: an order for a thousand names takes about 4 MiB */
     HOUSEKEEPING_SECONDS = 60,
     JOB_THREADS = 4,
+    PROGRAMS_AT_ONCE = 16,
     DRAIN_JOBS_MS = 2000, /* of the 5 s an orderly stop may take */
     DRAIN_HTTP_MS = 1500,
     DIR_SIZE = 4096,
@@ -52,10 +54,12 @@ struct app {
     struct acme_store *store;
     struct acme_local_ca **cas; /* one per issuer, NULL where it is not local */
     struct acme_issuer **issuers;
+    struct acme_deployer **deployers;
     struct acme_identity *identity;
     struct acme_nonces *nonces;
     struct acme_service *service;
     struct acme_outbound *outbound;
+    struct acme_processes *processes; /* NULL: nothing runs programs */
     struct acme_upstream_watch *watch;
     struct acme_runner *runner;
     struct acme_pool *workers;
@@ -84,6 +88,13 @@ static int64_t profile_validity_ms(void *context, const char *name)
 {
     const struct acme_profile *profile = find_profile(context, name);
     return profile != NULL ? profile->validity_ms : 90 * ACME_DAY_MS; /* the default's */
+}
+
+static bool deployer_takes(void *context, const char *deployer, const struct acme_identifier *identifiers,
+                           size_t count)
+{
+    const struct app *app = context;
+    return acme_deployer_takes(app->config, deployer, identifiers, count);
 }
 
 static void order_changed(void *context, const char *order_id)
@@ -207,7 +218,7 @@ static bool open_issuers(struct app *app)
         if (!open_issuer(app, i))
             return false;
     }
-    return true;
+    return !failed_to("deployers", acme_deployers_open(app->config, &app->deployers));
 }
 
 /* The CA that may certify this server: the first local one. */
@@ -288,9 +299,23 @@ static bool start_service(struct app *app)
     };
     struct acme_service_hooks hooks = {.context = &app->frontend,
                                        .job_created = acme_frontend_job_created,
-                                       .name_allowed = acme_frontend_name_allowed};
+                                       .name_allowed = acme_frontend_name_allowed,
+                                       .csr_key_allowed = acme_frontend_csr_key_allowed,
+                                       .order_made = acme_frontend_order_made};
     return !failed_to("service", acme_service_create(&app->service_config, app->store, app->nonces,
                                                      &acme_clock_system, &hooks, &app->service));
+}
+
+/* Programs wait in line for as many places as their deployers have, so that none is refused. */
+static bool start_processes(struct app *app)
+{
+    size_t places = 0;
+    for (size_t i = 0; i < app->config->deployer_count; i++)
+        places += (size_t)app->config->deployers[i].max_concurrency;
+    if (places == 0)
+        return true;
+    int at_once = places < PROGRAMS_AT_ONCE ? (int)places : PROGRAMS_AT_ONCE;
+    return !failed_to("programs", acme_processes_start(at_once, places, &app->processes));
 }
 
 /* Each job asks for one thing at a time. Issuances ask for CAA records, and must not stand in line behind
@@ -300,6 +325,8 @@ static size_t outbound_at_once(const struct acme_config *config)
     size_t count = (size_t)config->validation.max_concurrency;
     for (size_t i = 0; i < config->issuer_count; i++)
         count += (size_t)config->issuers[i].max_concurrency;
+    for (size_t i = 0; i < config->deployer_count; i++)
+        count += (size_t)config->deployers[i].max_concurrency;
     return count;
 }
 
@@ -311,7 +338,7 @@ static bool start_jobs(struct app *app)
                                              .trust_anchor_file = config->validation.trust_anchor_file,
                                              .policy = &config->validation.policy,
                                              .max_fetches = outbound_at_once(config)};
-    if (failed_to("outbound loop", acme_outbound_start(&outbound, &app->outbound)))
+    if (failed_to("outbound loop", acme_outbound_start(&outbound, &app->outbound)) || !start_processes(app))
         return false;
     struct acme_upstream_watch_options watch = {
         .config = config, .outbound = app->outbound, .issuers = app->issuers};
@@ -324,6 +351,9 @@ static bool start_jobs(struct app *app)
                                          .lease_ms = LEASE_MS,
                                          .issuers = app->issuers,
                                          .issuer_count = config->issuer_count,
+                                         .processes = app->processes,
+                                         .deployers = app->deployers,
+                                         .deployer_count = config->deployer_count,
                                          .validation_max_concurrency = config->validation.max_concurrency,
                                          .http_port = config->validation.http_port,
                                          .https_port = config->validation.tls_port,
@@ -335,6 +365,7 @@ static bool start_jobs(struct app *app)
                                          .revocation_ended = revocation_ended,
                                          .profile_validity_ms = profile_validity_ms,
                                          .find_profile = find_profile,
+                                         .deployer_takes = deployer_takes,
                                          .context = app};
     return !failed_to("job runner", acme_runner_start(&runner, &app->runner));
 }
@@ -418,7 +449,7 @@ static bool start_plain_http(struct app *app)
 static bool start_admin(struct app *app)
 {
     struct acme_admin_options options = {
-        .store = app->store, .clock = &acme_clock_system, .config = app->config};
+        .store = app->store, .clock = &acme_clock_system, .config = app->config, .runner = app->runner};
     return !failed_to("admin socket", acme_admin_start(&options, &app->admin));
 }
 
@@ -493,6 +524,7 @@ static void stop(struct app *app)
     acme_pool_end(app->workers); /* requests that still come are answered 503 by the I/O loops */
     acme_upstream_watch_stop(app->watch);
     acme_runner_stop(app->runner);
+    acme_processes_stop(app->processes);
     acme_outbound_stop(app->outbound);
     acme_http_stop(app->http);
     acme_http_stop(app->plain_http);
@@ -510,6 +542,7 @@ static void stop(struct app *app)
         acme_issuer_destroy(app->issuers[i]);
         acme_local_ca_close(app->cas[i]);
     }
+    acme_deployers_close(app->deployers, app->config->deployer_count);
     acme_blocked_keys_destroy(app->blocked_keys);
     free(app->issuers);
     free(app->cas);
@@ -540,6 +573,7 @@ int acme_app_run(const struct acme_config *config)
     mallopt(M_ARENA_MAX, 2);
     umask(077);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* a parent may have left it ignored: the ends of programs would be lost */
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);

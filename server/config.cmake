@@ -5,9 +5,11 @@ set(SERVER_CONFIG_SOURCES
     cli_print.c
     cli_table.c
     config_accounts.c
+    config_huawei.c
     config_load.c
     config_mistakes.c
     config_objects.c
+    config_deployers.c
     config_schema.c
     config_cps.c
     config_dv.c

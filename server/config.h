@@ -3,7 +3,9 @@
 #ifndef ACME_SERVER_CONFIG_H
 #define ACME_SERVER_CONFIG_H
 
+#include "backends/command/command.h"
 #include "backends/cps/cps.h"
+#include "backends/huawei_elb/huawei_elb.h"
 #include "backends/keyfactor/keyfactor.h"
 #include "backends/scm/scm.h"
 #include "protocol/service.h"
@@ -32,6 +34,22 @@ struct acme_issuer_config {
     struct acme_keyfactor_config keyfactor; /* type keyfactor; likewise */
     const char *cps_section;                /* type cps: of the .edgerc file */
     struct acme_cps_config cps;             /* type cps; its credentials were read from an .edgerc file */
+};
+
+enum acme_deployer_type { ACME_DEPLOYER_COMMAND, ACME_DEPLOYER_HUAWEI_ELB };
+
+struct acme_deployer_config {
+    const char *name; /* [a-z0-9-]{1,32} */
+    enum acme_deployer_type type;
+    const char *const *names; /* only certificates with all of these are for it; none: every certificate */
+    size_t name_count;
+    int64_t deadline_ms; /* from issuance */
+    int max_concurrency;
+    int requests_per_minute;              /* of upstreams, else 0 */
+    int burst;                            /* likewise */
+    struct acme_command_config command;   /* type command */
+    const char *huawei_region;            /* type huawei-elb; NULL: url says it */
+    struct acme_huawei_elb_config huawei; /* type huawei-elb; its secrets were read */
 };
 
 struct acme_server_config {
@@ -75,6 +93,8 @@ struct acme_config {
     const char *blocked_keys_file; /* NULL: none; it was read once, so its form is right */
     struct acme_issuer_config *issuers;
     size_t issuer_count;
+    struct acme_deployer_config *deployers;
+    size_t deployer_count;
     struct acme_profile *profiles;
     size_t profile_count;
     const char *default_profile;

@@ -382,4 +382,5 @@ void acme_config_read_objects(struct acme_config_reader *reader, const struct ac
     find_default_profile(&objects, acme_yaml_get(root, "default_profile"));
     check_tls(&objects, root);
     check_http(&objects, root);
+    acme_config_read_deployers(reader, root, config);
 }

@@ -12,4 +12,9 @@
 void acme_config_read_objects(struct acme_config_reader *reader, const struct acme_yaml_node *root,
                               struct acme_config *config);
 
+/** acme_config_read_deployers(reader, root, config): the deployers, and that the profiles, which are read
+ * already, name some of them, each once (config_deployers.c). Mistakes are noted. */
+void acme_config_read_deployers(struct acme_config_reader *reader, const struct acme_yaml_node *root,
+                                struct acme_config *config);
+
 #endif

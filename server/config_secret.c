@@ -53,7 +53,7 @@ static const char *read_secret(struct acme_config_reader *reader, const struct a
     if (why == NULL)
         why = judge(buffer, &len);
     if (why == NULL && len > ACME_SECRET_MAX)
-        why = "more than 1024 characters in it";
+        why = "more than 4096 characters in it";
     if (why == NULL)
         secret = acme_config_keep_secret(reader, buffer, len);
     OPENSSL_cleanse(buffer, sizeof buffer);
@@ -121,7 +121,7 @@ static const char *from_environment(struct acme_config_reader *reader, const str
         size_t value_len = strlen(value);
         why = judge(value, &value_len);
         if (why == NULL && value_len > ACME_SECRET_MAX)
-            why = "more than 1024 characters in it";
+            why = "more than 4096 characters in it";
         if (why == NULL)
             return acme_config_keep_secret(reader, value, value_len);
     }

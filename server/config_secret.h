@@ -5,7 +5,7 @@
 
 #include "server/config_schema.h"
 
-enum { ACME_SECRET_MAX = 1024 };
+enum { ACME_SECRET_MAX = 4096 };
 
 /* What a secret is called: its keys in the file and its name in mistakes. */
 struct acme_secret_names {

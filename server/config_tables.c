@@ -288,6 +288,7 @@ static const struct acme_config_key root_keys[] = {
      .check = acme_config_blocked_keys},
     {.name = "issuers", .type = ACME_CONFIG_LATER, .required = true},
     {.name = "profiles", .type = ACME_CONFIG_LATER, .required = true},
+    {.name = "deployers", .type = ACME_CONFIG_LATER},
     {.name = "default_profile",
      .type = ACME_CONFIG_TEXT,
      .offset = AT(default_profile),
@@ -671,5 +672,10 @@ static const struct acme_config_key profile_keys[] = {
      .applies = ACME_CONFIG_KIND_CPS,
      .read = acme_config_read_enrollment},
     {.name = "keys", .type = ACME_CONFIG_TABLE, .keep = true, .offset = AT(keys), .table = &policy_table},
+    {.name = "deploy",
+     .type = ACME_CONFIG_TEXT_LIST,
+     .offset = AT(deployers),
+     .count_offset = AT(deployer_count),
+     .check = acme_config_name},
 };
 const struct acme_config_table acme_config_profile_table = {profile_keys, COUNT(profile_keys), kinds, NULL};

@@ -33,6 +33,8 @@ static void finish(struct active_job *job, const struct acme_problem *problem)
         acme_log(INFO, "certificate revoked", LOG_STR("certificate", job->subject_id),
                  LOG_STR("serial", revoke->certificate.serial_hex),
                  LOG_STR("issuer", revoke->certificate.issuer), LOG_INT("reason", revoke->request.reason));
+    if (problem == NULL)
+        acme_deploy_alert_revoked(options->store, job->arena, job->subject_id);
     else /* the client may have been told that it will be revoked */
         acme_log(
             ERROR, "ALERT a certificate was not revoked, revoke it at its issuer or ask its owner to repeat",

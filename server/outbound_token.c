@@ -213,11 +213,12 @@ void acme_token_get(struct acme_outbound *outbound, const struct acme_transport 
     }
 }
 
-void acme_token_forget(struct acme_outbound *outbound, const struct acme_token_login *login, const char *text)
+void acme_token_forget(struct acme_outbound *outbound, const struct acme_token_login *login,
+                       const char *token)
 {
-    struct acme_token *token = token_of(outbound, login);
-    if (token != NULL && token->text != NULL && strcmp(token->text, text) == 0)
-        wipe_text(token);
+    struct acme_token *known = token_of(outbound, login);
+    if (known != NULL && known->text != NULL && strcmp(known->text, token) == 0)
+        wipe_text(known);
 }
 
 void acme_token_cancel(struct acme_token_waiter *waiter)

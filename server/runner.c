@@ -26,7 +26,7 @@ struct acme_runner {
     struct job_queue *queues;
     size_t queue_count;
     size_t first_queue;       /* where the scheduler begins */
-    struct acme_arena *names; /* of the queues whose issuer is not configured any more */
+    struct acme_arena *names; /* of the deployers' queues, and of those whose backend is not configured */
     pthread_t scheduler;
     bool scheduler_started;
     pthread_mutex_t lock; /* guards everything below and the queues */
@@ -132,6 +132,7 @@ static struct active_job *copy_job(struct acme_runner *runner, struct job_queue 
     strncpy(copy->subject_id, job->subject_id, sizeof copy->subject_id - 1);
     copy->kind = job->kind;
     copy->intent = job->intent;
+    copy->asked = job->asked;
     copy->attempts = job->attempts;
     copy->created_ms = job->created_ms;
     copy->leased_ms = now_ms(runner);
@@ -191,6 +192,7 @@ static bool begin(struct job_queue *queue, const struct acme_job *leased, const 
         [ACME_JOB_VALIDATE] = acme_job_validate_run,
         [ACME_JOB_ISSUE] = acme_job_issue_run,
         [ACME_JOB_REVOKE] = acme_job_revoke_run,
+        [ACME_JOB_DEPLOY] = acme_job_deploy_run,
     };
     if (acme_failed(acme_shares_enter(queue->shares, share_of(leased), &job->share))) {
         free_job(job);
@@ -209,7 +211,7 @@ static bool begin(struct job_queue *queue, const struct acme_job *leased, const 
 
 /* ---- ends of a run ---- */
 
-static void forget(struct active_job *job, int64_t next_run_ms)
+static void forget(struct active_job *job, int64_t next_run_ms, bool ended)
 {
     struct acme_runner *runner = job->runner;
     struct job_queue *queue = job->queue;
@@ -222,6 +224,8 @@ static void forget(struct active_job *job, int64_t next_run_ms)
     queue->ended++;
     acme_shares_leave(queue->shares, job->share);
     due_at(queue, next_run_ms);
+    for (size_t i = 0; ended && (job->wakes_others || queue->uses_lines) && i < runner->queue_count; i++)
+        due_at(&runner->queues[i], now_ms(runner));
     if (queue->blocked) {
         queue->blocked = false;
         due_at(queue, now_ms(runner));
@@ -233,12 +237,20 @@ static void forget(struct active_job *job, int64_t next_run_ms)
 
 void acme_job_drop(struct active_job *job)
 {
-    forget(job, 0);
+    forget(job, 0, false);
 }
 
 void acme_job_done(struct active_job *job, int64_t next_run_ms)
 {
-    forget(job, next_run_ms);
+    forget(job, next_run_ms, next_run_ms == 0);
+}
+
+void acme_job_uses_lines(struct active_job *job)
+{
+    struct acme_runner *runner = job->runner;
+    pthread_mutex_lock(&runner->lock);
+    job->queue->uses_lines = true;
+    pthread_mutex_unlock(&runner->lock);
 }
 
 bool acme_job_is_ending(const struct active_job *job)
@@ -496,6 +508,14 @@ static struct acme_err set_known_queues(struct acme_runner *runner)
         TRY(set_queue(runner, i + 1, backend->name, backend, (size_t)backend->max_concurrency));
         TRY(set_upstream(runner, &runner->queues[i + 1]));
     }
+    for (size_t i = 0; i < options->deployer_count; i++) {
+        const struct acme_backend *backend = &options->deployers[i]->backend;
+        const char *name = acme_arena_printf(runner->names, ACME_DEPLOY_QUEUE "%s", backend->name);
+        size_t at = options->issuer_count + 1 + i;
+        ENSURE(name != NULL, ACME_E_NOMEM);
+        TRY(set_queue(runner, at, name, backend, (size_t)backend->max_concurrency));
+        TRY(set_upstream(runner, &runner->queues[at]));
+    }
     return acme_ok();
 }
 
@@ -517,8 +537,13 @@ static struct acme_err add_foreign_queues(struct acme_runner *runner)
     for (size_t i = 0; i < count; i++) {
         if (queue_named(runner, names[i]) != NULL)
             continue;
-        acme_log(WARN, "orders or revocations wait for an issuer that the configuration does not have",
-                 LOG_STR("issuer", names[i]));
+        const size_t prefix = sizeof ACME_DEPLOY_QUEUE - 1;
+        if (strncmp(names[i], ACME_DEPLOY_QUEUE, prefix) == 0)
+            acme_log(WARN, "deployments wait for a deployer that the configuration does not have",
+                     LOG_STR("deployer", names[i] + prefix));
+        else
+            acme_log(WARN, "orders or revocations wait for an issuer that the configuration does not have",
+                     LOG_STR("issuer", names[i]));
         TRY(set_queue(runner, runner->queue_count++, names[i], NULL, FOREIGN_AT_ONCE));
     }
     return acme_ok();
@@ -531,7 +556,7 @@ static struct acme_err start(struct acme_runner *runner)
     TRY(acme_store_jobs_recover(options->store, &recovered));
     if (recovered > 0)
         acme_log(INFO, "unfinished jobs of an earlier run taken up", LOG_INT("jobs", recovered));
-    runner->queue_count = options->issuer_count + 1;
+    runner->queue_count = options->issuer_count + options->deployer_count + 1;
     TRY(add_foreign_queues(runner));
     size_t places = 0;
     for (size_t i = 0; i < runner->queue_count; i++)
@@ -603,6 +628,26 @@ void acme_runner_hand(struct acme_runner *runner, const struct acme_job *job)
         due_at(queue, now); /* a place became free, or a claim that may not have seen it is under way */
     else
         queue->blocked = true;
+    pthread_cond_signal(&runner->changed);
+    pthread_mutex_unlock(&runner->lock);
+}
+
+void acme_runner_look(struct acme_runner *runner)
+{
+    pthread_mutex_lock(&runner->lock);
+    for (size_t i = 0; i < runner->queue_count; i++)
+        due_at(&runner->queues[i], now_ms(runner));
+    pthread_cond_signal(&runner->changed);
+    pthread_mutex_unlock(&runner->lock);
+}
+
+void acme_runner_wake(struct acme_runner *runner, const char *queue_name)
+{
+    struct job_queue *queue = queue_named(runner, queue_name);
+    if (queue == NULL)
+        return;
+    pthread_mutex_lock(&runner->lock);
+    due_at(queue, now_ms(runner));
     pthread_cond_signal(&runner->changed);
     pthread_mutex_unlock(&runner->lock);
 }

@@ -4,6 +4,7 @@
 #ifndef ACME_SERVER_RUNNER_H
 #define ACME_SERVER_RUNNER_H
 
+#include "backends/deployer.h"
 #include "backends/issuer.h"
 #include "protocol/service.h"
 #include "server/outbound.h"
@@ -21,6 +22,8 @@ struct acme_runner_options {
     int64_t lease_ms;
     struct acme_issuer *const *issuers;
     size_t issuer_count;
+    struct acme_deployer *const *deployers;
+    size_t deployer_count;
     int validation_max_concurrency;
     int http_port;        /* of http-01 */
     int https_port;       /* of redirects to https, and of tls-alpn-01 */
@@ -37,6 +40,10 @@ struct acme_runner_options {
     int64_t (*profile_validity_ms)(void *context, const char *profile);
     /** find_profile(context, profile): NULL when the configuration has it no longer. Thread: a job thread. */
     const struct acme_profile *(*find_profile)(void *context, const char *profile);
+    /** deployer_takes(context, deployer, identifiers, count): whether a certificate with these names is for
+     * this deployer of its profile. Thread: a job thread. */
+    bool (*deployer_takes)(void *context, const char *deployer, const struct acme_identifier *identifiers,
+                           size_t count);
     void *context;
 };
 
@@ -50,6 +57,13 @@ struct acme_err acme_runner_start(const struct acme_runner_options *options,
  * copied. When memory is short it is left to the end of its lease. Thread: any that may write to the store.
  */
 void acme_runner_hand(struct acme_runner *runner, const struct acme_job *job);
+
+/** acme_runner_look(runner): jobs may have become due in the store: look now. Thread: any. */
+void acme_runner_look(struct acme_runner *runner);
+
+/** acme_runner_wake(runner, queue_name): jobs of this queue have become due in the store: look at once. A
+ * queue nobody knows is passed over. Thread: any. */
+void acme_runner_wake(struct acme_runner *runner, const char *queue_name);
 
 /** acme_runner_quiesce(runner): start nothing more; what runs may end. */
 void acme_runner_quiesce(struct acme_runner *runner);

@@ -68,7 +68,9 @@ static void read_error(struct acme_arena *arena, const cJSON *json, const char *
 
 static bool ends_with(const char *text, const char *end)
 {
-    size_t len = text != NULL ? strlen(text) : 0;
+    if (text == NULL)
+        return false;
+    size_t len = strlen(text);
     size_t end_len = strlen(end);
     return len >= end_len && strcmp(text + len - end_len, end) == 0;
 }

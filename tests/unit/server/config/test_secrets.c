@@ -91,11 +91,11 @@ static void test_file(void **state)
     expect_password("password_file: secret", "hunter2");
     write_secret(" a b \r\n", 7, 0400);
     expect_password("password_file: secret", " a b ");
-    char longest[1025];
-    memset(longest, 'x', 1024);
-    longest[1024] = '\n';
-    write_secret(longest, 1025, 0600);
-    longest[1024] = '\0';
+    char longest[4097];
+    memset(longest, 'x', 4096);
+    longest[4096] = '\n';
+    write_secret(longest, 4097, 0600);
+    longest[4096] = '\0';
     expect_password("password_file: secret", longest);
 }
 
@@ -119,10 +119,10 @@ static void test_file_refused(void **state)
     expect_mistake(keys, 18, "more than one line in it");
     write_secret("hunter2\0x\n", 10, 0600);
     expect_mistake(keys, 18, "a control character in it");
-    char large[1025];
+    char large[4097];
     memset(large, 'x', sizeof large);
     write_secret(large, sizeof large, 0600);
-    expect_mistake(keys, 18, "more than 1024 characters in it");
+    expect_mistake(keys, 18, "more than 4096 characters in it");
     unlink(secret_path);
     expect_mistake(keys, 18, "No such file or directory");
     expect_mistake("password_file: .", 18, "it is not a regular file");

@@ -421,6 +421,10 @@ static void test_reference_names_every_key(void **state)
                          count_unexplained(&acme_config_issuer_table, reference) +
                          count_unexplained(&acme_config_profile_table, reference) +
                          count_unexplained(&acme_config_enrollment_table, reference) +
+                         count_unexplained(&acme_config_deployer_table, reference) +
+                         count_unexplained(&acme_config_huawei_auth_table, reference) +
+                         count_unexplained(&acme_config_huawei_iam_table, reference) +
+                         count_unexplained(&acme_config_huawei_access_key_table, reference) +
                          count_unexplained(&acme_config_external_table, reference),
                      0);
 }
