@@ -112,8 +112,10 @@ class ElbSimulator(Simulator):
     def look(self, certificate_id):
         return self.control("GET", f"/certificates/{certificate_id}")
 
-    def objects(self):
-        return self.control("GET", "/certificates")
+    def objects(self, name=None):
+        """All objects, or those of a name, as look() shows them."""
+        query = "" if name is None else "?" + urllib.parse.urlencode({"name": name})
+        return self.control("GET", "/certificates" + query)
 
     def change(self, certificate_id, **members):
         return self.control("POST", f"/certificates/{certificate_id}", members)

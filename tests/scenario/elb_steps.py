@@ -40,6 +40,7 @@ class Deployment:
                             "chain": certificate.chain, "names": certificate.names,
                             "tag": "acmebridge/" + certificate.names[0][:40], **keys, **settings}
         self.process = None
+        self.connection = None
 
     # ---- the process ----
 
@@ -53,6 +54,7 @@ class Deployment:
         self.process.stdin.flush()
 
     def end(self):
+        self.hang_up()
         self.process.kill()
         self.process.communicate()
 
@@ -81,17 +83,20 @@ class Deployment:
             if self.login == "token":
                 self.elb.token = self.elb.token or self.elb.new_token()
                 headers["X-Auth-Token"] = self.elb.token
-            connection = self.elb.connect()
-            connection.timeout = self.timeout
+            if self.connection is None:
+                self.connection = self.elb.connect()
+                self.connection.timeout = self.timeout
             try:
                 target = parts.path + ("?" + parts.query if parts.query else "")
-                connection.request(step["method"], target, step.get("body", "").encode("utf-8") or None, headers)
-                reply = connection.getresponse()
+                self.connection.request(step["method"], target, step.get("body", "").encode("utf-8") or None, headers)
+                reply = self.connection.getresponse()
                 body = reply.read().decode("utf-8", "replace")
             except UNANSWERED as error:
+                self.hang_up()
+                # Waits pass in no time, but what the simulator does late it does before they are over.
+                if isinstance(error, TimeoutError):
+                    time.sleep(0.5)
                 return {"event": "failed", "failure": repr(error), "reached": True}
-            finally:
-                connection.close()
             if reply.status != 401 or self.login != "token" or attempt == 1:
                 break
             self.elb.token = None
@@ -99,6 +104,11 @@ class Deployment:
         kept = [[name.lower(), value] for name, value in reply.headers.items()
                 if name.lower() != "date" or shift < 1000]
         return {"event": "reply", "status": reply.status, "headers": kept, "body": body}
+
+    def hang_up(self):
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
 
     def call(self, step):
         """As the job runner: what must not happen twice is announced before, a known outcome is kept."""

@@ -1,7 +1,7 @@
 """The control port: plain HTTP and JSON for tests, to look inside and to order misbehaviour.
 
-GET /stats, /settings, /faults, /certificates, /certificates/{id}, /journal[?operation=&certificate=&since=];
-POST /settings, /faults, /tokens/expire, /tokens/forget, /access-key/unlock,
+GET /stats, /settings, /faults, /certificates[?name=], /certificates/{id},
+/journal[?operation=&certificate=&since=]; POST /settings, /faults, /tokens/expire, /tokens/forget, /access-key/unlock,
 /certificates (makes an object: names, key as PEM "private_key" or of a "kind", or a "certificate" with its key;
 "name", "description", "domain", "type", "project", "bound"), /certificates/{id} (changes members unchecked; "bound"
 opens or closes the listener); DELETE /faults, /certificates/{id}. Answers have no private keys.
@@ -65,7 +65,9 @@ class Control:
         if what == ("POST", "/certificates"):
             return json_response(self.make(self.object_of(call)), 201)
         if what == ("GET", "/certificates"):
-            return json_response([summary(stored) for stored in self.world.storage.all()])
+            name = dict(urllib.parse.parse_qsl(call.target.partition("?")[2])).get("name")
+            return json_response([summary(stored) for stored in self.world.storage.all()
+                                  if name in (None, stored.name)])
         if what == ("GET", "/stats"):
             return json_response({**self.counters.as_json(), "identity": self.world.identity.stats(),
                                   "certificates": len(self.world.storage.objects)})
