@@ -46,7 +46,8 @@ bool acme_cert_has_spki(const X509 *cert, const uint8_t sha256[ACME_SHA256_SIZE]
 /** acme_chain_check(arena, chain, csr, identifiers, count, now_ms, ret_why): before an order becomes valid:
  * the leaf's key is the CSR's, its SAN names equal the identifiers, every signature verifies upwards, all
  * certificates cover `now_ms` (one hour of leeway for notBefore), the leaf is no CA and, when it has an
- * extended key usage, names serverAuth or clientAuth. Errors: DENIED with *ret_why; NOMEM. Thread: any. */
+ * extended key usage, names serverAuth or clientAuth. `csr` NULL: with whatever key. Errors: DENIED with
+ * *ret_why; NOMEM. Thread: any. */
 struct acme_err acme_chain_check(struct acme_arena *arena, const struct acme_cert_list *chain,
                                  const struct acme_csr *csr, const struct acme_identifier *identifiers,
                                  size_t count, int64_t now_ms, const char **ret_why) ACME_MUST_USE;

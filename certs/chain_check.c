@@ -76,7 +76,7 @@ static struct acme_err check(struct acme_arena *arena, const struct acme_cert_li
     if (chain->count == 0)
         return acme_deny(ret_why, "the chain is empty");
     X509 *leaf = chain->certs[0];
-    if (!acme_cert_has_spki(leaf, csr->spki_sha256))
+    if (csr != NULL && !acme_cert_has_spki(leaf, csr->spki_sha256))
         return acme_deny(ret_why, "the certificate's key is not the key of the CSR");
     TRY(check_names(arena, leaf, identifiers, count, ret_why));
     TRY(check_purpose(leaf, ret_why));

@@ -10,7 +10,9 @@ enum {
     STEPS_PER_RUN = 10000, /* a backend that never waits is broken: stop, look again later */
     STEP_RETRY_MAX_MS = 5 * 60 * 1000,
     SLOT_WAIT_MAX_MS =
-        60 * 1000,    /* in memory, for the calls after a run's first: no more jobs do than have places */
+        60 * 1000, /* in memory, for the calls after a run's first: no more jobs do than have places */
+    LINE_LOOK_MS = 15 * 1000,  /* of who is next, if it was not told that its turn has come */
+    CHILD_LOOK_MS = 60 * 1000, /* likewise for what was delegated */
     WAIT_MIN_MS = 250 /* the scheduler must not meet a job that is due before this thread has let go of it */
 };
 
@@ -70,11 +72,11 @@ static struct acme_job_remark remark_of(const struct active_job *job, const char
         .note = note, .noted_ms = acme_job_now_ms(job), .upstream_ref = job->run->upstream_ref};
 }
 
-/* Give the job back until `run_at_ms`; `note` may be NULL. */
-static void wait_for(struct active_job *job, int64_t run_at_ms, bool failure, const char *note)
+/* Give the job back until `run_at_ms`. */
+static void put_back(struct active_job *job, int64_t run_at_ms, bool failure,
+                     const struct acme_job_remark *remark)
 {
     struct backend_run *run = job->run;
-    const struct acme_job_remark remark = remark_of(job, note);
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
     int64_t soonest_ms = acme_job_now_ms(job) + WAIT_MIN_MS;
     if (run_at_ms < soonest_ms)
@@ -83,13 +85,66 @@ static void wait_for(struct active_job *job, int64_t run_at_ms, bool failure, co
     struct acme_err err = acme_err(ACME_E_NOMEM);
     if (state != NULL)
         err = acme_store_job_wait(options->store, job->id, options->owner, state, run_at_ms,
-                                  job->attempts + (failure ? 1 : 0), &remark);
+                                  job->attempts + (failure ? 1 : 0), remark);
     if (acme_failed(err)) {
         acme_job_log_code(job, "job could not be put back", err);
         acme_job_drop(job);
         return;
     }
     acme_job_done(job, run_at_ms);
+}
+
+void acme_job_backend_wait(struct active_job *job, int64_t run_at_ms, bool failure, const char *note)
+{
+    const struct acme_job_remark remark = remark_of(job, note);
+    put_back(job, run_at_ms, failure, &remark);
+}
+
+/* An answer to another question than the one that is asked now has been given in vain. */
+static void log_answer(const struct active_job *job, const struct acme_step *step)
+{
+    const struct backend_run *run = job->run;
+    if (run->answer.key == NULL)
+        return;
+    if (step->question != NULL && strcmp(step->question->key, run->answer.key) != 0)
+        acme_log(WARN, "an answer of the operator does not count, what is asked has changed",
+                 LOG_STR(run->class->about, run->about), LOG_STR("by", run->question.answered_by));
+}
+
+/* WAIT: when the job is to be run again. */
+static int64_t wait_until_ms(const struct active_job *job, const struct acme_step *step)
+{
+    const struct backend_run *run = job->run;
+    int64_t now_ms = acme_job_now_ms(job);
+    int64_t until_ms = step->wait_until_ms;
+    if (step->failure)
+        return until_ms;
+    if (!run->in_line && !run->child_pending) /* those do not ask the upstream */
+        until_ms = spread_out(job, until_ms);
+    if (run->is_next && until_ms > now_ms + LINE_LOOK_MS)
+        until_ms = now_ms + LINE_LOOK_MS;
+    if (run->child_pending && until_ms > now_ms + CHILD_LOOK_MS)
+        until_ms = now_ms + CHILD_LOOK_MS;
+    return until_ms;
+}
+
+static void take_wait(struct active_job *job, const struct acme_step *step)
+{
+    const struct backend_run *run = job->run;
+    struct acme_job_remark remark = remark_of(job, step->note);
+    struct acme_job_question question;
+    if (step->question != NULL) {
+        question = (struct acme_job_question){.key = step->question->key,
+                                              .text = step->question->text,
+                                              .details = step->question->details,
+                                              .deadline_ms = step->question->deadline_ms,
+                                              .asked_ms = run->input.now_ms};
+        remark.question = &question;
+    }
+    remark.asks = step->question != NULL || job->asked;
+    remark.answer_seen_ms = run->question.answered_ms;
+    log_answer(job, step);
+    put_back(job, wait_until_ms(job, step), step->failure, &remark);
 }
 
 /* ---- calls ---- */
@@ -118,6 +173,7 @@ static void call_done(void *context, const struct acme_outbound_result *result)
         return;
     }
     acme_arena_wipe_at_end(job->reply_arena);
+    run->input.answer = NULL; /* the step that made this call has seen it */
     if (result->failure == ACME_OUTBOUND_OK) {
         run->input.event = ACME_EVENT_REPLY;
         run->input.reply = acme_http_reply_copy(job->reply_arena, result->reply);
@@ -303,7 +359,7 @@ static bool get_slot(struct active_job *job, const struct acme_step *step, cJSON
     if (step->once)
         release(job, retry_ms);
     else
-        wait_for(job, run->input.now_ms + retry_ms, false, NULL);
+        acme_job_backend_wait(job, run->input.now_ms + retry_ms, false, NULL);
     return false;
 }
 
@@ -349,8 +405,9 @@ static void take_step(struct active_job *job)
         if (job->intent) /* leave the intent as it is: only the backend's RECOVER may decide about it */
             acme_job_drop(job);
         else
-            wait_for(job, run->input.now_ms + acme_job_backoff_ms(job->attempts + 1, STEP_RETRY_MAX_MS), true,
-                     "the step failed for a reason of this server's own; see its log");
+            acme_job_backend_wait(
+                job, run->input.now_ms + acme_job_backoff_ms(job->attempts + 1, STEP_RETRY_MAX_MS), true,
+                "the step failed for a reason of this server's own; see its log");
         return;
     }
     log_note(job, &step);
@@ -360,14 +417,18 @@ static void take_step(struct active_job *job)
         send_call(job, &step);
         break;
     case ACME_STEP_WAIT:
-        wait_for(job, step.failure ? step.wait_until_ms : spread_out(job, step.wait_until_ms), step.failure,
-                 step.note);
+        take_wait(job, &step);
+        break;
+    case ACME_STEP_DELEGATE:
+        if (run->class->delegate != NULL)
+            run->class->delegate(job, &step);
+        else
+            run->class->end(job, &step);
         break;
     case ACME_STEP_RUN:
         release_reply(job);
         run_program(job, &step);
         break;
-    case ACME_STEP_DELEGATE:
     case ACME_STEP_ISSUED:
     case ACME_STEP_DONE:
     case ACME_STEP_FAILED:
@@ -376,12 +437,29 @@ static void take_step(struct active_job *job)
     }
 }
 
+/* What the operator is asked, and has answered. */
+static struct acme_err load_question(struct active_job *job, struct backend_run *run)
+{
+    static const enum acme_decision decisions[] = {
+        [ACME_ANSWER_ACKNOWLEDGE] = ACME_DECISION_ACKNOWLEDGE, [ACME_ANSWER_DENY] = ACME_DECISION_DENY};
+    if (!job->asked)
+        return acme_ok();
+    TRY(acme_store_question_get(acme_runner_options_of(job->runner)->store, job->arena, job->id,
+                                &run->question));
+    if (run->question.answer != ACME_ANSWER_NONE)
+        run->answer =
+            (struct acme_answer){.decision = decisions[run->question.answer], .key = run->question.key};
+    return acme_ok();
+}
+
 struct acme_err acme_job_backend_load(struct active_job *job, struct backend_run *run)
 {
     const char *state = job->state != NULL ? job->state : "{}";
     TRY(acme_json_parse(job->arena, state, strlen(state), &run->state));
     run->backend = job->queue->backend;
-    return acme_ok();
+    run->services = acme_job_services_of(job);
+    run->input.services = &run->services;
+    return load_question(job, run);
 }
 
 void acme_job_backend_run(struct active_job *job)
@@ -396,6 +474,8 @@ void acme_job_backend_run(struct active_job *job)
         run->input.event = ACME_EVENT_RECOVER;
     else
         run->input.event = job->state == NULL ? ACME_EVENT_START : ACME_EVENT_TIMER;
+    if (run->input.event == ACME_EVENT_TIMER && run->answer.key != NULL)
+        run->input.answer = &run->answer;
     if (job->has_slot && acme_upstream_slot_ms(&job->slot) > 0)
         wait_for_slot(job);
     else

@@ -7,12 +7,13 @@
 
 #include <string.h>
 
-enum { CHAIN_FOR_CLIENTS = 5, CAA_TRIES = 5, CAA_RETRY_MAX_MS = 60 * 1000 };
+enum { WHY_MAX = 200, CHAIN_FOR_CLIENTS = 5, CAA_TRIES = 5, CAA_RETRY_MAX_MS = 60 * 1000 };
 
 struct issue_run {
     struct backend_run run; /* first */
     struct acme_issuance issuance;
     struct acme_csr csr;
+    bool key_at_edge; /* the certificate carries another key than the CSR */
     struct acme_issue_request request;
     struct acme_caa_request *caa;
     size_t caa_count;
@@ -88,6 +89,25 @@ static struct acme_err check_dates(struct acme_arena *arena, const struct acme_i
     return acme_err(ACME_E_DENIED);
 }
 
+/* Whose key the certificate must have; NULL: any. */
+static const struct acme_csr *key_of(const struct issue_run *run)
+{
+    return run->key_at_edge ? NULL : &run->csr;
+}
+
+/* With a key that stays at the upstream, the leaf is what the issuer named first. */
+static struct acme_err build_chain(const struct issue_run *run, const struct acme_cert_list *certs,
+                                   struct acme_cert_list *ret)
+{
+    uint8_t spki_sha256[ACME_SHA256_SIZE];
+    if (!run->key_at_edge)
+        return acme_chain_build(certs, run->csr.spki_sha256, ret);
+    EVP_PKEY *key = certs->count > 0 ? X509_get0_pubkey(certs->certs[0]) : NULL;
+    ENSURE(key != NULL, ACME_E_FORMAT);
+    TRY(acme_spki_sha256(key, spki_sha256));
+    return acme_chain_build(certs, spki_sha256, ret);
+}
+
 /* Chains beside the first, as PEM. One that is not good (a cross-certificate that has expired) is left out:
  * there is another. */
 static struct acme_err write_alternates(const struct active_job *job, const struct acme_step *step,
@@ -102,7 +122,7 @@ static struct acme_err write_alternates(const struct active_job *job, const stru
         const char *why = "it is not a chain of this certificate";
         struct acme_err err = acme_err(ACME_E_DENIED);
         if (chain->count > 1 && X509_cmp(chain->certs[0], leaf) == 0)
-            err = acme_chain_check(job->arena, chain, &run->csr, run->request.identifiers,
+            err = acme_chain_check(job->arena, chain, key_of(run), run->request.identifiers,
                                    run->request.identifier_count, at_ms, &why);
         if (err.code == ACME_E_DENIED) {
             acme_log(WARN, "an alternate chain is left out", LOG_STR("why", why),
@@ -130,12 +150,33 @@ static bool is_superseded(const struct active_job *job)
     return !acme_failed(err) && issuance.status == ACME_ISSUANCE_WITHDRAWN;
 }
 
+/* Made for another issuance, which has ended. */
+static bool is_for_nobody(const struct active_job *job)
+{
+    const char *parent_id = issue_of(job)->issuance.parent_id;
+    struct acme_issuance parent;
+    if (parent_id == NULL)
+        return false;
+    struct acme_err err =
+        acme_store_issuance_get(acme_runner_options_of(job->runner)->store, job->arena, parent_id, &parent);
+    if (acme_failed(err) && err.code != ACME_E_NOT_FOUND)
+        acme_job_log_code(job, "an issuance could not be read", err);
+    return acme_failed(err) ? err.code == ACME_E_NOT_FOUND : parent.status != ACME_ISSUANCE_PENDING;
+}
+
 /* Nothing is begun for an order that was superseded, or an account that has ended: true when that is so, and
  * the issuance has failed. What may already be under way upstream is followed to its end all the same. */
 static bool fail_unwanted(struct active_job *job)
 {
     const struct issue_run *run = issue_of(job);
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    if (is_for_nobody(job)) {
+        acme_log(INFO, "issuance not begun, the one that needed it has ended",
+                 LOG_STR("order", run->issuance.order_id), LOG_STR("issuer", run->issuance.issuer));
+        fail(job, &(struct acme_problem){.type = ACME_PROBLEM_ORDER_NOT_READY,
+                                         .detail = "The issuance that needed this certificate has ended"});
+        return true;
+    }
     if (is_superseded(job)) {
         acme_log(INFO, "issuance not begun, a newer order took its place",
                  LOG_STR("order", run->issuance.order_id), LOG_STR("issuer", run->issuance.issuer));
@@ -159,20 +200,33 @@ static bool fail_unwanted(struct active_job *job)
     return true;
 }
 
+/* The certificate that was stored, which may be another issuer's. */
+static const char *stored_id(const struct active_job *job, const char *id)
+{
+    struct acme_issuance issuance;
+    if (!job->run->has_children ||
+        acme_failed(acme_store_issuance_get(acme_runner_options_of(job->runner)->store, job->arena,
+                                            job->subject_id, &issuance)) ||
+        issuance.certificate_id == NULL)
+        return id;
+    return issuance.certificate_id;
+}
+
 /* Sort, check and store what the issuer delivered. A certificate that does not fit the order is never handed
  * out. */
 static void deliver(struct active_job *job, const struct acme_step *step)
 {
     struct issue_run *run = issue_of(job);
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
-    const char *why = "no certificate with the key of the CSR, or its issuer is missing";
+    const char *why = run->key_at_edge ? "no certificate with a readable key, or its issuer is missing"
+                                       : "no certificate with the key of the CSR, or its issuer is missing";
     struct acme_cert_list chain = {.count = 0};
     /* An order may ask for a certificate that becomes valid later. */
     int64_t at_ms = run->request.not_before_ms > run->run.input.now_ms ? run->request.not_before_ms
                                                                        : run->run.input.now_ms;
-    struct acme_err err = acme_chain_build(&step->certs, run->csr.spki_sha256, &chain);
+    struct acme_err err = build_chain(run, &step->certs, &chain);
     if (!acme_failed(err))
-        err = acme_chain_check(job->arena, &chain, &run->csr, run->request.identifiers,
+        err = acme_chain_check(job->arena, &chain, key_of(run), run->request.identifiers,
                                run->request.identifier_count, at_ms, &why);
     if (!acme_failed(err))
         err = check_dates(job->arena, &run->request, chain.certs[0], &why);
@@ -209,7 +263,7 @@ static void deliver(struct active_job *job, const struct acme_step *step)
         err = write_alternates(job, step, chain.certs[0], at_ms, &alternates, &alternate_count);
     struct acme_deployment *deployments = NULL;
     size_t deployment_count = 0;
-    if (!acme_failed(err))
+    if (!acme_failed(err) && run->issuance.parent_id == NULL) /* a child's goes where its parent says */
         err = acme_deploy_plan(options, job->arena, &run->issuance, run->run.input.now_ms, &deployments,
                                &deployment_count);
     if (!acme_failed(err))
@@ -239,9 +293,9 @@ static void deliver(struct active_job *job, const struct acme_step *step)
             acme_job_drop(job);
         return;
     }
-    acme_log(INFO, "certificate issued", LOG_STR("order", run->issuance.order_id), LOG_STR("certificate", id),
-             LOG_STR("serial", info.serial_hex), LOG_STR("issuer", run->run.backend->name),
-             LOG_STR("upstream", run->run.upstream_ref));
+    acme_log(INFO, "certificate issued", LOG_STR("order", run->issuance.order_id),
+             LOG_STR("certificate", stored_id(job, id)), LOG_STR("serial", info.serial_hex),
+             LOG_STR("issuer", run->run.backend->name), LOG_STR("upstream", run->run.upstream_ref));
     tell_orders(job);
     for (size_t i = 0; i < deployment_count; i++)
         acme_runner_wake(job->runner, deployments[i].queue);
@@ -267,6 +321,30 @@ static void end(struct active_job *job, const struct acme_step *step)
     fail(job, step->kind == ACME_STEP_FAILED ? &step->problem : &broken);
 }
 
+static void delegate(struct active_job *job, const struct acme_step *step)
+{
+    const struct issue_run *run = issue_of(job);
+    const char *why = NULL;
+    struct acme_err err = acme_job_delegate(job, &run->issuance, step, &why);
+    if (!acme_failed(err))
+        return;
+    if (err.code != ACME_E_FORMAT && err.code != ACME_E_LIMIT && err.code != ACME_E_SIGNATURE &&
+        err.code != ACME_E_UNSUPPORTED) {
+        acme_job_log_code(job, "an issuance could not be handed to another issuer, it will be tried again",
+                          err);
+        if (!fail_after_deadline(job))
+            acme_job_drop(job);
+        return;
+    }
+    acme_log(ERROR, "ALERT a CSR of the upstream cannot be used", LOG_STR("why", why),
+             LOG_STR("order", run->issuance.order_id), LOG_STR("issuer", run->run.backend->name),
+             LOG_STR("upstream", run->run.upstream_ref));
+    fail(job, &(struct acme_problem){
+                  .type = ACME_PROBLEM_SERVER_INTERNAL,
+                  .detail = acme_arena_printf(job->arena, "The upstream made a CSR that cannot be signed: %s",
+                                              acme_printable(job->arena, why, strlen(why), WHY_MAX))});
+}
+
 /* At once, so that no other issuance takes the same request for its own; the end stores it again. */
 static void keep_ref(struct active_job *job)
 {
@@ -284,6 +362,7 @@ static const struct backend_run_class issue_class = {.name = "issuance",
                                                      .end = end,
                                                      .end_after_deadline = fail_after_deadline,
                                                      .end_unwanted = fail_unwanted,
+                                                     .delegate = delegate,
                                                      .ref_known = keep_ref};
 
 static bool is_taken(void *context, const char *upstream_ref)
@@ -362,6 +441,9 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
     const struct acme_profile *profile = options->find_profile(options->context, run->issuance.profile);
     const char *tag = tag_of(job, run->issuance.id);
     ENSURE(tag != NULL, ACME_E_NOMEM);
+    bool is_child = run->issuance.parent_id != NULL;
+    job->wakes_others = is_child;
+    run->key_at_edge = profile != NULL && profile->key_at_edge && !is_child;
     run->run.upstream_ref = run->issuance.upstream_ref;
     run->run.about = run->issuance.order_id;
     run->run.deadline_ms = run->issuance.deadline_ms;
@@ -378,8 +460,9 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
         .validity_ms = options->profile_validity_ms(options->context, run->issuance.profile),
         .created_ms = run->issuance.created_ms,
         .deadline_ms = run->issuance.deadline_ms,
-        .withdraw = run->issuance.status == ACME_ISSUANCE_WITHDRAWN,
-        .profile_settings = profile != NULL ? profile->issuer_settings : NULL,
+        .withdraw = run->issuance.status == ACME_ISSUANCE_WITHDRAWN || is_for_nobody(job),
+        /* Those of a profile are for the issuer of its orders. */
+        .profile_settings = profile != NULL && !is_child ? profile->issuer_settings : NULL,
         .is_taken = is_taken,
         .is_taken_context = job,
     };
@@ -501,7 +584,9 @@ void acme_job_issue_run(void *argument)
     }
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
     const struct acme_profile *profile = options->find_profile(options->context, issue->issuance.profile);
-    bool first = job->state == NULL && !job->intent && issue->run.backend != NULL && !issue->request.withdraw;
+    /* What is made for another issuance is covered by the check before that one. */
+    bool first = job->state == NULL && !job->intent && issue->run.backend != NULL &&
+                 !issue->request.withdraw && issue->issuance.parent_id == NULL;
     if (first && profile != NULL && profile->caa_issuer_count > 0)
         ask_caa(job, profile);
     else

@@ -132,6 +132,7 @@ static struct active_job *copy_job(struct acme_runner *runner, struct job_queue 
     strncpy(copy->subject_id, job->subject_id, sizeof copy->subject_id - 1);
     copy->kind = job->kind;
     copy->intent = job->intent;
+    copy->asked = job->asked;
     copy->attempts = job->attempts;
     copy->created_ms = job->created_ms;
     copy->leased_ms = now_ms(runner);
@@ -210,7 +211,7 @@ static bool begin(struct job_queue *queue, const struct acme_job *leased, const 
 
 /* ---- ends of a run ---- */
 
-static void forget(struct active_job *job, int64_t next_run_ms)
+static void forget(struct active_job *job, int64_t next_run_ms, bool ended)
 {
     struct acme_runner *runner = job->runner;
     struct job_queue *queue = job->queue;
@@ -223,6 +224,8 @@ static void forget(struct active_job *job, int64_t next_run_ms)
     queue->ended++;
     acme_shares_leave(queue->shares, job->share);
     due_at(queue, next_run_ms);
+    for (size_t i = 0; ended && (job->wakes_others || queue->uses_lines) && i < runner->queue_count; i++)
+        due_at(&runner->queues[i], now_ms(runner));
     if (queue->blocked) {
         queue->blocked = false;
         due_at(queue, now_ms(runner));
@@ -234,12 +237,20 @@ static void forget(struct active_job *job, int64_t next_run_ms)
 
 void acme_job_drop(struct active_job *job)
 {
-    forget(job, 0);
+    forget(job, 0, false);
 }
 
 void acme_job_done(struct active_job *job, int64_t next_run_ms)
 {
-    forget(job, next_run_ms);
+    forget(job, next_run_ms, next_run_ms == 0);
+}
+
+void acme_job_uses_lines(struct active_job *job)
+{
+    struct acme_runner *runner = job->runner;
+    pthread_mutex_lock(&runner->lock);
+    job->queue->uses_lines = true;
+    pthread_mutex_unlock(&runner->lock);
 }
 
 bool acme_job_is_ending(const struct active_job *job)
@@ -617,6 +628,15 @@ void acme_runner_hand(struct acme_runner *runner, const struct acme_job *job)
         due_at(queue, now); /* a place became free, or a claim that may not have seen it is under way */
     else
         queue->blocked = true;
+    pthread_cond_signal(&runner->changed);
+    pthread_mutex_unlock(&runner->lock);
+}
+
+void acme_runner_look(struct acme_runner *runner)
+{
+    pthread_mutex_lock(&runner->lock);
+    for (size_t i = 0; i < runner->queue_count; i++)
+        due_at(&runner->queues[i], now_ms(runner));
     pthread_cond_signal(&runner->changed);
     pthread_mutex_unlock(&runner->lock);
 }

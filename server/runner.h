@@ -58,6 +58,9 @@ struct acme_err acme_runner_start(const struct acme_runner_options *options,
  */
 void acme_runner_hand(struct acme_runner *runner, const struct acme_job *job);
 
+/** acme_runner_look(runner): jobs may have become due in the store: look now. Thread: any. */
+void acme_runner_look(struct acme_runner *runner);
+
 /** acme_runner_wake(runner, queue_name): jobs of this queue have become due in the store: look at once. A
  * queue nobody knows is passed over. Thread: any. */
 void acme_runner_wake(struct acme_runner *runner, const char *queue_name);

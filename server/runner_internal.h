@@ -28,7 +28,8 @@ struct job_queue {
     int64_t next_due_ms;            /* 0: nothing known to be due ever */
     struct acme_upstream *upstream; /* what paces its calls; NULL: nothing does */
     bool owns_upstream;
-    int64_t crowd; /* its jobs in the store, as of crowd_ms; the scheduler's */
+    bool uses_lines; /* its jobs stand in lines (acme_job_services.claim) */
+    int64_t crowd;   /* its jobs in the store, as of crowd_ms; the scheduler's */
     int64_t crowd_ms;
     struct acme_shares *shares; /* of what is active */
     struct acme_turns turns;    /* of the claims; touched by the scheduler only */
@@ -52,6 +53,8 @@ struct active_job {
     int64_t created_ms;
     struct acme_gate_slot slot; /* for the next call */
     bool has_slot;
+    bool asked;              /* the operator is asked something, as loaded */
+    bool wakes_others;       /* when it ends, jobs of other queues may be due */
     int64_t leased_ms;       /* when the lease was last renewed */
     const char *state;       /* as loaded; NULL before the first step */
     struct backend_run *run; /* of a kind that drives a backend, else NULL */
@@ -77,6 +80,9 @@ void acme_job_drop(struct active_job *job);
 /** acme_job_done(job, next_run_ms): its outcome is committed; next_run_ms is when it is due again, 0 when it
  * is gone. Releases `job`. */
 void acme_job_done(struct active_job *job, int64_t next_run_ms);
+
+/** acme_job_uses_lines(job): jobs of its queue may hold up others, which are looked for when they end. */
+void acme_job_uses_lines(struct active_job *job);
 
 /** acme_job_lease(job): the lease to write with, from now. */
 struct acme_lease acme_job_lease(const struct active_job *job);
@@ -118,6 +124,8 @@ struct backend_run_class {
     /** end_unwanted(job): asked before the first step and before each call that must not happen twice: true
      * when it shall not be made any more and the job has been ended, and given away. NULL: always wanted. */
     bool (*end_unwanted)(struct active_job *job);
+    /** delegate(job, step): DELEGATE. Gives the job away. NULL: there is nothing to delegate, it ends. */
+    void (*delegate)(struct active_job *job, const struct acme_step *step);
     /** ref_known(job): run->upstream_ref is new. NULL: nothing to do. */
     void (*ref_known)(struct active_job *job);
 };
@@ -132,6 +140,13 @@ struct backend_run {
     bool once_under_way; /* the call in flight was flagged `once` */
     int steps;
     const char *upstream_ref;
+    struct acme_job_services services;
+    bool in_line;                      /* others come first, as of the last claim */
+    bool is_next;                      /* one other does */
+    bool has_children;                 /* something was delegated */
+    bool child_pending;                /* what was delegated has not ended, as of when it was asked for */
+    struct acme_job_question question; /* when job->asked */
+    struct acme_answer answer;         /* to that */
     struct acme_step_input input;
 };
 
@@ -143,6 +158,20 @@ struct acme_err acme_job_backend_load(struct active_job *job, struct backend_run
 /** acme_job_backend_run(job): drive the backend of job->run, which is loaded, as far as it goes now. Gives
  * the job away. */
 void acme_job_backend_run(struct active_job *job);
+
+/** acme_job_backend_wait(job, run_at_ms, failure, note): give the job back until then; what the operator is
+ * asked stays. `note` may be NULL. */
+void acme_job_backend_wait(struct active_job *job, int64_t run_at_ms, bool failure, const char *note);
+
+/* ---- job_services.c, job_delegate.c ---- */
+
+/** acme_job_services_of(job): for the steps of this run. */
+struct acme_job_services acme_job_services_of(struct active_job *job);
+
+/** acme_job_delegate(job, parent, step, ret_why): start what DELEGATE of the issuance `parent` wants. Gives
+ * the job away when it succeeds. Errors: as acme_csr_parse, with *ret_why; INTERNAL. */
+struct acme_err acme_job_delegate(struct active_job *job, const struct acme_issuance *parent,
+                                  const struct acme_step *step, const char **ret_why) ACME_MUST_USE;
 
 /** acme_job_log_code(job, event, err): our own failure, for the operator. */
 void acme_job_log_code(const struct active_job *job, const char *event, struct acme_err err);

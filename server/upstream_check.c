@@ -1,6 +1,7 @@
 /* acmebridge check --upstream. */
 #include "base/json_writer.h"
 #include "base/log.h"
+#include "server/deployer_open.h"
 #include "server/issuer_open.h"
 #include "server/upstream_inspect.h"
 
@@ -25,16 +26,17 @@ struct checking {
     int errors;
 };
 
-static void say(struct checking *checking, const char *issuer, enum acme_finding_level level,
+/* `role` is "issuer" or "deployer". */
+static void say(struct checking *checking, const char *role, const char *name, enum acme_finding_level level,
                 const char *text)
 {
     checking->errors += level == ACME_FINDING_ERROR;
     if (!checking->check->json) {
-        fprintf(checking->out, "%s: %s: %s\n", issuer, level_name(level), text);
+        fprintf(checking->out, "%s: %s: %s\n", name, level_name(level), text);
         return;
     }
     acme_jw_object(checking->writer, NULL);
-    acme_jw_str(checking->writer, "issuer", issuer);
+    acme_jw_str(checking->writer, role, name);
     acme_jw_str(checking->writer, "level", level_name(level));
     acme_jw_str(checking->writer, "text", text);
     acme_jw_object_end(checking->writer);
@@ -57,6 +59,32 @@ static struct acme_err lower(struct acme_arena *arena, const struct acme_upstrea
     return acme_ok();
 }
 
+static struct acme_err start_outbound(struct checking *checking)
+{
+    const struct acme_validation_config *validation = &checking->config->validation;
+    const struct acme_outbound_options options = {.resolvers = validation->resolvers,
+                                                  .resolver_count = validation->resolver_count,
+                                                  .trust_anchor_file = validation->trust_anchor_file,
+                                                  .policy = &validation->policy,
+                                                  .max_fetches = 1};
+    return acme_outbound_start(&options, &checking->outbound);
+}
+
+/* Over a loop of its own: it may know the backend's token until it ends. */
+static struct acme_err look(struct checking *checking, const char *role, const struct acme_backend *backend,
+                            const struct acme_inspect_request *request, struct acme_arena *arena)
+{
+    struct acme_inspection *inspection = NULL;
+    TRY(start_outbound(checking));
+    struct acme_err err =
+        acme_upstream_inspect(checking->outbound, backend, request, arena, NULL, NULL, &inspection);
+    for (size_t i = 0; !acme_failed(err) && i < inspection->finding_count; i++)
+        say(checking, role, backend->name, inspection->findings[i].level, inspection->findings[i].text);
+    acme_outbound_stop(checking->outbound);
+    checking->outbound = NULL;
+    return err;
+}
+
 static struct acme_err check_issuer(struct checking *checking, const struct acme_issuer_config *config)
 {
     ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(CHECK_ARENA_BYTES);
@@ -70,27 +98,23 @@ static struct acme_err check_issuer(struct checking *checking, const struct acme
     request.profiles = profiles;
     struct acme_issuer *issuer = NULL;
     TRY(acme_issuer_open(config, NULL, &issuer));
-    struct acme_inspection *inspection = NULL;
-    struct acme_err err =
-        acme_upstream_inspect(checking->outbound, &issuer->backend, &request, arena, NULL, NULL, &inspection);
-    for (size_t i = 0; !acme_failed(err) && i < inspection->finding_count; i++)
-        say(checking, config->name, inspection->findings[i].level, inspection->findings[i].text);
-    /* The loop may know its token until it ends. */
-    acme_outbound_stop(checking->outbound);
-    checking->outbound = NULL;
+    struct acme_err err = look(checking, "issuer", &issuer->backend, &request, arena);
     acme_issuer_destroy(issuer);
     return err;
 }
 
-static struct acme_err start_outbound(struct checking *checking)
+static struct acme_err check_deployer(struct checking *checking, const struct acme_deployer_config *config)
 {
-    const struct acme_validation_config *validation = &checking->config->validation;
-    const struct acme_outbound_options options = {.resolvers = validation->resolvers,
-                                                  .resolver_count = validation->resolver_count,
-                                                  .trust_anchor_file = validation->trust_anchor_file,
-                                                  .policy = &validation->policy,
-                                                  .max_fetches = 1};
-    return acme_outbound_start(&options, &checking->outbound);
+    ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(CHECK_ARENA_BYTES);
+    ENSURE(arena != NULL, ACME_E_NOMEM);
+    const struct acme_inspect_request request = {.domains_only = false};
+    struct acme_deployer *deployer = NULL;
+    struct acme_err err = acme_ok();
+    TRY(acme_deployer_open(config, &deployer));
+    if (deployer->backend.inspect != NULL)
+        err = look(checking, "deployer", &deployer->backend, &request, arena);
+    acme_deployer_destroy(deployer);
+    return err;
 }
 
 static struct acme_err check_all(struct checking *checking)
@@ -99,9 +123,10 @@ static struct acme_err check_all(struct checking *checking)
         const struct acme_issuer_config *config = &checking->config->issuers[i];
         if (config->type == ACME_ISSUER_LOCAL)
             continue;
-        TRY(start_outbound(checking));
         TRY(check_issuer(checking, config));
     }
+    for (size_t i = 0; i < checking->config->deployer_count; i++)
+        TRY(check_deployer(checking, &checking->config->deployers[i]));
     return acme_ok();
 }
 

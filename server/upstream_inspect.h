@@ -1,4 +1,4 @@
-/* Drives an issuer's look at its upstream over the outbound loop, waiting for each answer. */
+/* Drives an issuer's or deployer's look at its upstream over the outbound loop, waiting for each answer. */
 #ifndef ACME_SERVER_UPSTREAM_INSPECT_H
 #define ACME_SERVER_UPSTREAM_INSPECT_H
 
@@ -29,8 +29,8 @@ struct acme_upstream_check {
 };
 
 /** acme_upstream_check(config, check, out, err): `acmebridge check --upstream`: one line per finding of every
- * issuer that has an upstream. Starts and ends an outbound loop. Returns the exit code: 0 when there is no
- * error among the findings, else 1. Blocks. */
+ * issuer and deployer that has an upstream. Starts and ends an outbound loop. Returns the exit code: 0 when
+ * there is no error among the findings, else 1. Blocks. */
 int acme_upstream_check(const struct acme_config *config, const struct acme_upstream_check *check, FILE *out,
                         FILE *err);
 

@@ -102,7 +102,7 @@ extern const char *const acme_store_job_words[ACME_JOB_KIND_COUNT];
 #define ACME_STORE_NO_SHARE "-"
 
 /** acme_store_job_from_row(stmt, arena, ret): id, kind, subject_id, queue, state, intent, attempts,
- * run_at_ms, created_ms, share. */
+ * run_at_ms, created_ms, share, asked. */
 void acme_store_job_from_row(struct acme_db_stmt *stmt, struct acme_arena *arena, struct acme_job *ret);
 
 /** acme_store_job_delete(db, job_id, owner, subject_id): a job is done. Errors: STATE when it is not the
@@ -113,6 +113,38 @@ struct acme_err acme_store_job_delete(struct acme_db *db, const char *job_id, co
 /** acme_store_job_give_back(db, job_id, owner, state, run_at_ms, attempts): see acme_store_job_wait. */
 struct acme_err acme_store_job_give_back(struct acme_db *db, const char *job_id, const char *owner,
                                          const char *state, int64_t run_at_ms, int attempts) ACME_MUST_USE;
+
+/** acme_store_job_put_back(db, job_id, owner, state, run_at_ms, attempts, remark): likewise, with a remark.
+ */
+struct acme_err acme_store_job_put_back(struct acme_db *db, const char *job_id, const char *owner,
+                                        const char *state, int64_t run_at_ms, int attempts,
+                                        const struct acme_job_remark *remark) ACME_MUST_USE;
+
+/** acme_store_lines_leave(db, job_id): a job has ended: it leaves all lines, and who comes next in them is
+ * due. */
+struct acme_err acme_store_lines_leave(struct acme_db *db, const char *job_id) ACME_MUST_USE;
+
+/** acme_store_question_put(db, job_id, remark): what the operator is asked from now on about a job that has
+ * just been put back; it is due at once when that has been answered already. */
+struct acme_err acme_store_question_put(struct acme_db *db, const char *job_id,
+                                        const struct acme_job_remark *remark) ACME_MUST_USE;
+
+/** acme_store_question_remove(db, job_id): nothing is asked any more. */
+struct acme_err acme_store_question_remove(struct acme_db *db, const char *job_id) ACME_MUST_USE;
+
+/** acme_store_issuance_insert(db, issuance, identifiers_json): a pending one. */
+struct acme_err acme_store_issuance_insert(struct acme_db *db, const struct acme_issuance *issuance,
+                                           const char *identifiers_json) ACME_MUST_USE;
+
+/** acme_store_delegation_ended(db, child_id): an issuance has ended: if it was for another one, that one's
+ * job is due. */
+struct acme_err acme_store_delegation_ended(struct acme_db *db, const char *child_id) ACME_MUST_USE;
+
+/** acme_store_delegated_certificate(db, arena, parent_id, sha256_hex, ret_id): the certificate with this
+ * fingerprint that was issued for a child of the issuance; *ret_id NULL for none. */
+struct acme_err acme_store_delegated_certificate(struct acme_db *db, struct acme_arena *arena,
+                                                 const char *parent_id, const char *sha256_hex,
+                                                 const char **ret_id) ACME_MUST_USE;
 
 /* A certificate wanted, when an earlier wish for the same is looked for. */
 struct acme_wish {

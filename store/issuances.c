@@ -36,6 +36,8 @@ static struct acme_err issuance_from_row(struct acme_db_stmt *stmt, struct acme_
         .error = acme_db_text(stmt, arena, 17),
         .continuation = acme_continuation_of(acme_db_text(stmt, arena, 18)),
         .predecessor_id = acme_db_text(stmt, arena, 19),
+        .parent_id = acme_db_text(stmt, arena, 20),
+        .label = acme_db_text(stmt, arena, 21),
     };
     TRY(acme_db_row_check(stmt));
     TRY(acme_identifiers_from_json(arena, identifiers, &issuance.identifiers, &issuance.identifier_count));
@@ -51,7 +53,7 @@ static struct acme_err load(struct acme_db *db, struct acme_arena *arena, const 
         db, &stmt,
         "SELECT id, account_id, order_id, profile, issuer, status, names_digest, spki_sha256, csr_sha256,"
         " csr, identifiers, not_before_ms, not_after_ms, created_ms, deadline_ms, upstream_ref,"
-        " certificate_id, error, continuation, predecessor_id FROM issuances WHERE id = $1",
+        " certificate_id, error, continuation, predecessor_id, parent_id, label FROM issuances WHERE id = $1",
         DB_TEXT(id)));
     return issuance_from_row(stmt, arena, ret);
 }
@@ -111,7 +113,7 @@ static struct acme_err find_existing(struct acme_db *db, const struct finalize *
         db, &stmt,
         "SELECT i.id, c.id FROM issuances i LEFT JOIN certificates c ON c.id = i.certificate_id"
         " WHERE i.account_id = $1 AND i.names_digest = $2 AND i.spki_sha256 = $3 AND i.profile = $4"
-        " AND i.issuer = $5"
+        " AND i.issuer = $5 AND i.parent_id IS NULL"
         " AND (i.status = 'pending' OR (i.status = 'issued' AND c.downloaded_ms = 0"
         " AND c.created_ms >= $6 AND c.not_after_ms > $7"
         " AND NOT EXISTS (SELECT 1 FROM revocations r WHERE r.certificate_id = c.id)"
@@ -128,22 +130,34 @@ static struct acme_err find_existing(struct acme_db *db, const struct finalize *
     return acme_db_row_check(stmt);
 }
 
-static struct acme_err insert_issuance(struct acme_db *db, const struct finalize *request)
+struct acme_err acme_store_issuance_insert(struct acme_db *db, const struct acme_issuance *issuance,
+                                           const char *identifiers_json)
 {
-    const struct acme_issuance *issuance = request->issuance;
     return acme_db_run(
         db, NULL,
         "INSERT INTO issuances (id, account_id, order_id, profile, issuer, status, names_digest,"
         " spki_sha256, csr_sha256, csr, identifiers, not_before_ms, not_after_ms, created_ms,"
-        " deadline_ms, continuation, predecessor_id)"
-        " VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-        DB_TEXT(issuance->id), DB_TEXT(request->order.account_id), DB_TEXT(request->order.id),
-        DB_TEXT(request->order.profile), DB_TEXT(issuance->issuer), DB_TEXT(issuance->names_digest),
+        " deadline_ms, continuation, predecessor_id, parent_id, label)"
+        " VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
+        " $18)",
+        DB_TEXT(issuance->id), DB_TEXT(issuance->account_id), DB_TEXT(issuance->order_id),
+        DB_TEXT(issuance->profile), DB_TEXT(issuance->issuer), DB_TEXT(issuance->names_digest),
         DB_TEXT(issuance->spki_sha256), DB_TEXT(issuance->csr_sha256), DB_BLOB(issuance->csr),
-        DB_TEXT(request->identifiers_json), DB_INT(issuance->not_before_ms), DB_INT(issuance->not_after_ms),
+        DB_TEXT(identifiers_json), DB_INT(issuance->not_before_ms), DB_INT(issuance->not_after_ms),
         DB_INT(issuance->created_ms), DB_INT(issuance->deadline_ms),
-        DB_TEXT(acme_continuation_word(request->effects.continuation)),
-        DB_TEXT(request->effects.predecessor_id));
+        DB_TEXT(acme_continuation_word(issuance->continuation)), DB_TEXT(issuance->predecessor_id),
+        DB_TEXT(issuance->parent_id), DB_TEXT(issuance->label));
+}
+
+static struct acme_err insert_issuance(struct acme_db *db, const struct finalize *request)
+{
+    struct acme_issuance issuance = *request->issuance;
+    issuance.profile = request->order.profile;
+    issuance.continuation = request->effects.continuation;
+    issuance.predecessor_id = request->effects.predecessor_id;
+    issuance.parent_id = NULL;
+    issuance.label = NULL;
+    return acme_store_issuance_insert(db, &issuance, request->identifiers_json);
 }
 
 static struct acme_err update_order(struct acme_db *db, struct finalize *request, const char *issuance_id,
@@ -237,21 +251,41 @@ struct end {
     const char *error;
 };
 
+/* What another issuer has signed on the way is that issuer's certificate, also when it is revoked. */
+static struct acme_err keep_certificate(struct acme_db *db, struct acme_arena *arena,
+                                        const struct end *request, const char **ret_id)
+{
+    *ret_id = NULL;
+    TRY(acme_store_delegated_certificate(db, arena, request->issuance_id, request->certificate->sha256_hex,
+                                         ret_id));
+    if (*ret_id != NULL)
+        return acme_ok();
+    *ret_id = request->certificate->id;
+    return acme_store_certificate_insert(db, request->certificate, request->issuance_id);
+}
+
 static struct acme_err issued(struct acme_db *db, void *arg)
 {
+    enum { ID_ARENA_BYTES = 1024 };
     const struct end *request = arg;
+    ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(ID_ARENA_BYTES);
+    ENSURE(arena != NULL, ACME_E_NOMEM);
+    const char *certificate_id = NULL;
     TRY(acme_store_job_delete(db, request->job_id, request->owner, request->issuance_id));
-    TRY(acme_store_certificate_insert(db, request->certificate, request->issuance_id));
+    TRY(keep_certificate(db, arena, request, &certificate_id));
     TRY(acme_db_run(
         db, NULL,
         "UPDATE issuances SET status = 'issued', certificate_id = $1, upstream_ref = $2 WHERE id = $3",
-        DB_TEXT(request->certificate->id), DB_TEXT(request->upstream_ref), DB_TEXT(request->issuance_id)));
-    for (size_t i = 0; i < request->certificate->deployment_count; i++)
-        TRY(acme_store_deployment_insert(db, &request->certificate->deployments[i], request->certificate));
+        DB_TEXT(certificate_id), DB_TEXT(request->upstream_ref), DB_TEXT(request->issuance_id)));
+    TRY(acme_store_delegation_ended(db, request->issuance_id));
+    struct acme_certificate certificate = *request->certificate;
+    certificate.id = certificate_id;
+    for (size_t i = 0; i < certificate.deployment_count; i++)
+        TRY(acme_store_deployment_insert(db, &certificate.deployments[i], &certificate));
     return acme_db_run(db, NULL,
                        "UPDATE orders SET status = 'valid', certificate_id = $1"
                        " WHERE issuance_id = $2 AND status = 'processing'",
-                       DB_TEXT(request->certificate->id), DB_TEXT(request->issuance_id));
+                       DB_TEXT(certificate_id), DB_TEXT(request->issuance_id));
 }
 
 struct acme_err acme_store_issuance_issued(struct acme_store *store, const char *issuance_id,
@@ -273,6 +307,7 @@ static struct acme_err failed(struct acme_db *db, void *arg)
     TRY(acme_db_run(db, NULL,
                     "UPDATE issuances SET status = 'failed', error = $1, upstream_ref = $2 WHERE id = $3",
                     DB_TEXT(request->error), DB_TEXT(request->upstream_ref), DB_TEXT(request->issuance_id)));
+    TRY(acme_store_delegation_ended(db, request->issuance_id));
     return acme_db_run(db, NULL,
                        "UPDATE orders SET status = 'invalid', error = $1"
                        " WHERE issuance_id = $2 AND status = 'processing'",

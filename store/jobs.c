@@ -35,15 +35,16 @@ struct acme_err acme_store_job_delete(struct acme_db *db, const char *job_id, co
     TRY(acme_db_run(db, &changed, "DELETE FROM jobs WHERE id = $1 AND owner = $2 AND subject_id = $3",
                     DB_TEXT(job_id), DB_TEXT(owner), DB_TEXT(subject_id)));
     ENSURE(changed > 0, ACME_E_STATE);
-    return acme_ok();
+    TRY(acme_store_question_remove(db, job_id));
+    return acme_store_lines_leave(db, job_id);
 }
 
 /* For where there is nothing to remark. */
 static const struct acme_job_remark nothing_new;
 
-static struct acme_err give_back_remarked(struct acme_db *db, const char *job_id, const char *owner,
-                                          const char *state, int64_t run_at_ms, int attempts,
-                                          const struct acme_job_remark *remark)
+struct acme_err acme_store_job_put_back(struct acme_db *db, const char *job_id, const char *owner,
+                                        const char *state, int64_t run_at_ms, int attempts,
+                                        const struct acme_job_remark *remark)
 {
     int64_t changed = 0;
     TRY(acme_db_run(db, &changed,
@@ -55,13 +56,13 @@ static struct acme_err give_back_remarked(struct acme_db *db, const char *job_id
                     DB_INT(remark->noted_ms), DB_TEXT(remark->upstream_ref), DB_TEXT(job_id),
                     DB_TEXT(owner)));
     ENSURE(changed > 0, ACME_E_STATE);
-    return acme_ok();
+    return remark->asks ? acme_store_question_put(db, job_id, remark) : acme_ok();
 }
 
 struct acme_err acme_store_job_give_back(struct acme_db *db, const char *job_id, const char *owner,
                                          const char *state, int64_t run_at_ms, int attempts)
 {
-    return give_back_remarked(db, job_id, owner, state, run_at_ms, attempts, &nothing_new);
+    return acme_store_job_put_back(db, job_id, owner, state, run_at_ms, attempts, &nothing_new);
 }
 
 static struct acme_err recover(struct acme_db *db, void *arg)
@@ -109,6 +110,7 @@ void acme_store_job_from_row(struct acme_db_stmt *stmt, struct acme_arena *arena
         .run_at_ms = acme_db_int(stmt, 7),
         .created_ms = acme_db_int(stmt, 8),
         .share = acme_db_text(stmt, arena, 9),
+        .asked = acme_db_int(stmt, 10) != 0,
     };
 }
 
@@ -181,7 +183,8 @@ static void deal(struct claim *request)
     }
 }
 
-#define LEASED " RETURNING id, kind, subject_id, queue, state, intent, attempts, run_at_ms, created_ms, share"
+#define LEASED                                                                                               \
+    " RETURNING id, kind, subject_id, queue, state, intent, attempts, run_at_ms, created_ms, share, asked"
 
 static struct acme_err take_rows(struct claim *request, struct acme_db_stmt *stmt, size_t wanted)
 {
@@ -363,8 +366,8 @@ struct wait {
 static struct acme_err give_back(struct acme_db *db, void *arg)
 {
     const struct wait *request = arg;
-    return give_back_remarked(db, request->job_id, request->owner, request->state, request->run_at_ms,
-                              request->attempts, request->remark);
+    return acme_store_job_put_back(db, request->job_id, request->owner, request->state, request->run_at_ms,
+                                   request->attempts, request->remark);
 }
 
 struct acme_err acme_store_job_wait(struct acme_store *store, const char *job_id, const char *owner,

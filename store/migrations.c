@@ -214,8 +214,35 @@ static const char schema_11[] = "CREATE TABLE deployments ("
                                 " target TEXT NOT NULL,"
                                 " PRIMARY KEY (deployer, place))" ACME_DB_CLUSTERED ";";
 
-static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4,  schema_5, schema_6,
-                                    schema_7, schema_8, schema_9, schema_10, schema_11};
+/* Certificates that another issuer makes on the way of an issuance; who changes what at an upstream, one
+ * after the other; what only the operator can decide. */
+static const char schema_12[] =
+    "ALTER TABLE issuances ADD COLUMN parent_id TEXT;"
+    "ALTER TABLE issuances ADD COLUMN label TEXT;"
+    "CREATE UNIQUE INDEX issuances_parent ON issuances (parent_id, label) WHERE parent_id IS NOT NULL;"
+
+    "CREATE TABLE lines ("
+    " object TEXT NOT NULL,"
+    " place BIGINT NOT NULL,"
+    " job_id TEXT NOT NULL,"
+    " PRIMARY KEY (object, place),"
+    " UNIQUE (object, job_id))" ACME_DB_CLUSTERED ";"
+    "CREATE INDEX lines_job ON lines (job_id);"
+
+    "ALTER TABLE jobs ADD COLUMN asked BIGINT NOT NULL DEFAULT 0;"
+    "CREATE TABLE questions ("
+    " job_id TEXT NOT NULL PRIMARY KEY,"
+    " question_key TEXT NOT NULL,"
+    " question TEXT NOT NULL,"
+    " details TEXT,"
+    " deadline_ms BIGINT NOT NULL,"
+    " asked_ms BIGINT NOT NULL,"
+    " answer TEXT NOT NULL DEFAULT 'none',"
+    " answered_ms BIGINT NOT NULL DEFAULT 0,"
+    " answered_by TEXT);";
+
+static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4,  schema_5,  schema_6,
+                                    schema_7, schema_8, schema_9, schema_10, schema_11, schema_12};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static struct acme_err read_version(struct acme_db *db, int64_t *ret)

@@ -145,15 +145,15 @@ static struct acme_err load_job(struct acme_db *db, struct acme_arena *arena, co
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
     TRY(acme_db_one(
         db, &stmt,
-        "SELECT id, kind, subject_id, queue, state, intent, attempts, run_at_ms, created_ms, share,"
+        "SELECT id, kind, subject_id, queue, state, intent, attempts, run_at_ms, created_ms, share, asked,"
         " owner, due_ms, note, noted_ms, upstream_ref FROM jobs"
         " WHERE queue = $1 AND share IN ($2, '" ACME_STORE_NO_SHARE "') AND subject_id = $3",
         DB_TEXT(queue), DB_TEXT(share), DB_TEXT(subject_id)));
-    struct acme_job_report report = {.leased = !acme_db_is_null(stmt, 10),
-                                     .due_ms = acme_db_int(stmt, 11),
-                                     .remark = {.note = acme_db_text(stmt, arena, 12),
-                                                .noted_ms = acme_db_int(stmt, 13),
-                                                .upstream_ref = acme_db_text(stmt, arena, 14)}};
+    struct acme_job_report report = {.leased = !acme_db_is_null(stmt, 11),
+                                     .due_ms = acme_db_int(stmt, 12),
+                                     .remark = {.note = acme_db_text(stmt, arena, 13),
+                                                .noted_ms = acme_db_int(stmt, 14),
+                                                .upstream_ref = acme_db_text(stmt, arena, 15)}};
     acme_store_job_from_row(stmt, arena, &report.job);
     TRY(acme_db_row_check(stmt));
     *ret = report;

@@ -128,6 +128,7 @@ struct acme_job {
     int attempts; /* real failures so far; waiting does not count */
     int64_t run_at_ms;
     int64_t created_ms;
+    bool asked; /* the operator is asked something: acme_store_question_get */
 };
 
 /* Who works on a job. A job carries its owner and the end of the lease; every change of a job names the owner
@@ -181,12 +182,31 @@ struct acme_err acme_store_jobs_queues(struct acme_store *store, struct acme_are
 struct acme_err acme_store_job_release(struct acme_store *store, const char *job_id, const char *owner,
                                        int64_t run_at_ms) ACME_MUST_USE;
 
+enum acme_job_answer { ACME_ANSWER_NONE, ACME_ANSWER_ACKNOWLEDGE, ACME_ANSWER_DENY };
+
+/* What only the operator can decide about a job. */
+struct acme_job_question {
+    const char *key;     /* changes with what is asked */
+    const char *text;    /* a sentence */
+    const char *details; /* lines; NULL: none */
+    int64_t deadline_ms; /* when it decides itself; 0: never */
+    int64_t asked_ms;    /* when this question was asked first */
+    /* Ignored when it is asked: */
+    enum acme_job_answer answer; /* that no step has seen yet */
+    int64_t answered_ms;         /* the last answer, seen or not; 0: none */
+    const char *answered_by;
+};
+
 /* What people are told of a job beside its state. */
 struct acme_job_remark {
     const char
         *note; /* one sentence: what happened last, or what is waited for; NULL keeps the earlier one */
     int64_t noted_ms;         /* when; only with a note */
     const char *upstream_ref; /* the upstream's number for the request; NULL keeps the earlier one */
+    /* Of acme_store_job_wait: */
+    bool asks; /* `question` takes the place of the earlier one; else all stays as it is */
+    const struct acme_job_question *question; /* NULL: nothing is asked any more */
+    int64_t answer_seen_ms;                   /* answered_ms of the answer that the step has seen; 0: none */
 };
 
 /** acme_store_job_save(store, job_id, lease, state, intent, remark): keep the job, renew its lease, save the
@@ -200,6 +220,28 @@ struct acme_err acme_store_job_save(struct acme_store *store, const char *job_id
 struct acme_err acme_store_job_wait(struct acme_store *store, const char *job_id, const char *owner,
                                     const char *state, int64_t run_at_ms, int attempts,
                                     const struct acme_job_remark *remark) ACME_MUST_USE;
+
+/* ---- what only the operator can decide ---- */
+
+/** acme_store_question_get(store, arena, job_id, ret): what is asked about a job. Errors: NOT_FOUND
+ * (nothing). */
+struct acme_err acme_store_question_get(struct acme_store *store, struct acme_arena *arena,
+                                        const char *job_id, struct acme_job_question *ret) ACME_MUST_USE;
+
+/** acme_store_question_answer(store, job_id, key, answer, by, now_ms): answer the question with this key; a
+ * later answer takes the place of one that no step has seen. The job is due at once. Errors: STATE when that
+ * is not asked (any more). */
+struct acme_err acme_store_question_answer(struct acme_store *store, const char *job_id, const char *key,
+                                           enum acme_job_answer answer, const char *by,
+                                           int64_t now_ms) ACME_MUST_USE;
+
+/* ---- lines: one job at a time changes an object of an upstream ---- */
+
+/** acme_store_line_enter(store, object, job_id, ret_ahead): get in line for an object, or stay there:
+ * *ret_ahead jobs come first. First come, first served. Jobs leave when they end, and the next one is due
+ * then, unless it is being worked on. Errors: STATE (there is no such job). */
+struct acme_err acme_store_line_enter(struct acme_store *store, const char *object, const char *job_id,
+                                      size_t *ret_ahead) ACME_MUST_USE;
 
 /* ---- authorizations and challenges (section 7.1.4, 7.5) ---- */
 
@@ -398,6 +440,8 @@ struct acme_issuance {
     const char *error;
     enum acme_continuation continuation;
     const char *predecessor_id; /* of the issuance it continues; may have been swept since */
+    const char *parent_id;      /* of the issuance it is made for (acme_store_delegate); NULL: for orders */
+    const char *label;          /* what that calls it */
 };
 
 /* What finalize may do about earlier wishes of the account for the same names, profile and issuer. */
@@ -445,6 +489,34 @@ struct acme_err acme_store_order_finalize(struct acme_store *store, struct acme_
                                           enum acme_finalize_outcome *ret_outcome,
                                           struct acme_finalize_effects *ret_effects) ACME_MUST_USE;
 
+/* A certificate that an issuance needs from another issuer. */
+struct acme_delegation {
+    /* Candidate, with parent_id and label; order_id is the parent's, though no order waits for it. */
+    const struct acme_issuance *child;
+    const struct acme_job *child_job; /* candidate: id, queue, share, created_ms */
+    const struct acme_lease *child_lease;
+    /* The parent's job is put back, as by acme_store_job_wait. */
+    const char *job_id;
+    const char *owner;
+    const char *state;
+    int64_t run_at_ms; /* at the latest: it is due when the child ends */
+    int attempts;
+    const struct acme_job_remark *remark;
+};
+
+/** acme_store_delegate(store, arena, delegation, ret_started): start an issuance for another one and put the
+ * job of that back, in one step. The same label again starts nothing. Orders neither join nor adopt what was
+ * made so, and nothing supersedes or continues it. When the parent is issued the very certificate that a
+ * child got, it is the child's. Errors: STATE (lost lease). */
+struct acme_err acme_store_delegate(struct acme_store *store, struct acme_arena *arena,
+                                    const struct acme_delegation *delegation,
+                                    bool *ret_started) ACME_MUST_USE;
+
+/** acme_store_issuance_children(store, arena, parent_id, ret_ids, ret_count): what was started for it. */
+struct acme_err acme_store_issuance_children(struct acme_store *store, struct acme_arena *arena,
+                                             const char *parent_id, const char ***ret_ids,
+                                             size_t *ret_count) ACME_MUST_USE;
+
 /** acme_store_issuance_ref(store, id, upstream_ref): note the issuer's number as soon as it is known. */
 struct acme_err acme_store_issuance_ref(struct acme_store *store, const char *id,
                                         const char *upstream_ref) ACME_MUST_USE;
@@ -486,8 +558,9 @@ struct acme_certificate {
 };
 
 /** acme_store_issuance_issued(store, issuance_id, job_id, owner, upstream_ref, certificate): the end well:
- * the certificate is stored, every processing order of the issuance becomes valid, its deployments are made
- * and due, the job is gone. Errors: STATE (lost lease). */
+ * the certificate is stored (unless a child got the same one: then it is that), every processing order of
+ * the issuance becomes valid, its deployments are made and due, the job is gone. Errors: STATE (lost lease).
+ */
 struct acme_err acme_store_issuance_issued(struct acme_store *store, const char *issuance_id,
                                            const char *job_id, const char *owner, const char *upstream_ref,
                                            const struct acme_certificate *certificate) ACME_MUST_USE;

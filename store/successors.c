@@ -24,7 +24,7 @@ enum acme_continuation acme_continuation_of(const char *word)
 /* The same wish but for the key; i is an issuance. */
 #define SAME_BUT_KEY                                                                                         \
     "i.account_id = $1 AND i.names_digest = $2 AND i.profile = $3 AND i.issuer = $4"                         \
-    " AND i.not_before_ms = $5 AND i.not_after_ms = $6"
+    " AND i.not_before_ms = $5 AND i.not_after_ms = $6 AND i.parent_id IS NULL"
 #define SAME_VALUES(wish)                                                                                    \
     DB_TEXT((wish)->order->account_id), DB_TEXT((wish)->issuance->names_digest),                             \
         DB_TEXT((wish)->order->profile), DB_TEXT((wish)->issuance->issuer),                                  \

@@ -14,8 +14,10 @@ enum { MAX_BATCH = 1000, BATCH_ARENA_BYTES = 256 * 1024 };
  * it must have ended. */
 #define CERTIFICATE_ENDED "not_after_ms <= $1"
 /* The issuer's deadline may come after the failure; a client may still ask then. */
-#define ISSUANCE_ENDED    "status = 'failed' AND created_ms <= $1 AND deadline_ms <= $1"
-#define ORDER_ENDED       "issuance_id IS NULL AND status IN ('pending', 'ready', 'invalid') AND expires_ms <= $1"
+#define ISSUANCE_ENDED                                                                                       \
+    "status = 'failed' AND created_ms <= $1 AND deadline_ms <= $1"                                           \
+    " AND NOT EXISTS (SELECT 1 FROM issuances k WHERE k.parent_id = issuances.id)"
+#define ORDER_ENDED "issuance_id IS NULL AND status IN ('pending', 'ready', 'invalid') AND expires_ms <= $1"
 #define AUTHZ_ENDED                                                                                          \
     "expires_ms <= $1"                                                                                       \
     " AND NOT EXISTS (SELECT 1 FROM order_authorizations oa WHERE oa.authz_id = authorizations.id)"          \
@@ -35,6 +37,48 @@ static struct acme_err remove_orders_of(struct acme_db *db, const char *issuance
                     DB_TEXT(issuance_id)));
     TRY(acme_db_run(db, NULL, "DELETE FROM issuances WHERE id = $1", DB_TEXT(issuance_id)));
     return acme_db_run(db, NULL, "DELETE FROM orders WHERE issuance_id = $1", DB_TEXT(issuance_id));
+}
+
+static struct acme_err is_there(struct acme_db *db, const char *sql, const char *id, bool *ret)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_query(db, &stmt, sql, DB_TEXT(id)));
+    return acme_db_next(stmt, ret);
+}
+
+static struct acme_err parent_of(struct acme_db *db, struct acme_arena *arena, const char *issuance_id,
+                                 const char **ret)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_one(db, &stmt, "SELECT parent_id FROM issuances WHERE id = $1", DB_TEXT(issuance_id)));
+    *ret = acme_db_text(stmt, arena, 0);
+    return acme_db_row_check(stmt);
+}
+
+/* An issuance that has ended goes with its orders, though not before those made for it, which refer to its
+ * first order. The last of them takes it along, once its certificate, which may be theirs, is gone. */
+static struct acme_err remove_ended(struct acme_db *db, struct acme_arena *arena, const char *issuance_id)
+{
+    for (const char *id = issuance_id; id != NULL;) {
+        const char *parent_id = NULL;
+        bool stays = false;
+        TRY(is_there(db, "SELECT 1 FROM issuances WHERE parent_id = $1", id, &stays));
+        if (!stays)
+            TRY(is_there(db,
+                         "SELECT 1 FROM issuances i WHERE i.id = $1 AND (i.status IN ('pending', 'withdrawn')"
+                         " OR EXISTS (SELECT 1 FROM certificates c WHERE c.id = i.certificate_id))",
+                         id, &stays));
+        if (stays)
+            return acme_ok();
+        TRY(parent_of(db, arena, id, &parent_id));
+        TRY(remove_orders_of(db, id));
+        bool failed = false;
+        if (parent_id != NULL) /* failed ones have a stage of their own, which waits for their deadline */
+            TRY(is_there(db, "SELECT 1 FROM issuances WHERE id = $1 AND status = 'failed'", parent_id,
+                         &failed));
+        id = failed ? NULL : parent_id;
+    }
+    return acme_ok();
 }
 
 static struct acme_err issuance_of(struct acme_db *db, struct acme_arena *arena, const char *certificate_id,
@@ -58,13 +102,12 @@ static struct acme_err remove_certificate(struct acme_db *db, struct acme_arena 
                     DB_TEXT(id)));
     TRY(acme_db_run(db, NULL, "DELETE FROM deployments WHERE certificate_id = $1", DB_TEXT(id)));
     TRY(acme_db_run(db, NULL, "DELETE FROM certificates WHERE id = $1", DB_TEXT(id)));
-    return remove_orders_of(db, issuance_id);
+    return remove_ended(db, arena, issuance_id);
 }
 
 static struct acme_err remove_issuance(struct acme_db *db, struct acme_arena *arena, const char *id)
 {
-    (void)arena;
-    return remove_orders_of(db, id);
+    return remove_ended(db, arena, id);
 }
 
 static struct acme_err remove_order(struct acme_db *db, struct acme_arena *arena, const char *id)
