@@ -95,6 +95,22 @@ static struct acme_err check_csr(struct acme_exchange *x, const struct acme_orde
     return acme_failed(err) ? bad_csr(x, err, why) : err;
 }
 
+/* Some upstreams make the keys themselves: only with one of these can the certificate carry the CSR's key. */
+static struct acme_err check_key_place(struct acme_exchange *x, const struct acme_order *order,
+                                       const struct acme_profile *profile, const struct acme_csr *csr)
+{
+    const struct acme_service_hooks *hooks = &x->service->hooks;
+    const char *why = NULL;
+    if (profile->key_at_edge || hooks->csr_key_allowed == NULL ||
+        hooks->csr_key_allowed(hooks->context, x->arena, profile, csr->spki_sha256, order->created_ms, &why))
+        return acme_ok();
+    ENSURE(why != NULL, ACME_E_NOMEM);
+    acme_log(INFO, "finalize refused, the upstream has not made the CSR's key",
+             LOG_STR("account", order->account_id), LOG_STR("order", order->id),
+             LOG_STR("profile", profile->name));
+    return acme_exchange_refuse(x, ACME_PROBLEM_BAD_CSR, "The CSR cannot be accepted: %s", why);
+}
+
 static const char *const outcome_names[] = {
     [ACME_FINALIZE_STARTED] = "started",
     [ACME_FINALIZE_JOINED] = "joined",
@@ -191,7 +207,8 @@ static struct acme_err commit(struct acme_exchange *x, const struct acme_profile
         return not_ready(x, order);
     TRY(err);
     acme_log(INFO, "order finalized", LOG_STR("account", order->account_id), LOG_STR("order", order->id),
-             LOG_STR("outcome", outcome_names[*ret_outcome]), LOG_STR("issuance", order->issuance_id));
+             LOG_STR("outcome", outcome_names[*ret_outcome]), LOG_STR("issuance", order->issuance_id),
+             LOG_STR("key", profile->key_at_edge ? "stays at the edge" : NULL));
     log_effects(order, &effects);
     if (*ret_outcome == ACME_FINALIZE_STARTED)
         service->hooks.job_created(service->hooks.context, &job);
@@ -208,6 +225,7 @@ static struct acme_err finalize_ready(struct acme_exchange *x, struct acme_bytes
                                     order->profile);
     struct acme_csr csr;
     TRY(check_csr(x, order, der, &profile->keys, &csr));
+    TRY(check_key_place(x, order, profile, &csr));
     TRY(check_authorizations(x, order));
     enum acme_finalize_outcome outcome = ACME_FINALIZE_REPEATED;
     TRY(commit(x, profile, &csr, order, &outcome));

@@ -45,5 +45,8 @@ struct acme_err acme_order_new(struct acme_exchange *x)
     acme_log(INFO, "order created", LOG_STR("account", x->account.id), LOG_STR("order", order.id),
              LOG_STR("profile", order.profile), LOG_STR("name", wanted.identifiers[0].value),
              LOG_INT("names", wanted.identifier_count));
+    const struct acme_service_hooks *hooks = &x->service->hooks;
+    if (hooks->order_made != NULL)
+        hooks->order_made(hooks->context, x->profile);
     return acme_order_respond(x, 201, &order);
 }

@@ -81,6 +81,14 @@ struct acme_service_hooks {
      * every name may. Thread: a worker. */
     bool (*name_allowed)(void *context, struct acme_arena *arena, const struct acme_profile *profile,
                          const struct acme_identifier *identifier, const char **ret_why);
+    /** May this order of the profile, made at order_created_ms, be finalized with this key? False with
+     * *ret_why, which completes "The CSR cannot be accepted: ", as above. Not asked when the profile has
+     * key_at_edge. NULL: with every key. Thread: a worker. */
+    bool (*csr_key_allowed)(void *context, struct acme_arena *arena, const struct acme_profile *profile,
+                            const uint8_t spki_sha256[ACME_SHA256_SIZE], int64_t order_created_ms,
+                            const char **ret_why);
+    /** An order of the profile was made. NULL: nobody wants to know. Thread: a worker. */
+    void (*order_made)(void *context, const struct acme_profile *profile);
 };
 
 /** acme_account_url(arena, base_url, account_id): the URL of an account. NULL without memory. Thread: any. */

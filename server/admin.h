@@ -5,13 +5,15 @@
  *     {"result":{...}}   or   {"error":{"code":"not-found","detail":"..."}}
  *
  * Members of a question: "command" (acme_admin_command_name); "id" (an id, a unique beginning of one, or the
- * object's URL; of a certificate also the serial number); of lists "limit", "status", "account",
- * "expiring_days". */
+ * object's URL; of a certificate also the serial number); of lists "limit", "status", "account", "deployer",
+ * "expiring_days"; of acknowledgements "decision" ("acknowledge" or "deny"), "key" (of the question as it was
+ * shown, or its beginning), "by" (who says so). */
 #ifndef ACME_SERVER_ADMIN_H
 #define ACME_SERVER_ADMIN_H
 
 #include "base/buf.h"
 #include "server/config.h"
+#include "server/runner.h"
 #include "store/store.h"
 
 struct acme_admin;
@@ -20,6 +22,7 @@ struct acme_admin_options {
     struct acme_store *store;
     const struct acme_clock *clock;
     const struct acme_config *config;
+    struct acme_runner *runner; /* told of jobs that became due; NULL: it finds them itself in a while */
 };
 
 /** acme_admin_start(options, ret): open config->data_dir/admin.sock and answer. What `options` names is
@@ -52,12 +55,17 @@ enum acme_admin_command {
     ACME_ADMIN_ORDER_LIST,
     ACME_ADMIN_ORDER_SHOW,
     ACME_ADMIN_ORDER_EXPLAIN,
+    ACME_ADMIN_ORDER_ACKNOWLEDGE,
     ACME_ADMIN_ACCOUNT_LIST,
     ACME_ADMIN_ACCOUNT_SHOW,
     ACME_ADMIN_ACCOUNT_DEACTIVATE,
     ACME_ADMIN_CERTIFICATE_LIST,
     ACME_ADMIN_CERTIFICATE_SHOW,
     ACME_ADMIN_ISSUER_LIST,
+    ACME_ADMIN_DEPLOY_LIST,
+    ACME_ADMIN_DEPLOY_SHOW,
+    ACME_ADMIN_DEPLOY_RETRY,
+    ACME_ADMIN_DEPLOYER_LIST,
     ACME_ADMIN_COMMAND_COUNT
 };
 

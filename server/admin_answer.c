@@ -16,12 +16,17 @@ static const acme_admin_handler handlers[ACME_ADMIN_COMMAND_COUNT] = {
     [ACME_ADMIN_ORDER_LIST] = acme_admin_order_list,
     [ACME_ADMIN_ORDER_SHOW] = acme_admin_order_show,
     [ACME_ADMIN_ORDER_EXPLAIN] = acme_admin_order_explain,
+    [ACME_ADMIN_ORDER_ACKNOWLEDGE] = acme_admin_order_acknowledge,
     [ACME_ADMIN_ACCOUNT_LIST] = acme_admin_account_list,
     [ACME_ADMIN_ACCOUNT_SHOW] = acme_admin_account_show,
     [ACME_ADMIN_ACCOUNT_DEACTIVATE] = acme_admin_account_deactivate,
     [ACME_ADMIN_CERTIFICATE_LIST] = acme_admin_certificate_list,
     [ACME_ADMIN_CERTIFICATE_SHOW] = acme_admin_certificate_show,
     [ACME_ADMIN_ISSUER_LIST] = acme_admin_issuer_list,
+    [ACME_ADMIN_DEPLOY_LIST] = acme_admin_deploy_list,
+    [ACME_ADMIN_DEPLOY_SHOW] = acme_admin_deploy_show,
+    [ACME_ADMIN_DEPLOY_RETRY] = acme_admin_deploy_retry,
+    [ACME_ADMIN_DEPLOYER_LIST] = acme_admin_deployer_list,
 };
 
 void acme_admin_refuse(const char *code, const char *detail, struct acme_buf *out)
@@ -109,6 +114,7 @@ static const struct {
     [ACME_OBJECT_ACCOUNT] = {"account", "/account/"},
     [ACME_OBJECT_ORDER] = {"order", "/order/"},
     [ACME_OBJECT_CERTIFICATE] = {"certificate", "/certificate/"},
+    [ACME_OBJECT_DEPLOYMENT] = {"deployment", NULL}, /* clients do not know of it: it has no URL */
 };
 
 /* The id in a URL of an object of this kind; NULL when it is none. */
@@ -152,7 +158,7 @@ struct acme_err acme_admin_resolve(struct admin_call *call, enum acme_object_kin
     const char *name = kinds[kind].name;
     const char **ids = NULL;
     size_t count = 0;
-    bool url = strstr(text, "://") != NULL;
+    bool url = kinds[kind].path != NULL && strstr(text, "://") != NULL;
     const char *given = url ? id_in_url(call->arena, text, kinds[kind].path) : text;
     const char *shown = acme_printable(call->arena, text, strlen(text), SHOWN_MAX);
     ENSURE(shown != NULL, ACME_E_NOMEM);

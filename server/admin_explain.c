@@ -19,6 +19,32 @@
             (ret) = loaded_;                                                                                 \
     } while (0)
 
+/* What other issuers make for the issuance. */
+static struct acme_err load_children(struct explain *explain)
+{
+    struct acme_store *store = explain->call->options->store;
+    const char **ids = NULL;
+    size_t count = 0;
+    TRY(acme_store_issuance_children(store, explain->arena, explain->issuance->id, &ids, &count));
+    struct acme_issuance *children =
+        acme_arena_alloc(explain->arena, (count + 1) * sizeof *explain->children);
+    explain->child_jobs = acme_arena_alloc(explain->arena, (count + 1) * sizeof(void *));
+    ENSURE(children != NULL && explain->child_jobs != NULL, ACME_E_NOMEM);
+    explain->children = children;
+    explain->child_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct acme_issuance *child = &children[explain->child_count];
+        struct acme_err err = acme_store_issuance_get(store, explain->arena, ids[i], child);
+        ENSURE(err.code == ACME_OK || err.code == ACME_E_NOT_FOUND, err.code);
+        if (err.code == ACME_E_NOT_FOUND)
+            continue;
+        LOAD(explain, struct acme_job_report, explain->child_jobs[explain->child_count],
+             acme_admin_issuance_job(explain->call, child, loaded_));
+        explain->child_count++;
+    }
+    return acme_ok();
+}
+
 static struct acme_err load_issuance(struct explain *explain)
 {
     struct acme_store *store = explain->call->options->store;
@@ -27,10 +53,16 @@ static struct acme_err load_issuance(struct explain *explain)
         return acme_ok();
     LOAD(explain, struct acme_issuance, explain->issuance,
          acme_store_issuance_get(store, explain->arena, order->issuance_id, loaded_));
-    if (explain->issuance == NULL || order->status != ACME_ORDER_PROCESSING)
+    if (explain->issuance == NULL)
+        return acme_ok();
+    TRY(load_children(explain));
+    if (order->status != ACME_ORDER_PROCESSING)
         return acme_ok();
     LOAD(explain, struct acme_job_report, explain->job,
          acme_admin_issuance_job(explain->call, explain->issuance, loaded_));
+    if (explain->job != NULL && explain->job->job.asked)
+        LOAD(explain, struct acme_job_question, explain->question,
+             acme_store_question_get(store, explain->arena, explain->job->job.id, loaded_));
     if (explain->job == NULL || explain->job->job.state == NULL)
         return acme_ok();
     cJSON *state = NULL;
@@ -48,6 +80,9 @@ static struct acme_err load_certificate(struct explain *explain)
         return acme_ok();
     LOAD(explain, struct acme_certificate, explain->certificate,
          acme_store_certificate_get(store, explain->arena, id, loaded_));
+    struct acme_deployment *deployments = NULL;
+    TRY(acme_store_deployments_of(store, explain->arena, id, &deployments, &explain->deployment_count));
+    explain->deployments = deployments;
     LOAD(explain, struct acme_revocation, explain->revocation,
          acme_store_revocation_get(store, explain->arena, id, loaded_));
     const struct acme_certificate *certificate = explain->certificate;
@@ -80,6 +115,7 @@ struct acme_err acme_explain_load(struct explain *explain, const char *order_id)
     for (int tries = 0; tries < 2; tries++) {
         TRY(acme_store_order_get(store, explain->arena, order_id, &explain->order));
         explain->issuance = NULL;
+        explain->question = NULL;
         TRY(load_issuance(explain));
         /* Without a job it has ended between two reads: then the order says how. */
         if (explain->order.status != ACME_ORDER_PROCESSING || explain->job != NULL)
@@ -230,6 +266,8 @@ struct acme_err acme_admin_order_explain(struct admin_call *call)
         ENSURE(dcv != NULL, ACME_E_NOMEM);
         acme_jw_raw(writer, "dcv", dcv);
     }
+    if (explain.question != NULL)
+        acme_admin_write_question(writer, explain.question);
     acme_jw_str(writer, "next", explain.next);
     acme_jw_time(writer, "until", explain.until_ms);
     acme_jw_str(writer, "advice", explain.advice);

@@ -24,7 +24,13 @@ struct explain {
     const struct acme_certificate *certificate;   /* NULL: none yet */
     const struct acme_revocation *revocation;     /* NULL: nobody asked */
     const struct acme_job_report *revocation_job; /* NULL: none under way */
-    const cJSON *dcv;                             /* the list in the job's state; NULL: none */
+    const struct acme_job_question *question;     /* about `job`; NULL: nothing is asked */
+    const struct acme_issuance *children;         /* that were made for the issuance */
+    const struct acme_job_report **child_jobs;    /* NULL: none any more */
+    size_t child_count;
+    const struct acme_deployment *deployments; /* of the certificate */
+    size_t deployment_count;
+    const cJSON *dcv; /* the list in the job's state; NULL: none */
     struct explain_event *events;
     size_t event_count;
     size_t event_room;

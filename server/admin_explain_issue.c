@@ -32,6 +32,16 @@ static const char *key_words(struct explain *explain, const struct acme_csr *csr
     return acme_explain_text(explain, "%s", type == NULL ? "of an unknown kind" : type);
 }
 
+static bool keeps_key(const struct explain *explain)
+{
+    const struct acme_config *config = explain->call->options->config;
+    for (size_t i = 0; i < config->profile_count; i++) {
+        if (strcmp(config->profiles[i].name, explain->issuance->profile) == 0)
+            return config->profiles[i].key_at_edge;
+    }
+    return false;
+}
+
 static void explain_finalize(struct explain *explain)
 {
     const struct acme_order *order = &explain->order;
@@ -43,6 +53,10 @@ static void explain_finalize(struct explain *explain)
     acme_explain_add(explain, order->finalized_ms,
                      "the client finalized: key %s, CSR with the SHA-256 %.16s...", key,
                      order->csr_sha256 == NULL ? "?" : order->csr_sha256);
+    if (keeps_key(explain))
+        acme_explain_add(explain, order->finalized_ms,
+                         "the profile keeps the key at the edge (key_holder): the certificate does not carry "
+                         "the CSR's key");
 }
 
 /* Which of three ways finalize took. */
@@ -119,6 +133,55 @@ static void explain_job(struct explain *explain, const struct acme_job_report *r
                          acme_explain_time(explain, remark->noted_ms), remark->note);
 }
 
+/* What another issuer of this server makes on the way. */
+static void explain_child(struct explain *explain, const struct acme_issuance *child,
+                          const struct acme_job_report *report)
+{
+    acme_explain_add(explain, child->created_ms,
+                     "it needs a certificate (%s) of the issuer %s: issuance %s began there", child->label,
+                     child->issuer, child->id);
+    switch (child->status) {
+    case ACME_ISSUANCE_PENDING:
+    case ACME_ISSUANCE_WITHDRAWN:
+        if (report != NULL && report->remark.note != NULL)
+            acme_explain_add(explain, explain->call->now_ms, "last word of the issuer %s, of %s: %s",
+                             child->issuer, acme_explain_time(explain, report->remark.noted_ms),
+                             report->remark.note);
+        if (report != NULL && report->remark.upstream_ref != NULL)
+            acme_explain_add(explain, explain->call->now_ms, "its number at the issuer %s is %s",
+                             child->issuer, report->remark.upstream_ref);
+        break;
+    case ACME_ISSUANCE_ISSUED:
+        acme_explain_add(explain, explain->call->now_ms, "the issuer %s has issued %s%s%s", child->issuer,
+                         child->certificate_id, child->upstream_ref == NULL ? "" : ", its number ",
+                         child->upstream_ref == NULL ? "" : child->upstream_ref);
+        break;
+    case ACME_ISSUANCE_FAILED:
+        acme_explain_add(explain, explain->call->now_ms, "the issuer %s has failed: %s", child->issuer,
+                         acme_explain_problem(explain, child->error));
+        break;
+    }
+}
+
+static void explain_question(struct explain *explain)
+{
+    const struct acme_job_question *question = explain->question;
+    acme_explain_add(explain, question->asked_ms, "the operator is asked: %s", question->text);
+    for (const char *line = question->details; line != NULL && *line != '\0';) {
+        size_t len = strcspn(line, "\n");
+        if (len > 0)
+            acme_explain_add(explain, question->asked_ms, "  %.*s", (int)len, line);
+        line += len + (line[len] == '\n' ? 1 : 0);
+    }
+    if (question->deadline_ms != 0)
+        acme_explain_add(explain, explain->call->now_ms, "it has to be decided by %s",
+                         acme_explain_time(explain, question->deadline_ms));
+    if (question->answer != ACME_ANSWER_NONE)
+        acme_explain_add(explain, question->answered_ms, "%s %s it",
+                         question->answered_by == NULL ? "the operator" : question->answered_by,
+                         question->answer == ACME_ANSWER_DENY ? "denied" : "acknowledged");
+}
+
 void acme_explain_issuance(struct explain *explain)
 {
     const struct acme_issuance *issuance = explain->issuance;
@@ -130,8 +193,12 @@ void acme_explain_issuance(struct explain *explain)
     }
     explain_finalize(explain);
     explain_way(explain);
+    for (size_t i = 0; i < explain->child_count; i++)
+        explain_child(explain, &explain->children[i], explain->child_jobs[i]);
     if (explain->job != NULL)
         explain_job(explain, explain->job);
+    if (explain->question != NULL)
+        explain_question(explain);
     explain_dcv(explain);
     if (explain->order.status != ACME_ORDER_INVALID)
         return;
@@ -139,6 +206,42 @@ void acme_explain_issuance(struct explain *explain)
         acme_explain_add(explain, 0, "the upstream's number of the request was %s", issuance->upstream_ref);
     acme_explain_add(explain, 0, "the issuance failed and the order is invalid: %s",
                      acme_explain_problem(explain, explain->order.error));
+}
+
+/* Where it went, and what keeps it from going there. */
+static void explain_deployment(struct explain *explain, const struct acme_deployment *deployment)
+{
+    const char *name = deployment->deployer;
+    const char *status = acme_admin_deployment_status(deployment);
+    struct acme_job_report report;
+    acme_explain_add(explain, deployment->created_ms, "deployment %s was to put it in place by %s",
+                     deployment->id, name);
+    switch (deployment->status) {
+    case ACME_DEPLOYMENT_DEPLOYED:
+        acme_explain_add(explain, deployment->ended_ms, "%s deployed it%s%s (now: %s)", name,
+                         deployment->target != NULL ? " to " : "",
+                         deployment->target != NULL ? deployment->target : "", status);
+        break;
+    case ACME_DEPLOYMENT_FAILED:
+        acme_explain_add(explain, deployment->ended_ms,
+                         "%s gave up: %s; when the cause is gone: acmebridge deploy retry %s", name,
+                         acme_explain_problem(explain, deployment->error), deployment->id);
+        break;
+    case ACME_DEPLOYMENT_SUPERSEDED:
+        acme_explain_add(explain, deployment->ended_ms, "a newer certificate took its place at %s", name);
+        break;
+    case ACME_DEPLOYMENT_PENDING:
+        if (acme_failed(acme_admin_deployment_job(explain->call, deployment, &report)))
+            break; /* it has ended meanwhile */
+        acme_explain_add(explain, explain->call->now_ms, "%s: tries that failed so far: %d; %s%s%s", name,
+                         report.job.attempts,
+                         report.leased ? "one is under way"
+                                       : acme_explain_text(explain, "the next one is at %s",
+                                                           acme_explain_time(explain, report.due_ms)),
+                         report.remark.note != NULL ? "; last word: " : "",
+                         report.remark.note != NULL ? report.remark.note : "");
+        break;
+    }
 }
 
 static void explain_revocation(struct explain *explain)
@@ -171,6 +274,8 @@ void acme_explain_certificate(struct explain *explain)
         acme_explain_add(explain, certificate->downloaded_ms, "the client downloaded it for the first time");
     if (certificate->not_after_ms < explain->call->now_ms)
         acme_explain_add(explain, certificate->not_after_ms, "the certificate expired");
+    for (size_t i = 0; i < explain->deployment_count; i++)
+        explain_deployment(explain, &explain->deployments[i]);
     if (explain->revocation != NULL)
         explain_revocation(explain);
 }

@@ -77,6 +77,13 @@ static void after_processing(struct explain *explain)
             acme_explain_text(explain, "nothing: the configuration has no issuer %s any more",
                               issuance->issuer),
             deadline_ms, "put the issuer back into the configuration and restart, or let the order fail");
+    } else if (explain->question != NULL && explain->question->answer == ACME_ANSWER_NONE) {
+        const struct acme_job_question *question = explain->question;
+        say(explain, acme_explain_text(explain, "the operator decides: %s", question->text),
+            question->deadline_ms != 0 ? question->deadline_ms : deadline_ms,
+            acme_explain_text(explain,
+                              "acmebridge order acknowledge %s --acknowledge --key %s (or --deny --key ...)",
+                              explain->order.id, question->key));
     } else if (explain->job->leased) {
         say(explain, "acmebridge is at work on it right now; the issuance has to end in time", deadline_ms,
             "ask again in a moment");

@@ -8,11 +8,15 @@
 
 struct acme_admin_request {
     enum acme_admin_command command;
-    const char *id;      /* as it came; NULL for lists */
-    const char *status;  /* of order list; NULL: any */
-    const char *account; /* of order list, as it came; NULL: of all */
+    const char *id;       /* as it came; NULL for lists */
+    const char *status;   /* of order list and deploy list; NULL: any */
+    const char *deployer; /* of deploy list; NULL: of all */
+    const char *account;  /* of order list, as it came; NULL: of all */
     size_t limit;
-    int64_t expiring_days; /* of certificate list; negative: not asked for */
+    int64_t expiring_days;         /* of certificate list; negative: not asked for */
+    enum acme_job_answer decision; /* of an acknowledgement; NONE: only show what is asked */
+    const char *key;               /* with a decision */
+    const char *by;                /* likewise; NULL: not said */
 };
 
 /** acme_admin_request_parse(arena, line, len, ret, ret_why): read a question strictly: members that the
@@ -39,12 +43,26 @@ typedef struct acme_err (*acme_admin_handler)(struct admin_call *call);
 struct acme_err acme_admin_order_list(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_order_show(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_order_explain(struct admin_call *call) ACME_MUST_USE;
+struct acme_err acme_admin_order_acknowledge(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_account_list(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_account_show(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_account_deactivate(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_certificate_list(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_certificate_show(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_issuer_list(struct admin_call *call) ACME_MUST_USE;
+struct acme_err acme_admin_deploy_list(struct admin_call *call) ACME_MUST_USE;
+struct acme_err acme_admin_deploy_show(struct admin_call *call) ACME_MUST_USE;
+struct acme_err acme_admin_deploy_retry(struct admin_call *call) ACME_MUST_USE;
+struct acme_err acme_admin_deployer_list(struct admin_call *call) ACME_MUST_USE;
+
+/** acme_admin_write_question(writer, question): the member "question". */
+void acme_admin_write_question(struct acme_json_writer *writer, const struct acme_job_question *question);
+
+/** acme_admin_question(call, job_id, about): show what the operator is asked about a job, after answering it
+ * when the request has a decision. `about` names the job's subject: "order 019a...". Errors: PROBLEM (nothing
+ * is asked, or something else than was shown). */
+struct acme_err acme_admin_question(struct admin_call *call, const char *job_id,
+                                    const char *about) ACME_MUST_USE;
 
 /** acme_admin_refused(call, code, format, ...): set the refusal; returns PROBLEM (NOMEM without memory). */
 struct acme_err acme_admin_refused(struct admin_call *call, const char *code, const char *format, ...)
@@ -68,5 +86,21 @@ const struct acme_issuer_config *acme_admin_issuer(const struct admin_call *call
 /** acme_admin_issuance_job(call, issuance, ret): the job of an issuance. Errors: NOT_FOUND. */
 struct acme_err acme_admin_issuance_job(const struct admin_call *call, const struct acme_issuance *issuance,
                                         struct acme_job_report *ret) ACME_MUST_USE;
+
+/** acme_admin_deployment_job(call, deployment, ret): its job. Errors: NOT_FOUND. */
+struct acme_err acme_admin_deployment_job(const struct admin_call *call,
+                                          const struct acme_deployment *deployment,
+                                          struct acme_job_report *ret) ACME_MUST_USE;
+
+/** acme_admin_deployment_status(deployment): as the operator sees it: "revoked, still in place" and
+ * "deployed, replaced since" beside the stored words. Static. */
+const char *acme_admin_deployment_status(const struct acme_deployment *deployment);
+
+/* Words for enum acme_deployer_type. */
+extern const char *const acme_admin_deployer_types[];
+
+/** acme_admin_write_counts(writer, name, report, kind): the jobs of a kind in a queue, as an object. */
+void acme_admin_write_counts(struct acme_json_writer *writer, const char *name,
+                             const struct acme_queue_report *report, enum acme_job_kind kind);
 
 #endif

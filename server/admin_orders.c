@@ -129,8 +129,8 @@ struct acme_err acme_admin_order_show(struct admin_call *call)
 
 /* ---- issuers ---- */
 
-static void write_counts(struct acme_json_writer *writer, const char *name,
-                         const struct acme_queue_report *report, enum acme_job_kind kind)
+void acme_admin_write_counts(struct acme_json_writer *writer, const char *name,
+                             const struct acme_queue_report *report, enum acme_job_kind kind)
 {
     acme_jw_object(writer, name);
     acme_jw_int(writer, "under_way", (int64_t)report->under_way[kind]);
@@ -150,8 +150,8 @@ static struct acme_err write_issuer(struct admin_call *call, const char *name,
     acme_jw_str(writer, "type", issuer != NULL ? acme_issuer_type_name(issuer->type) : "not configured");
     if (issuer != NULL && acme_issuer_config_url(issuer) != NULL)
         acme_jw_str(writer, "url", acme_issuer_config_url(issuer));
-    write_counts(writer, "issue", &report, ACME_JOB_ISSUE);
-    write_counts(writer, "revoke", &report, ACME_JOB_REVOKE);
+    acme_admin_write_counts(writer, "issue", &report, ACME_JOB_ISSUE);
+    acme_admin_write_counts(writer, "revoke", &report, ACME_JOB_REVOKE);
     acme_jw_int(writer, "intents", (int64_t)report.intents);
     acme_jw_int(writer, "failing", (int64_t)report.failing);
     acme_jw_time(writer, "next_due", report.next_ms);
@@ -170,7 +170,9 @@ struct acme_err acme_admin_issuer_list(struct admin_call *call)
     for (size_t i = 0; i < config->issuer_count; i++)
         TRY(write_issuer(call, config->issuers[i].name, &config->issuers[i]));
     for (size_t i = 0; i < count; i++) { /* whose jobs wait for it to be configured again */
-        if (strcmp(queues[i], ACME_VALIDATION_QUEUE) != 0 && acme_admin_issuer(call, queues[i]) == NULL)
+        if (strcmp(queues[i], ACME_VALIDATION_QUEUE) != 0 &&
+            strncmp(queues[i], ACME_DEPLOY_QUEUE, sizeof ACME_DEPLOY_QUEUE - 1) != 0 &&
+            acme_admin_issuer(call, queues[i]) == NULL)
             TRY(write_issuer(call, queues[i], NULL));
     }
     acme_jw_array_end(call->writer);

@@ -7,7 +7,20 @@
 
 #include <string.h>
 
-enum member { ID = 1 << 0, LIMIT = 1 << 1, STATUS = 1 << 2, ACCOUNT = 1 << 3, EXPIRING = 1 << 4 };
+enum member {
+    ID = 1 << 0,
+    LIMIT = 1 << 1,
+    STATUS = 1 << 2,
+    ACCOUNT = 1 << 3,
+    EXPIRING = 1 << 4,
+    DECISION = 1 << 5,
+    KEY = 1 << 6,
+    BY = 1 << 7,
+    DEPLOYER = 1 << 8,
+    DEPLOYMENT_STATUS = 1 << 9
+};
+
+enum { BY_MAX = 200 };
 
 static const struct {
     const char *name;
@@ -16,19 +29,32 @@ static const struct {
     [ACME_ADMIN_ORDER_LIST] = {"order list", LIMIT | STATUS | ACCOUNT},
     [ACME_ADMIN_ORDER_SHOW] = {"order show", ID},
     [ACME_ADMIN_ORDER_EXPLAIN] = {"order explain", ID},
+    [ACME_ADMIN_ORDER_ACKNOWLEDGE] = {"order acknowledge", ID | DECISION | KEY | BY},
     [ACME_ADMIN_ACCOUNT_LIST] = {"account list", LIMIT},
     [ACME_ADMIN_ACCOUNT_SHOW] = {"account show", ID},
     [ACME_ADMIN_ACCOUNT_DEACTIVATE] = {"account deactivate", ID},
     [ACME_ADMIN_CERTIFICATE_LIST] = {"certificate list", LIMIT | EXPIRING},
     [ACME_ADMIN_CERTIFICATE_SHOW] = {"certificate show", ID},
     [ACME_ADMIN_ISSUER_LIST] = {"issuer list", 0},
+    [ACME_ADMIN_DEPLOY_LIST] = {"deploy list", LIMIT | DEPLOYMENT_STATUS | DEPLOYER},
+    [ACME_ADMIN_DEPLOY_SHOW] = {"deploy show", ID},
+    [ACME_ADMIN_DEPLOY_RETRY] = {"deploy retry", ID},
+    [ACME_ADMIN_DEPLOYER_LIST] = {"deployer list", 0},
 };
 
 static const struct {
     const char *name;
     enum member member;
-} members[] = {
-    {"id", ID}, {"limit", LIMIT}, {"status", STATUS}, {"account", ACCOUNT}, {"expiring_days", EXPIRING}};
+} members[] = {{"id", ID},
+               {"limit", LIMIT},
+               {"status", STATUS},
+               {"account", ACCOUNT},
+               {"expiring_days", EXPIRING},
+               {"decision", DECISION},
+               {"key", KEY},
+               {"by", BY},
+               {"deployer", DEPLOYER},
+               {"status", DEPLOYMENT_STATUS}};
 
 const char *acme_admin_command_name(enum acme_admin_command command)
 {
@@ -60,6 +86,15 @@ static bool is_status(const char *text)
     return false;
 }
 
+static bool is_deployment_status(const char *text)
+{
+    for (int i = ACME_DEPLOYMENT_PENDING; i <= ACME_DEPLOYMENT_SUPERSEDED; i++) {
+        if (strcmp(acme_deployment_status_name((enum acme_deployment_status)i), text) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool in_range(const cJSON *question, const char *name, int64_t lowest, int64_t highest, int64_t *ret)
 {
     return acme_json_int(question, name, ret) && *ret >= lowest && *ret <= highest;
@@ -83,11 +118,31 @@ static const char *take(const cJSON *question, const char *name, enum member mem
         return text == NULL || !is_status(text)
                    ? "\"status\" must be pending, ready, processing, valid or invalid"
                    : NULL;
+    case DEPLOYER:
+        request->deployer = text;
+        return text == NULL || text[0] == '\0' ? "\"deployer\" must be a text" : NULL;
+    case DEPLOYMENT_STATUS:
+        request->status = text;
+        return text == NULL || !is_deployment_status(text)
+                   ? "\"status\" must be pending, deployed, failed or superseded"
+                   : NULL;
     case LIMIT:
         if (!in_range(question, name, 1, ACME_ADMIN_MAX_LIMIT, &number))
             return "\"limit\" must be a number from 1 to 1000";
         request->limit = (size_t)number;
         return NULL;
+    case DECISION:
+        request->decision = text == NULL                       ? ACME_ANSWER_NONE
+                            : strcmp(text, "acknowledge") == 0 ? ACME_ANSWER_ACKNOWLEDGE
+                            : strcmp(text, "deny") == 0        ? ACME_ANSWER_DENY
+                                                               : ACME_ANSWER_NONE;
+        return request->decision == ACME_ANSWER_NONE ? "\"decision\" must be acknowledge or deny" : NULL;
+    case KEY:
+        request->key = text;
+        return text == NULL || text[0] == '\0' ? "\"key\" must be a text" : NULL;
+    case BY:
+        request->by = text;
+        return text == NULL || strlen(text) > BY_MAX ? "\"by\" must be a short text" : NULL;
     case EXPIRING:
         return in_range(question, name, 0, ACME_ADMIN_MAX_DAYS, &request->expiring_days)
                    ? NULL
@@ -110,6 +165,8 @@ static const char *take_members(const cJSON *question, struct acme_admin_request
         if (wrong != NULL)
             return wrong;
     }
+    if ((request->decision != ACME_ANSWER_NONE) != (request->key != NULL))
+        return "\"decision\" and \"key\" come together";
     return (allowed & ID) != 0 && request->id == NULL ? "this command needs an \"id\"" : NULL;
 }
 

@@ -299,7 +299,9 @@ static bool start_service(struct app *app)
     };
     struct acme_service_hooks hooks = {.context = &app->frontend,
                                        .job_created = acme_frontend_job_created,
-                                       .name_allowed = acme_frontend_name_allowed};
+                                       .name_allowed = acme_frontend_name_allowed,
+                                       .csr_key_allowed = acme_frontend_csr_key_allowed,
+                                       .order_made = acme_frontend_order_made};
     return !failed_to("service", acme_service_create(&app->service_config, app->store, app->nonces,
                                                      &acme_clock_system, &hooks, &app->service));
 }
@@ -447,7 +449,7 @@ static bool start_plain_http(struct app *app)
 static bool start_admin(struct app *app)
 {
     struct acme_admin_options options = {
-        .store = app->store, .clock = &acme_clock_system, .config = app->config};
+        .store = app->store, .clock = &acme_clock_system, .config = app->config, .runner = app->runner};
     return !failed_to("admin socket", acme_admin_start(&options, &app->admin));
 }
 

@@ -26,12 +26,17 @@ static const char help[] =
     "  acmebridge order show ID\n"
     "  acmebridge order explain ID\n"
     "      What happened to an order, what it waits for, and until when.\n"
+    "  acmebridge order acknowledge ID [--acknowledge --key KEY | --deny --key KEY]\n"
+    "      What only the operator can decide about an order: shown with its key; with a decision, decided.\n"
     "  acmebridge account list [--limit N]\n"
     "  acmebridge account show ID\n"
     "  acmebridge account deactivate ID\n"
     "  acmebridge certificate list [--expiring DAYS] [--limit N]\n"
     "  acmebridge certificate show ID\n"
     "  acmebridge issuer list\n"
+    "  acmebridge deploy list [--deployer NAME] [--status STATUS] [--limit N]\n"
+    "  acmebridge deploy show|retry ID\n"
+    "  acmebridge deployer list\n"
     "      An ID is an object's id, a unique beginning of it, or its URL; of a certificate also its serial.\n"
     "\n"
     "  -c, --config FILE   the configuration (docs/configuration.md). Without it: a local CA, served at\n"
@@ -220,7 +225,8 @@ int acme_cli_run(int argc, char **argv, FILE *out, FILE *err, int (*serve)(const
         code = run_command(argc, argv, true, out, err, serve);
     else if (strcmp(argv[1], "check") == 0)
         code = run_command(argc, argv, false, out, err, serve);
-    else if (is_any(argv[1], (const char *const[]){"order", "account", "certificate", "issuer", NULL}))
+    else if (is_any(argv[1], (const char *const[]){"order", "account", "certificate", "issuer", "deploy",
+                                                   "deployer", NULL}))
         code = acme_cli_admin(argc, argv, out, err);
     else
         return acme_cli_usage(err, "unknown command", argv[1]);

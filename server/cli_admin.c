@@ -8,12 +8,20 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { ARENA_BYTES = 256 * 1024 * 1024, ANSWER_SECONDS = 60, CHUNK = 64 * 1024, MAX_DIGITS = 9 };
+enum {
+    WHO_MAX = 40,
+    ARENA_BYTES = 256 * 1024 * 1024,
+    ANSWER_SECONDS = 60,
+    CHUNK = 64 * 1024,
+    MAX_DIGITS = 9
+};
 
 struct admin_options {
     enum acme_admin_command command;
@@ -22,8 +30,11 @@ struct admin_options {
     const char *id;
     const char *status;
     const char *account;
-    int64_t limit;    /* 0: not given */
-    int64_t expiring; /* negative: not given */
+    int64_t limit;        /* 0: not given */
+    int64_t expiring;     /* negative: not given */
+    const char *decision; /* NULL: not given */
+    const char *key;
+    const char *deployer;
     bool json;
 };
 
@@ -54,7 +65,19 @@ static bool parse_number(const char *text, int64_t lowest, int64_t highest, int6
     return true;
 }
 
-enum { DATA_DIR = 256, JSON, STATUS, ACCOUNT, LIMIT, EXPIRING };
+enum {
+    DATA_DIR = 256,
+    JSON,
+    STATUS,
+    ACCOUNT,
+    LIMIT,
+    EXPIRING,
+    ACKNOWLEDGE,
+    DENY,
+    KEY,
+    DEPLOYER,
+    DEPLOYMENT_STATUS
+};
 
 #define COMMON                                                                                               \
     {"config", required_argument, NULL, 'c'}, {"data-dir", required_argument, NULL, DATA_DIR},               \
@@ -76,7 +99,21 @@ static const struct option *options_of(enum acme_admin_command command)
                                                      {"limit", required_argument, NULL, LIMIT},
                                                      {"expiring", required_argument, NULL, EXPIRING},
                                                      {NULL, 0, NULL, 0}};
+    static const struct option acknowledge[] = {COMMON,
+                                                {"acknowledge", no_argument, NULL, ACKNOWLEDGE},
+                                                {"deny", no_argument, NULL, DENY},
+                                                {"key", required_argument, NULL, KEY},
+                                                {NULL, 0, NULL, 0}};
+    static const struct option deploy_list[] = {COMMON,
+                                                {"limit", required_argument, NULL, LIMIT},
+                                                {"status", required_argument, NULL, DEPLOYMENT_STATUS},
+                                                {"deployer", required_argument, NULL, DEPLOYER},
+                                                {NULL, 0, NULL, 0}};
     switch (command) {
+    case ACME_ADMIN_ORDER_ACKNOWLEDGE:
+        return acknowledge;
+    case ACME_ADMIN_DEPLOY_LIST:
+        return deploy_list;
     case ACME_ADMIN_ORDER_LIST:
         return order_list;
     case ACME_ADMIN_ACCOUNT_LIST:
@@ -98,6 +135,16 @@ static bool is_status(const char *text)
     return false;
 }
 
+static bool is_deployment_status(const char *text)
+{
+    static const char *const words[] = {"pending", "deployed", "failed", "superseded"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(words[i], text) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int take_option(int option, FILE *err, struct admin_options *options)
 {
     switch (option) {
@@ -110,6 +157,15 @@ static int take_option(int option, FILE *err, struct admin_options *options)
     case JSON:
         options->json = true;
         return ACME_EXIT_RIGHT;
+    case ACKNOWLEDGE:
+    case DENY:
+        if (options->decision != NULL)
+            return acme_cli_usage(err, "one decision at a time: --acknowledge or --deny", "");
+        options->decision = option == DENY ? "deny" : "acknowledge";
+        return ACME_EXIT_RIGHT;
+    case KEY:
+        options->key = optarg;
+        break;
     case STATUS:
         options->status = optarg;
         if (!is_status(optarg))
@@ -118,6 +174,15 @@ static int take_option(int option, FILE *err, struct admin_options *options)
         break;
     case ACCOUNT:
         options->account = optarg;
+        break;
+    case DEPLOYER:
+        options->deployer = optarg;
+        break;
+    case DEPLOYMENT_STATUS:
+        options->status = optarg;
+        if (!is_deployment_status(optarg))
+            return acme_cli_usage(err, "expected the status pending, deployed, failed or superseded, found",
+                                  optarg);
         break;
     case LIMIT:
         if (!parse_number(optarg, 1, ACME_ADMIN_MAX_LIMIT, &options->limit))
@@ -164,11 +229,29 @@ static int parse(int argc, char **argv, FILE *err, struct admin_options *ret)
     }
     if (optind < count)
         return acme_cli_usage(err, "unexpected argument", words[optind]);
+    if (options.decision != NULL && options.key == NULL)
+        return acme_cli_usage(err,
+                              "ask without a decision first: that shows what is asked, and the --key to "
+                              "answer it with; missing:",
+                              "--key");
+    if (options.key != NULL && options.decision == NULL)
+        return acme_cli_usage(err, "say with --key what you decide:", "--acknowledge or --deny");
     *ret = options;
     return ACME_EXIT_RIGHT;
 }
 
 /* ---- the socket ---- */
+
+/* For the log. Who may ask at all may say what they like here. */
+static const char *who(struct acme_arena *arena)
+{
+    const struct passwd *user = getpwuid(getuid());
+    const char *name = user != NULL ? user->pw_name : "a user without a name";
+    const char *behind = getenv("SUDO_USER");
+    const char *text =
+        behind != NULL && behind[0] != '\0' ? acme_arena_printf(arena, "%s as %s", behind, name) : name;
+    return text == NULL ? NULL : acme_printable(arena, text, strlen(text), WHO_MAX);
+}
 
 static void write_question(const struct admin_options *options, struct acme_arena *arena,
                            struct acme_buf *out)
@@ -185,7 +268,17 @@ static void write_question(const struct admin_options *options, struct acme_aren
         acme_jw_str(
             &writer, "account",
             acme_printable(arena, options->account, strlen(options->account), strlen(options->account)));
+    if (options->deployer != NULL)
+        acme_jw_str(
+            &writer, "deployer",
+            acme_printable(arena, options->deployer, strlen(options->deployer), strlen(options->deployer)));
     acme_jw_str(&writer, "status", options->status);
+    acme_jw_str(&writer, "decision", options->decision);
+    if (options->key != NULL) {
+        acme_jw_str(&writer, "key",
+                    acme_printable(arena, options->key, strlen(options->key), strlen(options->key)));
+        acme_jw_str(&writer, "by", who(arena));
+    }
     if (options->limit > 0)
         acme_jw_int(&writer, "limit", options->limit);
     if (options->expiring >= 0)

@@ -25,6 +25,21 @@ static const struct acme_cli_column issuers[] = {{"ISSUER", "name"},
                                                  {"NEXT DUE", "next_due"},
                                                  {"OLDEST", "oldest"}};
 
+static const struct acme_cli_column deployments[] = {
+    {"DEPLOYMENT", "id"},       {"STATUS", "status"},     {"DEPLOYER", "deployer"}, {"CREATED", "created"},
+    {"ENDED", "ended"},         {"ATTEMPTS", "attempts"}, {"NEXT", "next_step"},    {"SERIAL", "serial"},
+    {"NOT AFTER", "not_after"}, {"NAMES", "names"}};
+static const struct acme_cli_column deployers[] = {{"DEPLOYER", "name"},
+                                                   {"TYPE", "type"},
+                                                   {"AT WORK", "deploy.under_way"},
+                                                   {"DUE", "deploy.due"},
+                                                   {"WAITING", "deploy.waiting"},
+                                                   {"UNKNOWN", "intents"},
+                                                   {"FAILING", "failing"},
+                                                   {"NEXT DUE", "next_due"},
+                                                   {"OLDEST", "oldest"}};
+enum { LINE_SIZE = 1024 };
+
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 static void print_list(const struct acme_cli_column *columns, size_t count, const char *name,
@@ -78,6 +93,53 @@ static void print_explanation(const cJSON *result, FILE *out)
     fputc('\n', out);
 }
 
+static void print_lines(const char *text, const char *before, FILE *out)
+{
+    while (text != NULL && *text != '\0') {
+        char line[LINE_SIZE];
+        size_t len = strcspn(text, "\n");
+        size_t taken = len < sizeof line ? len : sizeof line - 1;
+        memcpy(line, text, taken);
+        line[taken] = '\0';
+        fputs(before, out);
+        (void)acme_cli_text(line, out);
+        fputc('\n', out);
+        text += taken;
+        text += taken == len && *text == '\n' ? 1 : 0;
+    }
+}
+
+static void print_field(const char *title, const cJSON *object, const char *member, FILE *out)
+{
+    const char *text = acme_json_str(object, member);
+    if (text == NULL)
+        return;
+    fputs(title, out);
+    (void)acme_cli_text(text, out);
+    fputc('\n', out);
+}
+
+static void print_question(const cJSON *result, FILE *out)
+{
+    const cJSON *question = acme_json_get(result, "question");
+    const char *answer = acme_json_str(question, "answer");
+    if (question == NULL)
+        return;
+    fputs("Asked of the operator:\n", out);
+    print_lines(acme_json_str(question, "text"), "  ", out);
+    print_lines(acme_json_str(question, "details"), "  | ", out);
+    print_field("Asked:      ", question, "asked", out);
+    print_field("Deadline:   ", question, "deadline", out);
+    print_field("Key:        ", question, "key", out);
+    if (answer == NULL) {
+        fputs("Answer with: --acknowledge --key KEY, or --deny --key KEY\n", out);
+        return;
+    }
+    print_field("Answer:     ", question, "answer", out);
+    print_field("Given:      ", question, "answered", out);
+    print_field("By:         ", question, "answered_by", out);
+}
+
 void acme_cli_print(enum acme_admin_command command, const cJSON *result, FILE *out)
 {
     switch (command) {
@@ -93,13 +155,25 @@ void acme_cli_print(enum acme_admin_command command, const cJSON *result, FILE *
     case ACME_ADMIN_ISSUER_LIST:
         print_list(issuers, COUNT_OF(issuers), "issuers", result, out);
         break;
+    case ACME_ADMIN_DEPLOY_LIST:
+        print_list(deployments, COUNT_OF(deployments), "deployments", result, out);
+        break;
+    case ACME_ADMIN_DEPLOYER_LIST:
+        print_list(deployers, COUNT_OF(deployers), "deployers", result, out);
+        break;
     case ACME_ADMIN_ORDER_EXPLAIN:
         print_explanation(result, out);
+        break;
+    case ACME_ADMIN_ORDER_ACKNOWLEDGE:
+        print_field("Order:      ", result, "order", out);
+        print_question(result, out);
         break;
     case ACME_ADMIN_ORDER_SHOW:
     case ACME_ADMIN_ACCOUNT_SHOW:
     case ACME_ADMIN_ACCOUNT_DEACTIVATE:
     case ACME_ADMIN_CERTIFICATE_SHOW:
+    case ACME_ADMIN_DEPLOY_SHOW:
+    case ACME_ADMIN_DEPLOY_RETRY:
     case ACME_ADMIN_COMMAND_COUNT:
         acme_cli_fields(result, 0, out);
         break;

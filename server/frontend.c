@@ -152,3 +152,20 @@ bool acme_frontend_name_allowed(void *context, struct acme_arena *arena, const s
     const struct acme_frontend *frontend = context;
     return acme_upstream_watch_allows(frontend->watch, arena, profile->issuer, identifier, ret_why);
 }
+
+bool acme_frontend_csr_key_allowed(void *context, struct acme_arena *arena,
+                                   const struct acme_profile *profile,
+                                   const uint8_t spki_sha256[ACME_SHA256_SIZE], int64_t order_created_ms,
+                                   const char **ret_why)
+{
+    const struct acme_frontend *frontend = context;
+    return acme_upstream_watch_allows_key(frontend->watch, arena, profile, spki_sha256, order_created_ms,
+                                          ret_why);
+}
+
+void acme_frontend_order_made(void *context, const struct acme_profile *profile)
+{
+    const struct acme_frontend *frontend = context;
+    if (!profile->key_at_edge)
+        acme_upstream_watch_want_keys(frontend->watch, profile->issuer);
+}

@@ -34,6 +34,13 @@ void acme_frontend_job_created(void *context, const struct acme_job *job);
 bool acme_frontend_name_allowed(void *context, struct acme_arena *arena, const struct acme_profile *profile,
                                 const struct acme_identifier *identifier, const char **ret_why);
 
+/** acme_frontend_csr_key_allowed(...), acme_frontend_order_made(context, profile): hooks, likewise. */
+bool acme_frontend_csr_key_allowed(void *context, struct acme_arena *arena,
+                                   const struct acme_profile *profile,
+                                   const uint8_t spki_sha256[ACME_SHA256_SIZE], int64_t order_created_ms,
+                                   const char **ret_why);
+void acme_frontend_order_made(void *context, const struct acme_profile *profile);
+
 /** acme_frontend_settle(context, exchange, arena, hold, id): the callback of acme_holds_create. Thread: who
  * releases the hold. */
 void acme_frontend_settle(void *context, struct acme_http_exchange *exchange, struct acme_arena *arena,

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#define KEYS_EVERY_MS (10 * ACME_SECOND_MS) /* at most */
+
 enum { LIST_ARENA_BYTES = 64 * 1024 * 1024 };
 
 #define CHECK_EVERY_MS   ACME_DAY_MS
@@ -23,9 +25,15 @@ struct watched {
     const struct acme_upstream_domain *domains;
     size_t domain_count;
     int64_t check_due_ms;
-    int64_t list_due_ms; /* INT64_MAX: it is not needed */
-    int64_t looked_ms;   /* when the last look ended */
-    bool unknown_told;   /* the log has it that the list is not known */
+    int64_t list_due_ms;           /* INT64_MAX: it is not needed */
+    int64_t looked_ms;             /* when the last look ended */
+    bool unknown_told;             /* the log has it that the list is not known */
+    struct acme_arena *keys_arena; /* likewise of the keys */
+    const struct acme_upstream_key *keys;
+    size_t key_count;
+    int64_t keys_since_ms; /* wall time when the reading of that list began */
+    int64_t keys_due_ms;   /* INT64_MAX: nobody wants it */
+    int64_t keys_looked_ms;
 };
 
 struct acme_upstream_watch {
@@ -91,20 +99,37 @@ static void keep_list(struct acme_upstream_watch *watch, struct watched *watched
     acme_arena_destroy(old);
 }
 
-/* What one look at one upstream came to. */
+/* Takes `arena`, in which they are. */
+static void keep_keys(struct acme_upstream_watch *watch, struct watched *watched, struct acme_arena *arena,
+                      const struct acme_inspection *inspection, int64_t since_ms)
+{
+    pthread_mutex_lock(&watch->lock);
+    struct acme_arena *old = watched->keys_arena;
+    watched->keys_arena = arena;
+    watched->keys = inspection->keys;
+    watched->key_count = inspection->key_count;
+    watched->keys_since_ms = since_ms;
+    pthread_mutex_unlock(&watch->lock);
+    acme_arena_destroy(old);
+}
+
+/* What one look at one upstream is for, and came to. */
 struct look {
+    bool whole;     /* at everything; else */
+    bool only_keys; /* at the keys, or at the domains */
     bool complete;
     bool list; /* there is a new one */
 };
 
-static struct acme_err look(struct acme_upstream_watch *watch, struct watched *watched, bool whole,
-                            struct look *ret)
+static struct acme_err look(struct acme_upstream_watch *watch, struct watched *watched, struct look *look)
 {
     struct acme_arena *arena = acme_arena_create(LIST_ARENA_BYTES);
     ENSURE(arena != NULL, ACME_E_NOMEM);
-    struct acme_inspect_request request = {.domains_only = !whole};
+    struct acme_inspect_request request = {.domains_only = !look->whole && !look->only_keys,
+                                           .keys_only = look->only_keys};
     struct acme_inspect_profile *profiles = NULL;
     struct acme_inspection *inspection = NULL;
+    int64_t since_ms = acme_clock_now_ms(&acme_clock_system);
     struct acme_err err = acme_upstream_profiles(watch->options.config, arena, watched->issuer->backend.name,
                                                  &profiles, &request.profile_count);
     request.profiles = profiles;
@@ -116,35 +141,63 @@ static struct acme_err look(struct acme_upstream_watch *watch, struct watched *w
         return err;
     }
     log_findings(watched->issuer, inspection);
-    *ret = (struct look){.complete = !inspection->incomplete, .list = inspection->domains_known};
-    if (inspection->domains_known)
+    look->complete = !inspection->incomplete;
+    look->list = inspection->domains_known && !look->only_keys;
+    if (look->list)
         keep_list(watch, watched, arena, inspection);
+    else if (look->only_keys && inspection->keys_known)
+        keep_keys(watch, watched, arena, inspection, since_ms);
     else
         acme_arena_destroy(arena);
     return acme_ok();
 }
 
-/* Look when something is due; returns when something is again. */
-static int64_t look_if_due(struct acme_upstream_watch *watch, struct watched *watched)
+static int64_t look_or_log(struct acme_upstream_watch *watch, struct watched *watched, struct look *found)
 {
-    pthread_mutex_lock(&watch->lock);
-    bool whole = watched->check_due_ms <= ticks_ms();
-    bool due = whole || watched->list_due_ms <= ticks_ms();
-    pthread_mutex_unlock(&watch->lock);
-    struct look found = {.complete = false};
-    struct acme_err err = due ? look(watch, watched, whole, &found) : acme_ok();
+    struct acme_err err = look(watch, watched, found);
     if (acme_failed(err) && err.code != ACME_E_STATE)
         acme_log(ERROR, "the look at an upstream failed", LOG_STR("issuer", watched->issuer->backend.name),
                  LOG_STR("code", acme_code_name(err.code)));
+    return ticks_ms();
+}
+
+/* At the keys, which somebody waits for. */
+static void look_at_keys(struct acme_upstream_watch *watch, struct watched *watched)
+{
+    pthread_mutex_lock(&watch->lock);
+    bool due = watched->keys_due_ms <= ticks_ms();
+    if (due)
+        watched->keys_due_ms = INT64_MAX; /* who asks from here on wants a newer list */
+    pthread_mutex_unlock(&watch->lock);
+    if (!due)
+        return;
+    struct look found = {.only_keys = true};
+    int64_t ended_ms = look_or_log(watch, watched, &found);
+    pthread_mutex_lock(&watch->lock);
+    watched->keys_looked_ms = ended_ms;
+    pthread_mutex_unlock(&watch->lock);
+}
+
+/* Look when something is due; returns when something is again. */
+static int64_t look_if_due(struct acme_upstream_watch *watch, struct watched *watched)
+{
+    look_at_keys(watch, watched);
+    pthread_mutex_lock(&watch->lock);
+    struct look found = {.whole = watched->check_due_ms <= ticks_ms()};
+    bool due = found.whole || watched->list_due_ms <= ticks_ms();
+    pthread_mutex_unlock(&watch->lock);
+    int64_t ended_ms = due ? look_or_log(watch, watched, &found) : 0;
     pthread_mutex_lock(&watch->lock);
     if (due)
-        watched->looked_ms = ticks_ms();
-    if (whole)
-        watched->check_due_ms = ticks_ms() + (found.complete ? CHECK_EVERY_MS : CHECK_AGAIN_MS);
+        watched->looked_ms = ended_ms;
+    if (found.whole)
+        watched->check_due_ms = ended_ms + (found.complete ? CHECK_EVERY_MS : CHECK_AGAIN_MS);
     if (due && watched->issuer->needs_domains)
-        watched->list_due_ms = ticks_ms() + (found.list ? REFRESH_EVERY_MS : RETRY_MS);
+        watched->list_due_ms = ended_ms + (found.list ? REFRESH_EVERY_MS : RETRY_MS);
     int64_t next_ms =
         watched->check_due_ms < watched->list_due_ms ? watched->check_due_ms : watched->list_due_ms;
+    if (watched->keys_due_ms < next_ms)
+        next_ms = watched->keys_due_ms;
     pthread_mutex_unlock(&watch->lock);
     return next_ms;
 }
@@ -169,7 +222,8 @@ static void *watch_main(void *argument)
         pthread_mutex_lock(&watch->lock);
         bool sooner = false; /* asked for while we looked */
         for (size_t i = 0; i < watch->count; i++)
-            sooner = sooner || watch->watched[i].list_due_ms < next_ms;
+            sooner =
+                sooner || watch->watched[i].list_due_ms < next_ms || watch->watched[i].keys_due_ms < next_ms;
         if (!watch->stopping && !sooner)
             pthread_cond_timedwait(&watch->wake, &watch->lock, &until);
         pthread_mutex_unlock(&watch->lock);
@@ -180,8 +234,7 @@ static void *watch_main(void *argument)
 static struct watched *find_watched(struct acme_upstream_watch *watch, const char *issuer)
 {
     for (size_t i = 0; i < watch->count; i++) {
-        if (watch->watched[i].issuer->needs_domains &&
-            strcmp(watch->watched[i].issuer->backend.name, issuer) == 0)
+        if (strcmp(watch->watched[i].issuer->backend.name, issuer) == 0)
             return &watch->watched[i];
     }
     return NULL;
@@ -202,7 +255,7 @@ bool acme_upstream_watch_allows(struct acme_upstream_watch *watch, struct acme_a
                                 const char **ret_why)
 {
     struct watched *watched = find_watched(watch, issuer);
-    if (watched == NULL || identifier->type != ACME_IDENTIFIER_DNS)
+    if (watched == NULL || !watched->issuer->needs_domains || identifier->type != ACME_IDENTIFIER_DNS)
         return true;
     const struct acme_upstream_domain *domain = NULL;
     bool allowed = true;
@@ -247,6 +300,68 @@ bool acme_upstream_watch_allows(struct acme_upstream_watch *watch, struct acme_a
     return allowed;
 }
 
+/* ---- keys that the upstream has made ---- */
+
+/* With the lock. */
+static void want_keys(struct acme_upstream_watch *watch, struct watched *watched)
+{
+    int64_t now_ms = ticks_ms();
+    int64_t soon_ms = watched->keys_looked_ms == 0 ? now_ms : watched->keys_looked_ms + KEYS_EVERY_MS;
+    if (soon_ms < now_ms)
+        soon_ms = now_ms;
+    if (soon_ms < watched->keys_due_ms) {
+        watched->keys_due_ms = soon_ms;
+        pthread_cond_signal(&watch->wake);
+    }
+}
+
+void acme_upstream_watch_want_keys(struct acme_upstream_watch *watch, const char *issuer)
+{
+    struct watched *watched = find_watched(watch, issuer);
+    if (watched == NULL || !watched->issuer->needs_keys)
+        return;
+    pthread_mutex_lock(&watch->lock);
+    want_keys(watch, watched);
+    pthread_mutex_unlock(&watch->lock);
+}
+
+static bool has_key(const struct watched *watched, const char *profile,
+                    const uint8_t spki_sha256[ACME_SHA256_SIZE])
+{
+    for (size_t i = 0; i < watched->key_count; i++) {
+        const struct acme_upstream_key *key = &watched->keys[i];
+        if (memcmp(key->spki_sha256, spki_sha256, ACME_SHA256_SIZE) == 0 &&
+            (key->profile == NULL || strcmp(key->profile, profile) == 0))
+            return true;
+    }
+    return false;
+}
+
+bool acme_upstream_watch_allows_key(struct acme_upstream_watch *watch, struct acme_arena *arena,
+                                    const struct acme_profile *profile,
+                                    const uint8_t spki_sha256[ACME_SHA256_SIZE], int64_t order_created_ms,
+                                    const char **ret_why)
+{
+    struct watched *watched = find_watched(watch, profile->issuer);
+    if (watched == NULL || !watched->issuer->needs_keys || profile->key_at_edge)
+        return true;
+    pthread_mutex_lock(&watch->lock);
+    bool known = watched->keys_arena != NULL && watched->keys_since_ms >= order_created_ms;
+    bool allowed = !known || has_key(watched, profile->name, spki_sha256);
+    if (!allowed)
+        want_keys(watch, watched); /* by the next try the upstream may have made it */
+    pthread_mutex_unlock(&watch->lock);
+    if (!allowed)
+        *ret_why = acme_arena_printf(
+            arena,
+            "certificates of the profile \"%s\" carry keys that their upstream makes and never gives away, "
+            "and the key of this CSR is not one of them. Finalize with the CSR that the upstream has made "
+            "and that still waits for its certificate, or have the administrator of this server set "
+            "\"key_holder: edge\" on the profile: the certificate then has another key than the CSR",
+            profile->name);
+    return allowed;
+}
+
 struct acme_err acme_upstream_watch_start(const struct acme_upstream_watch_options *options,
                                           struct acme_upstream_watch **ret)
 {
@@ -265,7 +380,9 @@ struct acme_err acme_upstream_watch_start(const struct acme_upstream_watch_optio
         const struct acme_issuer *issuer = options->issuers[i];
         if (issuer->backend.inspect != NULL)
             watch->watched[watch->count++] =
-                (struct watched){.issuer = issuer, .list_due_ms = issuer->needs_domains ? 0 : INT64_MAX};
+                (struct watched){.issuer = issuer,
+                                 .list_due_ms = issuer->needs_domains ? 0 : INT64_MAX,
+                                 .keys_due_ms = INT64_MAX};
     }
     if (!acme_failed(err) && watch->count > 0) {
         err = acme_thread_start("upstreams", watch_main, watch, &watch->thread);
@@ -294,8 +411,10 @@ void acme_upstream_watch_destroy(struct acme_upstream_watch *watch)
 {
     if (watch == NULL)
         return;
-    for (size_t i = 0; i < watch->count; i++)
+    for (size_t i = 0; i < watch->count; i++) {
         acme_arena_destroy(watch->watched[i].arena);
+        acme_arena_destroy(watch->watched[i].keys_arena);
+    }
     pthread_cond_destroy(&watch->wake);
     pthread_mutex_destroy(&watch->lock);
     free(watch->watched);

@@ -1,5 +1,6 @@
 /* Looks at the upstreams in the background: once at start and then daily at how they are set up, for the log;
- * every few minutes at which domains they have validated, for newOrder. */
+ * every few minutes at which domains they have validated, for newOrder; when an order was made that needs one
+ * of their keys, at which these are, for finalize. */
 #ifndef ACME_SERVER_UPSTREAM_WATCH_H
 #define ACME_SERVER_UPSTREAM_WATCH_H
 
@@ -26,6 +27,20 @@ struct acme_err acme_upstream_watch_start(const struct acme_upstream_watch_optio
 bool acme_upstream_watch_allows(struct acme_upstream_watch *watch, struct acme_arena *arena,
                                 const char *issuer, const struct acme_identifier *identifier,
                                 const char **ret_why);
+
+/** acme_upstream_watch_want_keys(watch, issuer): an order was made whose CSR must have a key of the upstream:
+ * have the list of these read soon, at most every ten seconds. Nothing happens for issuers that take any key.
+ * Thread: any, until _destroy. */
+void acme_upstream_watch_want_keys(struct acme_upstream_watch *watch, const char *issuer);
+
+/** acme_upstream_watch_allows_key(watch, arena, profile, spki_sha256, order_created_ms, ret_why): may an
+ * order of this profile be finalized with this key? False, with *ret_why as above, only when a list that was
+ * read since the order was made does not have it. Never waits for the network. Thread: any, until _destroy.
+ */
+bool acme_upstream_watch_allows_key(struct acme_upstream_watch *watch, struct acme_arena *arena,
+                                    const struct acme_profile *profile,
+                                    const uint8_t spki_sha256[ACME_SHA256_SIZE], int64_t order_created_ms,
+                                    const char **ret_why);
 
 /** acme_upstream_watch_stop(watch): end the thread; what is known stays. Before acme_outbound_stop. NULL is
  * allowed, here and below. */

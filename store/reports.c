@@ -36,6 +36,8 @@ struct acme_err acme_store_ids_find(struct acme_store *store, struct acme_arena 
         [ACME_OBJECT_ORDER] = "SELECT id FROM orders WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3",
         [ACME_OBJECT_CERTIFICATE] =
             "SELECT id FROM certificates WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3",
+        [ACME_OBJECT_DEPLOYMENT] =
+            "SELECT id FROM deployments WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3",
     };
     const char *end = acme_arena_printf(arena, "%s" AFTER_ALL_IDS, prefix);
     ENSURE(end != NULL, ACME_E_NOMEM);
@@ -51,6 +53,7 @@ struct acme_err acme_store_ids_newest(struct acme_store *store, struct acme_aren
         [ACME_OBJECT_ACCOUNT] = "SELECT id FROM accounts ORDER BY id DESC LIMIT $1",
         [ACME_OBJECT_ORDER] = "SELECT id FROM orders ORDER BY id DESC LIMIT $1",
         [ACME_OBJECT_CERTIFICATE] = "SELECT id FROM certificates ORDER BY id DESC LIMIT $1",
+        [ACME_OBJECT_DEPLOYMENT] = "SELECT id FROM deployments ORDER BY id DESC LIMIT $1",
     };
     const struct acme_db_value values[] = {limit_value(limit)};
     return list_ids(store, arena, sql[kind], values, 1, ret_ids, ret_count);

@@ -743,7 +743,12 @@ struct acme_err acme_store_deployment_retry(struct acme_store *store, struct acm
 
 /* ---- for the operator: reads over everything, bounded, by id or another index (reports.c) ---- */
 
-enum acme_object_kind { ACME_OBJECT_ACCOUNT, ACME_OBJECT_ORDER, ACME_OBJECT_CERTIFICATE };
+enum acme_object_kind {
+    ACME_OBJECT_ACCOUNT,
+    ACME_OBJECT_ORDER,
+    ACME_OBJECT_CERTIFICATE,
+    ACME_OBJECT_DEPLOYMENT
+};
 
 /** acme_store_ids_find(store, arena, kind, prefix, limit, ret_ids, ret_count): the ids of this kind that
  * begin with `prefix`, which may be any text. */

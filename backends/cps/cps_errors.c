@@ -57,18 +57,26 @@ static enum cps_verdict_class class_of(int status)
     }
 }
 
-static const char *login_note(struct cps_context *ctx, const char *words)
+/* Our clock, and by how much; 0: it is right, as far as can be told. */
+static int64_t wrong_clock_s(const struct cps_context *ctx)
 {
     int64_t skew_s = acme_edgegrid_skew_s(ctx->input->reply, ctx->input->now_ms);
-    if (skew_s > ACME_EDGEGRID_SKEW_S || skew_s < -ACME_EDGEGRID_SKEW_S)
+    return skew_s > ACME_EDGEGRID_SKEW_S || skew_s < -ACME_EDGEGRID_SKEW_S ? skew_s : 0;
+}
+
+static const char *login_note(struct cps_context *ctx, const char *words)
+{
+    int64_t skew_s = wrong_clock_s(ctx);
+    int status = ctx->input->reply->status;
+    if (skew_s != 0)
         return acme_arena_printf(
             ctx->arena,
-            "Akamai refuses the signature (HTTP 401) because this machine's clock is %lld "
+            "Akamai refuses the signature (HTTP %d) because this machine's clock is %lld "
             "seconds %s: set it right (NTP).",
-            (long long)(skew_s < 0 ? -skew_s : skew_s), skew_s < 0 ? "slow" : "fast");
+            status, (long long)(skew_s < 0 ? -skew_s : skew_s), skew_s < 0 ? "slow" : "fast");
     return acme_arena_printf(
-        ctx->arena, "Akamai refuses the signature (HTTP 401%s%s): check the credentials in the .edgerc file.",
-        *words != '\0' ? ", " : "", words);
+        ctx->arena, "Akamai refuses the signature (HTTP %d%s%s): check the credentials in the .edgerc file.",
+        status, *words != '\0' ? ", " : "", words);
 }
 
 static const char *note_of(struct cps_context *ctx, enum cps_verdict_class class, const char *words)
@@ -104,6 +112,8 @@ struct acme_err acme_cps_judge(struct cps_context *ctx, struct cps_verdict *ret)
     } else {
         TRY(read_words(ctx, &verdict.words));
         verdict.class = class_of(input->reply->status);
+        if (input->reply->status == 400 && wrong_clock_s(ctx) != 0) /* how gateways refuse an old timestamp */
+            verdict.class = CPS_VERDICT_LOGIN;
         verdict.note = note_of(ctx, verdict.class, verdict.words);
     }
     ENSURE(verdict.note != NULL, ACME_E_NOMEM);

@@ -14,9 +14,11 @@ from cryptography.hazmat.primitives import serialization  # noqa: E402
 
 from harness.acme import URN, digest  # noqa: E402
 from harness.case import Case  # noqa: E402
-from harness.keys import b64  # noqa: E402
+from harness.keys import b64, certificate_key  # noqa: E402
 from keyfactor_fixture import KeyfactorSimulator  # noqa: E402
 
+__all__ = ["ISSUER", "PROFILE", "URN", "KeyfactorCase", "b64", "certificate_key", "digest", "issuer_settings", "leaf_der",
+           "oauth_settings"]
 PROFILE = "command"
 ISSUER = "keyfactor"
 MOMENT_MS = 10 ** 12  # a larger number in a job's state is a moment

@@ -586,10 +586,10 @@ class Surprises(Fixture):
         self.assertEqual(self.cps.state(enrollment, change)[1], "completed")
 
     def test_changes_nobody_asked_for(self):
-        for origin, pending in (("cps", "renewal"), ("foreign", "modify-san")):
+        for origin, pending, body in (("cps", "renewal", {}), ("foreign", "modify-san", {"sans": ["theirs.test"]}),
+                                      ("foreign", "modify-certificate", {"type": "modify-certificate"})):
             enrollment = self.cps.make()
-            body = {"origin": origin} if origin == "cps" else {"origin": origin, "sans": ["theirs.test"]}
-            self.cps.control("POST", f"/enrollments/{enrollment}/changes", body)
+            self.cps.control("POST", f"/enrollments/{enrollment}/changes", {"origin": origin, **body})
             shown = self.cps.read(enrollment)
             self.assertEqual([item["changeType"] for item in shown["pendingChanges"]], [pending])
             self.refused(self.cps.put(enrollment, shown, force_renewal=True), 409, "cannot-cancel-pending-change")
@@ -642,7 +642,8 @@ class Control(Fixture):
                      {"validation_errors": [{}]}, {"csr_only": "DSA"}, {"gateway_grants": {"bridge": "all"}}):
             self.refused_order("/settings", body)
         self.refused_order(f"/enrollments/{enrollment}/settings", {"rate_limit": 3})
-        self.refused_order(f"/enrollments/{enrollment}/changes", {"origin": "x"})
+        for body in ({"origin": "x"}, {"type": "x"}):
+            self.refused_order(f"/enrollments/{enrollment}/changes", body)
         change = self.cps.renew(enrollment)
         self.refused_order(f"/enrollments/{enrollment}/changes", {})
         for verb in ("x", "finish", "dv", "deadline"):

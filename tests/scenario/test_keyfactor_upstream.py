@@ -100,6 +100,21 @@ class WhatIsEnrolled(KeyfactorCase):
             self.kf.settings(san_policy=policy)
             self.becomes_valid(f"{policy}.localhost")
 
+    def test_several_names(self):
+        """Names and addresses, with a common name and without."""
+        self.begin()
+        self.bridge.stop()
+        self.bridge.settings["profiles"][1]["identifiers"] = ["dns", "ip"]
+        self.start_again()
+        names = ["one.localhost", "two.localhost", "127.0.0.1"]
+        for policy in ("merge", "replace"):
+            self.kf.settings(san_policy=policy)
+            url, key, _ = self.acme.begin(self.responder, *names)
+            order = self.ends(url)
+            self.assertEqual(order["status"], "valid", order)
+            self.check_certificate(self.acme.download(order), key, names, self.kf.ready["root_file"], 2)
+            self.assertEqual(sorted(self.kf.requests()[-1]["names"]), sorted(names))
+
     def test_other_tag_field(self):
         self.kf.settings(metadata_fields=[{"Name": "BridgeTag", "DataType": 1, "Enrollment": 1}])
         self.begin(tag_field="BridgeTag")

@@ -47,7 +47,8 @@ GET /enrollments[/ID]           document, names, changes, pending, started {clie
                                 history; no private keys
 POST /enrollments/ID            members laid over the document, unchecked and without a change
 POST /enrollments/ID/settings   the enrollment's own value of any setting but the gateway's; null takes it away
-POST /enrollments/ID/changes    starts a change: origin (cps: an automatic renewal; foreign: of somebody else), sans, held
+POST /enrollments/ID/changes    starts a change: origin (cps: an automatic renewal; foreign: of somebody else), type
+                                (renewal, modify-san, modify-certificate, new-certificate), sans, held
 GET /changes/C                  phase (see progress.py), type, action, origin, keys and certificates (their hashes),
                                 domains, warnings, hash, deadline, acknowledged, error
 POST /changes/C/VERB            hold, release          stops and continues the time of the change

@@ -12,6 +12,8 @@ from scmsim.wire import json_response
 __all__ = ["Control", "control_server"]
 KINDS = {"dv": ("lets-encrypt", "san"), "ov": ("symantec", "san"), "ev": ("symantec", "san"),
          "third-party": ("third-party", "third-party")}
+ACTIONS = {"renewal": "renew", "modify-san": "modify-san", "modify-certificate": "new-certificate",
+           "new-certificate": "new-certificate"}
 CONTACT = {"firstName": "Ada", "lastName": "Admin", "email": "ada@corp.test", "phone": "+49 30 1234",
            "organizationName": "Corp", "addressLineOne": "Street 1", "city": "Berlin", "country": "DE",
            "postalCode": "10115", "region": "Berlin", "title": None, "addressLineTwo": None}
@@ -195,9 +197,10 @@ class Control:
         document = enrollment.document
         if "sans" in body:
             document = merged(document, {"csr": {"sans": body["sans"]}})
-        changed = "sans" in body
-        change = self.world.progress.start(enrollment, document, "modify-san" if changed else "renewal",
-                                           "modify-san" if changed else "renew", origin=origin)
+        kind = body.get("type", "modify-san" if "sans" in body else "renewal")
+        if kind not in ACTIONS:
+            raise ValueError("type: expected one of " + ", ".join(ACTIONS))
+        change = self.world.progress.start(enrollment, document, kind, ACTIONS[kind], origin=origin)
         change.held = bool(body.get("held", False))
         self.world.store.save(enrollment)
 

@@ -95,10 +95,11 @@ class Gateway(Dispatcher):
             response = self.process(call, operation, handler, other_method)
             with self.counters.lock:
                 self.counters.answered[operation][response.status] += 1
-            call.entry["processed_status"] = response.status
+        # Before the answer is spoiled or held back: the effect is there already.
+        self.journal.add({**call.entry, "fault": fault and fault.fault, "processed": processed,
+                          "status": response.status})
+        if processed:
             response = self.after(fault, response)
-        call.entry.update(fault=fault and fault.fault, processed=processed, status=response.status, wire=response.wire)
-        self.journal.add(call.entry)
         LOG.info("%s %s -> %d %s", call.method, call.path, response.status, response.wire)
         return response
 

@@ -1,31 +1,12 @@
-"""What was asked and what it did, a line of JSON for each call. Never has keys, passwords or tokens in it."""
+"""What was asked and what it did. Never has keys, passwords or tokens in it."""
 
-import json
-import os
-import threading
-import time
+import elbsim.journal
 
 
-class Journal:
-    def __init__(self, path):
-        self.lock = threading.Lock()
-        self.entries = []
-        if os.path.exists(path):
-            with open(path, "r+b") as stream:
-                whole = stream.read()
-                # kill -9 may have cut the last line short.
-                stream.truncate(whole.rfind(b"\n") + 1)
-            self.entries = [json.loads(line) for line in whole.split(b"\n")[:-1]]
-        self.stream = open(path, "a", encoding="utf-8")  # pylint: disable=consider-using-with
-
-    def add(self, entry):
-        with self.lock:
-            entry = {"n": len(self.entries) + 1, "time": time.time(), **entry}
-            self.entries.append(entry)
-            self.stream.write(json.dumps(entry) + "\n")
-            self.stream.flush()
-
+class Journal(elbsim.journal.Journal):
     def select(self, operation=None, name=None, since=0):
+        """The entries of an operation, about a name, after a number."""
+        # pylint: disable=arguments-renamed
         with self.lock:
             return [entry for entry in self.entries if entry["n"] > since
                     and operation in (None, entry["operation"]) and (name is None or name in entry["names"])]

@@ -215,7 +215,7 @@ class Records:
         if request.state not in ("Pending", "ExternalValidation"):
             return False
         request.comment = comment
-        if request.via == "workflow":
+        if not request.at_ca:
             return self.complete(request)
         self.issue(request, late=True)
         return True
@@ -235,7 +235,7 @@ class Records:
     def deny(self, request, comment):
         if request.state not in ("Pending", "ExternalValidation"):
             return False
-        if request.via == "workflow" and request.workflow_status in ("Suspended", "Running"):
+        if not request.at_ca:
             return self.end_workflow(request, "Rejected", comment)
         self.end(request, "Denied", comment)
         return True

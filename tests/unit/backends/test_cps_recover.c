@@ -245,6 +245,12 @@ static void test_clock(void **state)
     }
     rig_reply(rig, 401, "");
     rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
+    rig->state = "{}";
+    rig->now_ms = RIG_START;
+    begin_update(rig);
+    rig_reply_header(rig, 400, "date", "Fri, 15 Jan 2027 08:02:00 GMT", "{\"title\":\"Invalid timestamp\"}");
+    rig_expect_wait(rig, 60, true);
+    rig_expect_note(rig, "clock is 120 seconds slow");
 }
 
 static void test_a_refused_login_does_not_end_what_is_under_way(void **state)
