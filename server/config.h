@@ -36,7 +36,7 @@ struct acme_issuer_config {
     struct acme_cps_config cps;             /* type cps; its credentials were read from an .edgerc file */
 };
 
-enum acme_deployer_type { ACME_DEPLOYER_COMMAND, ACME_DEPLOYER_HUAWEI_ELB };
+enum acme_deployer_type { ACME_DEPLOYER_COMMAND, ACME_DEPLOYER_HUAWEI_ELB, ACME_DEPLOYER_CPS };
 
 struct acme_deployer_config {
     const char *name; /* [a-z0-9-]{1,32} */
@@ -50,6 +50,9 @@ struct acme_deployer_config {
     struct acme_command_config command;   /* type command */
     const char *huawei_region;            /* type huawei-elb; NULL: url says it */
     struct acme_huawei_elb_config huawei; /* type huawei-elb; its secrets were read */
+    const char *cps_section;              /* type cps: of the .edgerc file */
+    struct acme_cps_config cps;           /* type cps; its credentials were read from an .edgerc file */
+    struct acme_cps_target cps_target;    /* type cps */
 };
 
 struct acme_server_config {
