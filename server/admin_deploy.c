@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-const char *const acme_admin_deployer_types[] = {[ACME_DEPLOYER_COMMAND] = "command"};
-
 static const struct acme_deployer_config *deployer_named(const struct admin_call *call, const char *name)
 {
     const struct acme_config *config = call->options->config;
@@ -168,8 +166,8 @@ struct acme_err acme_admin_deploy_retry(struct admin_call *call)
     struct acme_err err = acme_store_deployment_retry(store, call->arena, &candidate, call->now_ms);
     if (acme_failed(err))
         return refuse_retry(call, &deployment, err);
-    if (call->options->runner != NULL)
-        acme_runner_wake(call->options->runner, candidate.queue);
+    if (call->options->jobs_changed != NULL)
+        call->options->jobs_changed(call->options->context);
     acme_log(INFO, "operator has a deployment tried again", LOG_STR("deployment", id),
              LOG_STR("deployer", deployment.deployer));
     TRY(acme_store_deployment_get(store, call->arena, id, &deployment));
@@ -189,7 +187,7 @@ static struct acme_err write_deployer(const struct admin_call *call, const char 
     acme_jw_object(writer, NULL);
     acme_jw_str(writer, "name", name);
     acme_jw_str(writer, "type",
-                deployer != NULL ? acme_admin_deployer_types[deployer->type] : "not configured");
+                deployer != NULL ? acme_deployer_type_name(deployer->type) : "not configured");
     acme_admin_write_counts(writer, "deploy", &report, ACME_JOB_DEPLOY);
     acme_jw_int(writer, "intents", (int64_t)report.intents);
     acme_jw_int(writer, "failing", (int64_t)report.failing);

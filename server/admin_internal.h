@@ -96,9 +96,6 @@ struct acme_err acme_admin_deployment_job(const struct admin_call *call,
  * "deployed, replaced since" beside the stored words. Static. */
 const char *acme_admin_deployment_status(const struct acme_deployment *deployment);
 
-/* Words for enum acme_deployer_type. */
-extern const char *const acme_admin_deployer_types[];
-
 /** acme_admin_write_counts(writer, name, report, kind): the jobs of a kind in a queue, as an object. */
 void acme_admin_write_counts(struct acme_json_writer *writer, const char *name,
                              const struct acme_queue_report *report, enum acme_job_kind kind);

@@ -133,6 +133,9 @@ struct acme_err acme_config_load(const char *path, const char *data_dir, struct 
 struct acme_err acme_config_parse(const char *file, const char *text, size_t len, const char *data_dir,
                                   struct acme_config **ret, char **ret_error) ACME_MUST_USE;
 
+/** acme_deployer_type_name(type): as in the configuration. Static. */
+const char *acme_deployer_type_name(enum acme_deployer_type type);
+
 /** acme_issuer_type_name(type): as in the configuration: "scm". _title: as people call it: "SCM". */
 const char *acme_issuer_type_name(enum acme_issuer_type type);
 const char *acme_issuer_type_title(enum acme_issuer_type type);

@@ -33,6 +33,11 @@ static const struct type types[] = {
 /* In the order of enum acme_deployer_type: names of the bits of `applies`. */
 static const char *const kinds[] = {"command", "huawei-elb", "cps", NULL};
 
+const char *acme_deployer_type_name(enum acme_deployer_type type)
+{
+    return kinds[type];
+}
+
 /* ---- type command ---- */
 
 static bool is_executable(const char *path, const char **ret_why)

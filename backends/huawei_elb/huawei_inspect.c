@@ -56,7 +56,7 @@ static struct acme_err find_key(const struct huawei_context *ctx, struct acme_in
                                    "with private_key: keep.");
     struct acme_err err = acme_huawei_key_read(ctx, NULL, &pem, &why);
     if (err.code == ACME_E_DENIED)
-        return FIND(ctx, in, ERROR, "%s.", why);
+        return FIND(ctx, in, WARNING, "%s. Deployments wait for it.", why); /* perhaps made later */
     TRY(err);
     if (leaf == NULL)
         return FIND(ctx, in, GOOD, "private_key_file holds a private key.");
