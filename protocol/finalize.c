@@ -147,6 +147,15 @@ static void log_effects(const struct acme_order *order, const struct acme_finali
                  LOG_STR("predecessor", effects->predecessor_id));
 }
 
+/* What tells wishes for the same names apart. When the key stays at the edge the CSR's does not matter: a
+ * client that gave up and comes back, with a new key as many do, wants what is under way. */
+static const char *wanted_key(struct acme_exchange *x, const struct acme_profile *profile,
+                              const struct acme_csr *csr)
+{
+    return profile->key_at_edge ? "edge"
+                                : acme_hex_encode(x->arena, csr->spki_sha256, sizeof csr->spki_sha256, false);
+}
+
 static struct acme_err commit(struct acme_exchange *x, const struct acme_profile *profile,
                               const struct acme_csr *csr, struct acme_order *order,
                               enum acme_finalize_outcome *ret_outcome)
@@ -164,7 +173,7 @@ static struct acme_err commit(struct acme_exchange *x, const struct acme_profile
         .issuer = profile->issuer,
         .status = ACME_ISSUANCE_PENDING,
         .names_digest = acme_identifiers_digest(x->arena, order->identifiers, order->identifier_count),
-        .spki_sha256 = acme_hex_encode(x->arena, csr->spki_sha256, sizeof csr->spki_sha256, false),
+        .spki_sha256 = wanted_key(x, profile, csr),
         .csr_sha256 = acme_hex_encode(x->arena, csr->sha256, sizeof csr->sha256, false),
         .csr = csr->der,
         .identifiers = order->identifiers,

@@ -66,6 +66,7 @@ static void explain_way(struct explain *explain)
     const struct acme_issuance *issuance = explain->issuance;
     const struct acme_issuer_config *issuer = acme_admin_issuer(explain->call, issuance->issuer);
     const char *type = issuer != NULL ? acme_issuer_type_title(issuer->type) : "not configured any more";
+    const char *same = keeps_key(explain) ? "same names" : "same names, same key";
     if (strcmp(issuance->order_id, order->id) == 0)
         acme_explain_add(explain, issuance->created_ms,
                          "issuance %s began at the issuer %s (%s); it has to end by %s", issuance->id,
@@ -74,15 +75,15 @@ static void explain_way(struct explain *explain)
         acme_explain_add(
             explain, order->finalized_ms,
             "it adopted the certificate that issuance %s had got at %s for the earlier order %s: "
-            "same names, same key, never downloaded",
-            issuance->id, issuance->issuer, issuance->order_id);
+            "%s, never downloaded",
+            issuance->id, issuance->issuer, issuance->order_id, same);
     else
         acme_explain_add(
             explain, order->finalized_ms,
             "it joined issuance %s, under way at the issuer %s (%s) since %s for the earlier order "
-            "%s: same names, same key; it has to end by %s",
+            "%s: %s; it has to end by %s",
             issuance->id, issuance->issuer, type, acme_explain_time(explain, issuance->created_ms),
-            issuance->order_id, acme_explain_time(explain, issuance->deadline_ms));
+            issuance->order_id, same, acme_explain_time(explain, issuance->deadline_ms));
 }
 
 bool acme_explain_dcv_open(const cJSON *item)

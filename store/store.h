@@ -426,7 +426,7 @@ struct acme_issuance {
     const char *issuer;
     enum acme_issuance_status status;
     const char *names_digest; /* acme_identifiers_digest */
-    const char *spki_sha256;  /* lower-case hex */
+    const char *spki_sha256;  /* lower-case hex; "edge" when it is not the CSR's key that is wanted */
     const char *csr_sha256;   /* lower-case hex */
     struct acme_bytes csr;    /* DER */
     struct acme_identifier *identifiers;

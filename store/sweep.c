@@ -97,6 +97,10 @@ static struct acme_err remove_certificate(struct acme_db *db, struct acme_arena 
     TRY(issuance_of(db, arena, id, &issuance_id));
     TRY(acme_db_run(db, NULL, "DELETE FROM revocations WHERE certificate_id = $1", DB_TEXT(id)));
     TRY(acme_db_run(db, NULL, "DELETE FROM certificate_chains WHERE certificate_id = $1", DB_TEXT(id)));
+    TRY(acme_db_run(
+        db, NULL,
+        "DELETE FROM questions WHERE job_id IN (SELECT job_id FROM deployments WHERE certificate_id = $1)",
+        DB_TEXT(id)));
     TRY(acme_db_run(db, NULL,
                     "DELETE FROM jobs WHERE id IN (SELECT job_id FROM deployments WHERE certificate_id = $1)",
                     DB_TEXT(id)));

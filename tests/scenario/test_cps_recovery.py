@@ -168,11 +168,20 @@ class Others(CpsCase):
     def test_two_orders_for_one_enrollment(self):
         enrollment = self.enrollment("ov", NAME)
         client, first = self.begin(NAME)
-        second = client.begin(self.responder, NAME)[0]
-        self.becomes_valid(client, first, enrollment, 240)
-        self.assertEqual(self.ends(client, second, 240)["status"], "valid")
+        other, second = self.begin(NAME)
+        self.assertEqual(self.ends(client, first, 240)["status"], "valid")
+        self.becomes_valid(other, second, enrollment, 240)
+        self.assert_changes(enrollment, client=2)
         conflicts = [entry for entry in self.cps.journal(operation="update") if entry["status"] == 409]
         self.assertEqual(conflicts, [])
+
+    def test_client_that_comes_back_with_another_key(self):
+        enrollment = self.enrollment("ov", NAME)
+        client, first = self.begin(NAME)
+        second = client.begin(self.responder, NAME)[0]
+        self.becomes_valid(client, first, enrollment)
+        self.assertEqual(self.ends(client, second)["status"], "valid")
+        self.assert_changes(enrollment, client=1)
 
 
 class Gateway(CpsCase):

@@ -534,6 +534,12 @@ static void test_key_at_edge(void **state)
     struct reply reply = finalize(f, &client, order_url, csr_payload(f, new_key(f), "a.test"));
     assert_int_equal(reply.status, 200);
     assert_true(f->key_asked_ms == 0);
+
+    /* it comes back with another key: the same certificate does for both */
+    struct reply second = order_names(f, &client, "a.test");
+    reply = finalize(f, &client, second.location, csr_payload(f, new_key(f), "a.test"));
+    assert_int_equal(reply.status, 200);
+    assert_int_equal(f->job_count, 1);
 }
 
 static void test_failed_issuance(void **state)
