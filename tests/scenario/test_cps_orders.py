@@ -5,6 +5,7 @@ import time
 import unittest
 
 from cps_case import CpsCase, csr_der, names_of
+from harness.keys import certificate_key, csr_der as make_csr_der
 
 NAME, SECOND, THIRD = "www.cps.localhost", "a.cps.localhost", "b.cps.localhost"
 
@@ -67,8 +68,12 @@ class Kinds(CpsCase):
 class Keys(CpsCase):
     def test_key_of_the_client_is_refused(self):
         enrollment = self.enrollment("ov", NAME, key_holder="client")
-        client, order = self.begin(NAME)
-        self.failed(self.ends(client, order), "badCSR", "key")
+        client = self.acme()
+        order_url, order = client.new_order(NAME)
+        client.authorize(order, self.responder)
+        client.poll(order_url, ("ready",), 5)
+        self.refused(client.finalize(order_url, order, make_csr_der([NAME], certificate_key())), 400, "badCSR", "key")
+        self.assertEqual(client.fetch(order_url).json["status"], "ready")
         self.assert_changes(enrollment, client=0)
 
     def test_request_of_cps_is_fine(self):
