@@ -13,7 +13,6 @@
 
 #include "base/buf.h"
 #include "server/config.h"
-#include "server/runner.h"
 #include "store/store.h"
 
 struct acme_admin;
@@ -22,7 +21,9 @@ struct acme_admin_options {
     struct acme_store *store;
     const struct acme_clock *clock;
     const struct acme_config *config;
-    struct acme_runner *runner; /* told of jobs that became due; NULL: it finds them itself in a while */
+    /** jobs_changed(context): jobs are due that were not. NULL: nobody wants to know. Thread: the admin's. */
+    void (*jobs_changed)(void *context);
+    void *context;
 };
 
 /** acme_admin_start(options, ret): open config->data_dir/admin.sock and answer. What `options` names is
@@ -65,6 +66,7 @@ enum acme_admin_command {
     ACME_ADMIN_DEPLOY_LIST,
     ACME_ADMIN_DEPLOY_SHOW,
     ACME_ADMIN_DEPLOY_RETRY,
+    ACME_ADMIN_DEPLOY_ACKNOWLEDGE,
     ACME_ADMIN_DEPLOYER_LIST,
     ACME_ADMIN_COMMAND_COUNT
 };

@@ -44,6 +44,7 @@ struct acme_err acme_admin_order_list(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_order_show(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_order_explain(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_order_acknowledge(struct admin_call *call) ACME_MUST_USE;
+struct acme_err acme_admin_deploy_acknowledge(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_account_list(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_account_show(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_account_deactivate(struct admin_call *call) ACME_MUST_USE;
@@ -95,9 +96,6 @@ struct acme_err acme_admin_deployment_job(const struct admin_call *call,
 /** acme_admin_deployment_status(deployment): as the operator sees it: "revoked, still in place" and
  * "deployed, replaced since" beside the stored words. Static. */
 const char *acme_admin_deployment_status(const struct acme_deployment *deployment);
-
-/* Words for enum acme_deployer_type. */
-extern const char *const acme_admin_deployer_types[];
 
 /** acme_admin_write_counts(writer, name, report, kind): the jobs of a kind in a queue, as an object. */
 void acme_admin_write_counts(struct acme_json_writer *writer, const char *name,

@@ -60,8 +60,8 @@ static struct acme_err answer(struct admin_call *call, const char *job_id, const
     question->answer = request->decision;
     question->answered_ms = call->now_ms;
     question->answered_by = request->by;
-    if (call->options->runner != NULL)
-        acme_runner_look(call->options->runner);
+    if (call->options->jobs_changed != NULL)
+        call->options->jobs_changed(call->options->context);
     return acme_ok();
 }
 

@@ -340,8 +340,11 @@ static bool start_jobs(struct app *app)
                                              .max_fetches = outbound_at_once(config)};
     if (failed_to("outbound loop", acme_outbound_start(&outbound, &app->outbound)) || !start_processes(app))
         return false;
-    struct acme_upstream_watch_options watch = {
-        .config = config, .outbound = app->outbound, .issuers = app->issuers};
+    struct acme_upstream_watch_options watch = {.config = config,
+                                                .outbound = app->outbound,
+                                                .issuers = app->issuers,
+                                                .deployers = app->deployers,
+                                                .deployer_count = config->deployer_count};
     if (failed_to("look at the upstreams", acme_upstream_watch_start(&watch, &app->watch)))
         return false;
     struct acme_runner_options runner = {.store = app->store,
@@ -446,10 +449,19 @@ static bool start_plain_http(struct app *app)
     return !failed_to("plain HTTP front", acme_http_start(&options, &callbacks, NULL, &app->plain_http));
 }
 
+static void jobs_changed(void *context)
+{
+    const struct app *app = context;
+    acme_runner_look(app->runner);
+}
+
 static bool start_admin(struct app *app)
 {
-    struct acme_admin_options options = {
-        .store = app->store, .clock = &acme_clock_system, .config = app->config, .runner = app->runner};
+    struct acme_admin_options options = {.store = app->store,
+                                         .clock = &acme_clock_system,
+                                         .config = app->config,
+                                         .jobs_changed = jobs_changed,
+                                         .context = app};
     return !failed_to("admin socket", acme_admin_start(&options, &app->admin));
 }
 

@@ -36,7 +36,7 @@ struct acme_issuer_config {
     struct acme_cps_config cps;             /* type cps; its credentials were read from an .edgerc file */
 };
 
-enum acme_deployer_type { ACME_DEPLOYER_COMMAND, ACME_DEPLOYER_HUAWEI_ELB };
+enum acme_deployer_type { ACME_DEPLOYER_COMMAND, ACME_DEPLOYER_HUAWEI_ELB, ACME_DEPLOYER_CPS };
 
 struct acme_deployer_config {
     const char *name; /* [a-z0-9-]{1,32} */
@@ -50,6 +50,9 @@ struct acme_deployer_config {
     struct acme_command_config command;   /* type command */
     const char *huawei_region;            /* type huawei-elb; NULL: url says it */
     struct acme_huawei_elb_config huawei; /* type huawei-elb; its secrets were read */
+    const char *cps_section;              /* type cps: of the .edgerc file */
+    struct acme_cps_config cps;           /* type cps; its credentials were read from an .edgerc file */
+    struct acme_cps_target cps_target;    /* type cps */
 };
 
 struct acme_server_config {
@@ -129,6 +132,9 @@ struct acme_err acme_config_load(const char *path, const char *data_dir, struct 
  * in mistakes, and relative paths start from its folder. Limits: 1 MiB. */
 struct acme_err acme_config_parse(const char *file, const char *text, size_t len, const char *data_dir,
                                   struct acme_config **ret, char **ret_error) ACME_MUST_USE;
+
+/** acme_deployer_type_name(type): as in the configuration. Static. */
+const char *acme_deployer_type_name(enum acme_deployer_type type);
 
 /** acme_issuer_type_name(type): as in the configuration: "scm". _title: as people call it: "SCM". */
 const char *acme_issuer_type_name(enum acme_issuer_type type);

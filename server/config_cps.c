@@ -12,111 +12,6 @@
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
-#define ISSUER(field) offsetof(struct acme_issuer_config, field)
-
-/* ---- keys of the issuer ---- */
-
-static const struct acme_config_key keys[] = {
-    {.name = "deadline_hours",
-     .type = ACME_CONFIG_INT64,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = ISSUER(deadline_ms),
-     .min = 1,
-     .max = 8760,
-     .standard = 336,
-     .scale = ACME_HOUR_MS,
-     .unit = "hours"},
-    {.name = "max_concurrency",
-     .type = ACME_CONFIG_INT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = ISSUER(max_concurrency),
-     .min = 1,
-     .max = 256,
-     .standard = 4,
-     .unit = "calls"},
-    {.name = "requests_per_minute",
-     .type = ACME_CONFIG_INT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = ISSUER(requests_per_minute),
-     .min = 1,
-     .max = 60000,
-     .standard = 35,
-     .unit = "requests"},
-    {.name = "burst",
-     .type = ACME_CONFIG_INT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = ISSUER(burst),
-     .min = 1,
-     .max = 1000,
-     .standard = 20,
-     .unit = "requests"},
-    {.name = "edgerc_file", .type = ACME_CONFIG_LATER, .applies = ACME_CONFIG_KIND_CPS},
-    {.name = "edgerc_section",
-     .type = ACME_CONFIG_TEXT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = ISSUER(cps_section),
-     .standard_text = "default"},
-    {.name = "account_switch_key",
-     .type = ACME_CONFIG_TEXT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = ISSUER(cps.account_switch_key)},
-    {.name = "url",
-     .type = ACME_CONFIG_TEXT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = ISSUER(cps.url),
-     .unit = ACME_CONFIG_UPSTREAM_FORM,
-     .check = acme_config_upstream_url},
-    {.name = "ca_file",
-     .type = ACME_CONFIG_TEXT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = ISSUER(cps.ca_file),
-     .check = acme_config_readable_file},
-    {.name = "proxy",
-     .type = ACME_CONFIG_TEXT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = ISSUER(cps.proxy),
-     .check = acme_config_proxy},
-    {.name = "connect_timeout_seconds",
-     .type = ACME_CONFIG_INT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = ISSUER(cps.connect_timeout_ms),
-     .min = 1,
-     .max = 60,
-     .standard = 10,
-     .scale = 1000,
-     .unit = "seconds"},
-    {.name = "call_timeout_seconds",
-     .type = ACME_CONFIG_INT,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = ISSUER(cps.call_timeout_ms),
-     .min = 5,
-     .max = 180,
-     .standard = 90,
-     .scale = 1000,
-     .unit = "seconds"},
-    {.name = "poll_seconds",
-     .type = ACME_CONFIG_INT64,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = ISSUER(cps.poll_ms),
-     .min = 1,
-     .max = 86400,
-     .standard = 30,
-     .scale = ACME_SECOND_MS,
-     .unit = "seconds"},
-    {.name = "poll_max_seconds",
-     .type = ACME_CONFIG_INT64,
-     .applies = ACME_CONFIG_KIND_CPS,
-     .offset = ISSUER(cps.poll_max_ms),
-     .min = 1,
-     .max = 86400,
-     .standard = 300,
-     .scale = ACME_SECOND_MS,
-     .unit = "seconds"},
-};
-const struct acme_config_table acme_config_cps_table = {keys, COUNT(keys), NULL, NULL};
-
-#undef ISSUER
-
 /* ---- the .edgerc file ---- */
 
 static void keep(struct acme_config_reader *reader, struct acme_cps_config *cps, const struct acme_edgerc *rc)
@@ -289,12 +184,26 @@ const struct acme_config_table acme_config_enrollment_table = {enrollment_keys, 
 
 #undef AT
 
+static const char named[] = "a mapping with the id or the common_name of an enrollment";
+
+static void check_named(struct acme_config_reader *reader, const struct acme_yaml_node *node, int64_t number)
+{
+    const struct acme_yaml_node *id = acme_yaml_get(node, "id");
+    const struct acme_yaml_node *name = acme_yaml_get(node, "common_name");
+    if ((id == NULL) == (name == NULL))
+        acme_mistake_add(reader->mistakes, node->line, node->column,
+                         "expected either 'id' or 'common_name' to name the enrollment, found %s",
+                         id == NULL ? "none" : "both");
+    else if (id != NULL && number == 0 && id->kind == ACME_YAML_SCALAR && strcmp(id->text, "0") == 0)
+        acme_config_wrong(reader, id, "the number of an enrollment");
+}
+
 void acme_config_read_enrollment(struct acme_config_reader *reader, const struct acme_yaml_node *node,
                                  void *object)
 {
     struct acme_profile *profile = object;
     if (node->kind != ACME_YAML_MAPPING) {
-        acme_config_wrong(reader, node, "a mapping with the id or the common_name of an enrollment");
+        acme_config_wrong(reader, node, named);
         return;
     }
     struct acme_cps_profile *settings = acme_arena_alloc(reader->arena, sizeof *settings);
@@ -303,15 +212,7 @@ void acme_config_read_enrollment(struct acme_config_reader *reader, const struct
         return;
     }
     acme_config_fill(reader, &acme_config_enrollment_table, node, 0, settings);
-    const struct acme_yaml_node *id = acme_yaml_get(node, "id");
-    const struct acme_yaml_node *name = acme_yaml_get(node, "common_name");
-    if ((id == NULL) == (name == NULL))
-        acme_mistake_add(reader->mistakes, node->line, node->column,
-                         "expected either 'id' or 'common_name' to name the enrollment, found %s",
-                         id == NULL ? "none" : "both");
-    else if (id != NULL && settings->enrollment_id == 0 && id->kind == ACME_YAML_SCALAR &&
-             strcmp(id->text, "0") == 0)
-        acme_config_wrong(reader, id, "the number of an enrollment");
+    check_named(reader, node, settings->enrollment_id);
     acme_config_check_dv(reader, acme_yaml_get(node, "dv"), &settings->policy.dv);
     profile->issuer_settings = settings;
     profile->key_at_edge = settings->key_at_edge;
@@ -345,3 +246,165 @@ void acme_config_check_enrollment(struct acme_config_reader *reader, const struc
     }
     acme_config_wrong(reader, wanted, "the name of an issuer that signs the CSRs of CPS");
 }
+
+/* ---- the enrollment of a deployer ---- */
+
+#define AT(field) offsetof(struct acme_cps_target, field)
+
+static void read_target_acknowledge(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                                    void *object)
+{
+    struct acme_cps_target *target = object;
+    read_choice(reader, node, "manual", "auto", "auto or manual", &target->policy.acknowledge_auto);
+}
+
+static const struct acme_config_key target_keys[] = {
+    {.name = "id", .type = ACME_CONFIG_INT64, .offset = AT(enrollment_id), .max = INT64_C(9007199254740991)},
+    {.name = "common_name",
+     .type = ACME_CONFIG_TEXT,
+     .offset = AT(common_name),
+     .check = acme_config_host_name},
+    {.name = "acknowledge", .type = ACME_CONFIG_READ, .read = read_target_acknowledge},
+    {.name = "warnings",
+     .type = ACME_CONFIG_TEXT_LIST,
+     .offset = AT(policy.warnings),
+     .count_offset = AT(policy.warning_count),
+     .check = check_pattern},
+};
+const struct acme_config_table acme_config_target_table = {target_keys, COUNT(target_keys), NULL, NULL};
+
+#undef AT
+
+static void read_target(struct acme_config_reader *reader, const struct acme_yaml_node *node, void *object)
+{
+    struct acme_deployer_config *deployer = object;
+    if (node->kind != ACME_YAML_MAPPING) {
+        acme_config_wrong(reader, node, named);
+        return;
+    }
+    acme_config_fill(reader, &acme_config_target_table, node, 0, &deployer->cps_target);
+    check_named(reader, node, deployer->cps_target.enrollment_id);
+}
+
+void acme_config_check_cps_deployer(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                                    struct acme_deployer_config *deployer)
+{
+    acme_config_check_cps(reader, node, deployer->cps_section, &deployer->cps);
+    deployer->cps.deadline_ms = deployer->deadline_ms;
+    deployer->cps.max_concurrency = deployer->max_concurrency;
+}
+
+/* ---- keys of the issuer, and of the deployer ---- */
+
+/* How an account at Akamai is reached: `owner` is the struct that is filled, `kind` its bit. */
+#define CONNECTION(kind, owner)                                                                              \
+    {.name = "deadline_hours",                                                                               \
+     .type = ACME_CONFIG_INT64,                                                                              \
+     .applies = (kind),                                                                                      \
+     .offset = offsetof(owner, deadline_ms),                                                                 \
+     .min = 1,                                                                                               \
+     .max = 8760,                                                                                            \
+     .standard = 336,                                                                                        \
+     .scale = ACME_HOUR_MS,                                                                                  \
+     .unit = "hours"},                                                                                       \
+        {.name = "max_concurrency",                                                                          \
+         .type = ACME_CONFIG_INT,                                                                            \
+         .applies = (kind),                                                                                  \
+         .offset = offsetof(owner, max_concurrency),                                                         \
+         .min = 1,                                                                                           \
+         .max = 256,                                                                                         \
+         .standard = 4,                                                                                      \
+         .unit = "calls"},                                                                                   \
+        {.name = "requests_per_minute",                                                                      \
+         .type = ACME_CONFIG_INT,                                                                            \
+         .applies = (kind),                                                                                  \
+         .offset = offsetof(owner, requests_per_minute),                                                     \
+         .min = 1,                                                                                           \
+         .max = 60000,                                                                                       \
+         .standard = 35,                                                                                     \
+         .unit = "requests"},                                                                                \
+        {.name = "burst",                                                                                    \
+         .type = ACME_CONFIG_INT,                                                                            \
+         .applies = (kind),                                                                                  \
+         .offset = offsetof(owner, burst),                                                                   \
+         .min = 1,                                                                                           \
+         .max = 1000,                                                                                        \
+         .standard = 20,                                                                                     \
+         .unit = "requests"},                                                                                \
+        {.name = "edgerc_file", .type = ACME_CONFIG_LATER, .applies = (kind)},                               \
+        {.name = "edgerc_section",                                                                           \
+         .type = ACME_CONFIG_TEXT,                                                                           \
+         .applies = (kind),                                                                                  \
+         .offset = offsetof(owner, cps_section),                                                             \
+         .standard_text = "default"},                                                                        \
+        {.name = "account_switch_key",                                                                       \
+         .type = ACME_CONFIG_TEXT,                                                                           \
+         .applies = (kind),                                                                                  \
+         .offset = offsetof(owner, cps.account_switch_key)},                                                 \
+        {.name = "url",                                                                                      \
+         .type = ACME_CONFIG_TEXT,                                                                           \
+         .applies = (kind),                                                                                  \
+         .offset = offsetof(owner, cps.url),                                                                 \
+         .unit = ACME_CONFIG_UPSTREAM_FORM,                                                                  \
+         .check = acme_config_upstream_url},                                                                 \
+        {.name = "ca_file",                                                                                  \
+         .type = ACME_CONFIG_TEXT,                                                                           \
+         .applies = (kind),                                                                                  \
+         .offset = offsetof(owner, cps.ca_file),                                                             \
+         .check = acme_config_readable_file},                                                                \
+        {.name = "proxy",                                                                                    \
+         .type = ACME_CONFIG_TEXT,                                                                           \
+         .applies = (kind),                                                                                  \
+         .offset = offsetof(owner, cps.proxy),                                                               \
+         .check = acme_config_proxy},                                                                        \
+        {.name = "connect_timeout_seconds",                                                                  \
+         .type = ACME_CONFIG_INT,                                                                            \
+         .applies = (kind),                                                                                  \
+         .offset = offsetof(owner, cps.connect_timeout_ms),                                                  \
+         .min = 1,                                                                                           \
+         .max = 60,                                                                                          \
+         .standard = 10,                                                                                     \
+         .scale = 1000,                                                                                      \
+         .unit = "seconds"},                                                                                 \
+        {.name = "call_timeout_seconds",                                                                     \
+         .type = ACME_CONFIG_INT,                                                                            \
+         .applies = (kind),                                                                                  \
+         .offset = offsetof(owner, cps.call_timeout_ms),                                                     \
+         .min = 5,                                                                                           \
+         .max = 180,                                                                                         \
+         .standard = 90,                                                                                     \
+         .scale = 1000,                                                                                      \
+         .unit = "seconds"},                                                                                 \
+        {.name = "poll_seconds",                                                                             \
+         .type = ACME_CONFIG_INT64,                                                                          \
+         .applies = (kind),                                                                                  \
+         .offset = offsetof(owner, cps.poll_ms),                                                             \
+         .min = 1,                                                                                           \
+         .max = 86400,                                                                                       \
+         .standard = 30,                                                                                     \
+         .scale = ACME_SECOND_MS,                                                                            \
+         .unit = "seconds"},                                                                                 \
+    {                                                                                                        \
+        .name = "poll_max_seconds", .type = ACME_CONFIG_INT64, .applies = (kind),                            \
+        .offset = offsetof(owner, cps.poll_max_ms), .min = 1, .max = 86400, .standard = 300,                 \
+        .scale = ACME_SECOND_MS, .unit = "seconds"                                                           \
+    }
+
+static const struct acme_config_key keys[] = {CONNECTION(ACME_CONFIG_KIND_CPS, struct acme_issuer_config)};
+const struct acme_config_table acme_config_cps_table = {keys, COUNT(keys), NULL, NULL};
+
+#define DEPLOYER (1U << ACME_DEPLOYER_CPS)
+
+static const struct acme_config_key deployer_keys[] = {
+    CONNECTION(DEPLOYER, struct acme_deployer_config),
+    {.name = "enrollment",
+     .type = ACME_CONFIG_READ,
+     .required = true,
+     .applies = DEPLOYER,
+     .read = read_target},
+};
+const struct acme_config_table acme_config_cps_deployer_table = {deployer_keys, COUNT(deployer_keys), NULL,
+                                                                 NULL};
+
+#undef DEPLOYER
+#undef CONNECTION

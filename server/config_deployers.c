@@ -27,10 +27,16 @@ struct type {
 static const struct type types[] = {
     {"command", ACME_DEPLOYER_COMMAND, NULL},
     {"huawei-elb", ACME_DEPLOYER_HUAWEI_ELB, acme_config_check_huawei},
+    {"cps", ACME_DEPLOYER_CPS, acme_config_check_cps_deployer},
 };
 
 /* In the order of enum acme_deployer_type: names of the bits of `applies`. */
-static const char *const kinds[] = {"command", "huawei-elb", NULL};
+static const char *const kinds[] = {"command", "huawei-elb", "cps", NULL};
+
+const char *acme_deployer_type_name(enum acme_deployer_type type)
+{
+    return kinds[type];
+}
 
 /* ---- type command ---- */
 

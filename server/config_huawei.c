@@ -314,7 +314,8 @@ static const struct acme_config_key keys[] = {
      .standard = 5,
      .unit = "requests"},
 };
-const struct acme_config_table acme_config_huawei_table = {.keys = keys, .count = COUNT(keys)};
+const struct acme_config_table acme_config_huawei_table = {
+    .keys = keys, .count = COUNT(keys), .also = &acme_config_cps_deployer_table};
 
 /* Exactly one of two keys; true when the first one is there. */
 static bool one_of(struct acme_config_reader *reader, const struct acme_yaml_node *object, const char *first,

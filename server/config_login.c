@@ -70,17 +70,17 @@ enum acme_config_login acme_config_login(struct acme_config_reader *reader,
     return several ? ACME_CONFIG_LOGIN_NONE : found;
 }
 
-void acme_config_need(struct acme_config_reader *reader, const struct acme_yaml_node *issuer, const char *key)
+void acme_config_need(struct acme_config_reader *reader, const struct acme_yaml_node *object, const char *key)
 {
-    if (acme_yaml_get(issuer, key) == NULL)
-        acme_mistake_add(reader->mistakes, issuer->line, issuer->column, "expected the key '%s', found none",
+    if (acme_yaml_get(object, key) == NULL)
+        acme_mistake_add(reader->mistakes, object->line, object->column, "expected the key '%s', found none",
                          key);
 }
 
-void acme_config_refuse(struct acme_config_reader *reader, const struct acme_yaml_node *issuer,
+void acme_config_refuse(struct acme_config_reader *reader, const struct acme_yaml_node *object,
                         const char *key, const char *with, const char *without)
 {
-    const struct acme_yaml_node *node = acme_yaml_get(issuer, key);
+    const struct acme_yaml_node *node = acme_yaml_get(object, key);
     if (node != NULL)
         acme_mistake_add(reader->mistakes, node->key->line, node->key->column,
                          "expected '%s' only %s, found it %s", key, with, without);

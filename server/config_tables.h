@@ -103,6 +103,13 @@ void acme_config_check_dv(struct acme_config_reader *reader, const struct acme_y
 void acme_config_check_cps(struct acme_config_reader *reader, const struct acme_yaml_node *issuer,
                            const char *section, struct acme_cps_config *cps);
 
+extern const struct acme_config_table acme_config_cps_deployer_table; /* struct acme_deployer_config */
+extern const struct acme_config_table acme_config_target_table;       /* struct acme_cps_target */
+
+/** acme_config_check_cps_deployer(reader, node, deployer): likewise for a deployer. */
+void acme_config_check_cps_deployer(struct acme_config_reader *reader, const struct acme_yaml_node *node,
+                                    struct acme_deployer_config *deployer);
+
 /** acme_config_check_enrollment(reader, node, config, profile): what in the profile `node` depends on the
  * issuers. Mistakes are noted. */
 void acme_config_check_enrollment(struct acme_config_reader *reader, const struct acme_yaml_node *node,

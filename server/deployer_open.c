@@ -15,11 +15,17 @@ static struct acme_err open_huawei_elb(const struct acme_deployer_config *config
     return acme_huawei_elb_create(config->name, &config->huawei, ret);
 }
 
+static struct acme_err open_cps(const struct acme_deployer_config *config, struct acme_deployer **ret)
+{
+    return acme_cps_deployer_create(config->name, &config->cps, &config->cps_target, ret);
+}
+
 struct acme_err acme_deployer_open(const struct acme_deployer_config *config, struct acme_deployer **ret)
 {
     static struct acme_err (*const open[])(const struct acme_deployer_config *, struct acme_deployer **) = {
         [ACME_DEPLOYER_COMMAND] = open_command,
         [ACME_DEPLOYER_HUAWEI_ELB] = open_huawei_elb,
+        [ACME_DEPLOYER_CPS] = open_cps,
     };
     struct acme_deployer *deployer = NULL;
     TRY(open[config->type](config, &deployer));

@@ -63,6 +63,8 @@ static int make_pipe(int ret[2])
 static int make_plan(struct acme_arena *arena, const struct acme_program_call *call, struct plan *plan)
 {
     bool has_path = false;
+    if (call->argument_count == 0)
+        return EINVAL;
     for (size_t i = 0; i < call->argument_count; i++) {
         plan->arguments[i] = acme_arena_strdup(arena, call->arguments[i]);
         if (plan->arguments[i] == NULL)
@@ -125,6 +127,7 @@ static int become(const struct plan *plan)
         return errno;
     if (getppid() != plan->parent) /* it died before */
         return ESRCH;
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* low ports are the server's */
     if (setpgid(0, 0) != 0 || chdir("/") != 0)
         return errno;
     (void)umask(077);

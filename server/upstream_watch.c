@@ -18,10 +18,11 @@ enum { LIST_ARENA_BYTES = 64 * 1024 * 1024 };
 #define RETRY_MS         (30 * ACME_SECOND_MS) /* after a list that could not be read */
 #define EARLIEST_MS      (15 * ACME_SECOND_MS) /* after a refusal: the domain may be validated by now */
 
-/* What is known of one issuer's upstream. */
+/* What is known of one upstream. */
 struct watched {
-    const struct acme_issuer *issuer;
-    struct acme_arena *arena; /* of the list; NULL: none has been read */
+    const struct acme_backend *backend;
+    const struct acme_issuer *issuer; /* NULL: it is a deployer's */
+    struct acme_arena *arena;         /* of the list; NULL: none has been read */
     const struct acme_upstream_domain *domains;
     size_t domain_count;
     int64_t check_due_ms;
@@ -64,22 +65,27 @@ static int64_t ticks_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void log_findings(const struct acme_issuer *issuer, const struct acme_inspection *inspection)
+static const char *role_of(const struct watched *watched)
+{
+    return watched->issuer != NULL ? "issuer" : "deployer";
+}
+
+static void log_findings(const struct watched *watched, const struct acme_inspection *inspection)
 {
     for (size_t i = 0; i < inspection->finding_count; i++) {
         const struct acme_finding *finding = &inspection->findings[i];
         switch (finding->level) {
         case ACME_FINDING_GOOD:
             acme_log(INFO, "upstream", LOG_STR("finding", finding->text),
-                     LOG_STR("issuer", issuer->backend.name));
+                     LOG_STR(role_of(watched), watched->backend->name));
             break;
         case ACME_FINDING_WARNING:
             acme_log(WARN, "upstream", LOG_STR("finding", finding->text),
-                     LOG_STR("issuer", issuer->backend.name));
+                     LOG_STR(role_of(watched), watched->backend->name));
             break;
         case ACME_FINDING_ERROR:
             acme_log(ERROR, "upstream", LOG_STR("finding", finding->text),
-                     LOG_STR("issuer", issuer->backend.name));
+                     LOG_STR(role_of(watched), watched->backend->name));
             break;
         }
     }
@@ -130,17 +136,19 @@ static struct acme_err look(struct acme_upstream_watch *watch, struct watched *w
     struct acme_inspect_profile *profiles = NULL;
     struct acme_inspection *inspection = NULL;
     int64_t since_ms = acme_clock_now_ms(&acme_clock_system);
-    struct acme_err err = acme_upstream_profiles(watch->options.config, arena, watched->issuer->backend.name,
-                                                 &profiles, &request.profile_count);
+    struct acme_err err = acme_ok();
+    if (watched->issuer != NULL)
+        err = acme_upstream_profiles(watch->options.config, arena, watched->backend->name, &profiles,
+                                     &request.profile_count);
     request.profiles = profiles;
     if (!acme_failed(err))
-        err = acme_upstream_inspect(watch->options.outbound, &watched->issuer->backend, &request, arena,
-                                    is_stopping, watch, &inspection);
+        err = acme_upstream_inspect(watch->options.outbound, watched->backend, &request, arena, is_stopping,
+                                    watch, &inspection);
     if (acme_failed(err)) {
         acme_arena_destroy(arena);
         return err;
     }
-    log_findings(watched->issuer, inspection);
+    log_findings(watched, inspection);
     look->complete = !inspection->incomplete;
     look->list = inspection->domains_known && !look->only_keys;
     if (look->list)
@@ -156,7 +164,7 @@ static int64_t look_or_log(struct acme_upstream_watch *watch, struct watched *wa
 {
     struct acme_err err = look(watch, watched, found);
     if (acme_failed(err) && err.code != ACME_E_STATE)
-        acme_log(ERROR, "the look at an upstream failed", LOG_STR("issuer", watched->issuer->backend.name),
+        acme_log(ERROR, "the look at an upstream failed", LOG_STR(role_of(watched), watched->backend->name),
                  LOG_STR("code", acme_code_name(err.code)));
     return ticks_ms();
 }
@@ -192,7 +200,7 @@ static int64_t look_if_due(struct acme_upstream_watch *watch, struct watched *wa
         watched->looked_ms = ended_ms;
     if (found.whole)
         watched->check_due_ms = ended_ms + (found.complete ? CHECK_EVERY_MS : CHECK_AGAIN_MS);
-    if (due && watched->issuer->needs_domains)
+    if (due && watched->issuer != NULL && watched->issuer->needs_domains)
         watched->list_due_ms = ended_ms + (found.list ? REFRESH_EVERY_MS : RETRY_MS);
     int64_t next_ms =
         watched->check_due_ms < watched->list_due_ms ? watched->check_due_ms : watched->list_due_ms;
@@ -234,7 +242,7 @@ static void *watch_main(void *argument)
 static struct watched *find_watched(struct acme_upstream_watch *watch, const char *issuer)
 {
     for (size_t i = 0; i < watch->count; i++) {
-        if (strcmp(watch->watched[i].issuer->backend.name, issuer) == 0)
+        if (watch->watched[i].issuer != NULL && strcmp(watch->watched[i].backend->name, issuer) == 0)
             return &watch->watched[i];
     }
     return NULL;
@@ -357,7 +365,8 @@ bool acme_upstream_watch_allows_key(struct acme_upstream_watch *watch, struct ac
             "certificates of the profile \"%s\" carry keys that their upstream makes and never gives away, "
             "and the key of this CSR is not one of them. Finalize with the CSR that the upstream has made "
             "and that still waits for its certificate, or have the administrator of this server set "
-            "\"key_holder: edge\" on the profile: the certificate then has another key than the CSR",
+            "\"key_holder: edge\" in the profile's enrollment: the certificate then has another key than the "
+            "CSR",
             profile->name);
     return allowed;
 }
@@ -374,15 +383,23 @@ struct acme_err acme_upstream_watch_start(const struct acme_upstream_watch_optio
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&watch->wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    watch->watched = calloc(options->config->issuer_count + 1, sizeof *watch->watched);
+    watch->watched =
+        calloc(options->config->issuer_count + options->deployer_count + 1, sizeof *watch->watched);
     struct acme_err err = acme_err(watch->watched != NULL ? ACME_OK : ACME_E_NOMEM);
     for (size_t i = 0; !acme_failed(err) && i < options->config->issuer_count; i++) {
         const struct acme_issuer *issuer = options->issuers[i];
         if (issuer->backend.inspect != NULL)
             watch->watched[watch->count++] =
-                (struct watched){.issuer = issuer,
+                (struct watched){.backend = &issuer->backend,
+                                 .issuer = issuer,
                                  .list_due_ms = issuer->needs_domains ? 0 : INT64_MAX,
                                  .keys_due_ms = INT64_MAX};
+    }
+    for (size_t i = 0; !acme_failed(err) && i < options->deployer_count; i++) {
+        const struct acme_backend *backend = &options->deployers[i]->backend;
+        if (backend->inspect != NULL)
+            watch->watched[watch->count++] =
+                (struct watched){.backend = backend, .list_due_ms = INT64_MAX, .keys_due_ms = INT64_MAX};
     }
     if (!acme_failed(err) && watch->count > 0) {
         err = acme_thread_start("upstreams", watch_main, watch, &watch->thread);

@@ -4,6 +4,7 @@
 #ifndef ACME_SERVER_UPSTREAM_WATCH_H
 #define ACME_SERVER_UPSTREAM_WATCH_H
 
+#include "backends/deployer.h"
 #include "server/config.h"
 #include "server/outbound.h"
 
@@ -13,6 +14,8 @@ struct acme_upstream_watch_options {
     const struct acme_config *config;
     struct acme_outbound *outbound;
     struct acme_issuer *const *issuers; /* config->issuer_count of them; borrowed, like all here */
+    struct acme_deployer *const *deployers;
+    size_t deployer_count;
 };
 
 /** acme_upstream_watch_start(options, ret): start the thread, when there is anything to look at. Errors:

@@ -250,6 +250,7 @@ static struct acme_err read_metadata(struct inspecting *in, const cJSON *json)
     cJSON_ArrayForEach(item, json)
     {
         const char *name = acme_kf_str(item, "Name");
+        /* A template may have other rules, so that this is no more than a hint. */
         if (name == NULL || acme_kf_int(item, "Enrollment") != METADATA_REQUIRED || is_given(config, name))
             continue;
         good = false;

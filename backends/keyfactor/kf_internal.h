@@ -103,6 +103,7 @@ struct kf_state {
     bool locked_in;             /* cannot be taken back any more: what comes is taken */
     bool by_key;                /* found by its key alone, perhaps made by somebody else: never taken back */
     bool plain_format;          /* this Command gives no PKCS#7 */
+    bool suspended;             /* the revocation waits for an approval */
     bool revoked_it;            /* the revocation was accepted, or waits for approval */
     struct acme_ids duplicates; /* requests to be denied */
     struct acme_ids surplus;    /* certificates to be revoked */

@@ -113,6 +113,9 @@ static struct acme_err missing(struct kf_context *ctx)
     return acme_kf_fail(ctx, ACME_PROBLEM_SERVER_INTERNAL, TO_CLIENT_UNKNOWN, note);
 }
 
+/* An answer that promised nothing is not waited upon for longer. */
+#define PROMISE_PATIENCE_MS (10 * ACME_MINUTE_MS)
+
 /* Accepted, and the certificate is still good. */
 static struct acme_err still_good(struct kf_context *ctx)
 {
@@ -147,7 +150,8 @@ static struct acme_err look_reply(struct kf_context *ctx)
     if (acme_kf_row_revoked(row))
         return done(
             ctx, acme_arena_printf(ctx->arena, "Keyfactor certificate %lld is revoked.", (long long)cert_id));
-    if (state->revoked_it)
+    bool broken = !state->suspended && ctx->input->now_ms - state->accepted_ms >= PROMISE_PATIENCE_MS;
+    if (state->revoked_it && !broken)
         return still_good(ctx);
     return acme_kf_revoke_call(
         ctx, KF_CALL_REVOKE, cert_id, ctx->revocation->reason, COMMENT,
@@ -171,6 +175,7 @@ static struct acme_err suspended(struct kf_context *ctx, const cJSON *entry)
     struct kf_state *state = ctx->state;
     const char *words = acme_upstream_quoted(ctx->arena, &ctx->secrets, acme_kf_str(entry, "Message"));
     ENSURE(words != NULL, ACME_E_NOMEM);
+    state->suspended = true;
     state->workflow = acme_kf_guid(entry, "WorkflowId");
     return acme_kf_follow_wait(ctx,
                                acme_arena_printf(ctx->arena,
@@ -189,6 +194,8 @@ static struct acme_err revoke_reply(struct kf_context *ctx)
     struct acme_err err = acme_reply_json(ctx->arena, reply, &json);
     if (err.code == ACME_E_NOMEM)
         return err;
+    if (reply->body.len > 0 && (acme_failed(err) || !cJSON_IsObject(json))) /* hardly Command's word */
+        return judge_failure(ctx, KF_AT_REVOKE);
     state->revoked_it = true;
     state->failures = 0;
     state->polls = 0;

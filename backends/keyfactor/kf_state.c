@@ -42,6 +42,7 @@ static const struct acme_saved_member members[] = {
     MEMBER(FLAG, locked_in, "lockedIn"),
     MEMBER(FLAG, by_key, "byKey"),
     MEMBER(FLAG, plain_format, "plainFormat"),
+    MEMBER(FLAG, suspended, "suspended"),
     MEMBER(FLAG, revoked_it, "revokedIt"),
     MEMBER(IDS, duplicates, "duplicates"),
     MEMBER(IDS, surplus, "surplus"),

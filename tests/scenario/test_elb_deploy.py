@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Certificates of a running server go into the load balancer: both logins, each way to have the key, renewals,
-refusals, trouble at ELB, and a kill -9 in each step."""
+revocation, and refusals that an operator has to act upon."""
 
 import os
 import sys
@@ -139,48 +139,6 @@ class Refused(ElbDeployCase):
         time.sleep(4)
         self.assertLessEqual(self.elb.identity()["refused_passwords"] - before, 2)
         self.assertEqual({status for status, _ in self.deployments()}, {"pending"})
-
-
-class Trouble(ElbDeployCase):
-    def test_faults(self):
-        """Each in a project of its own, at the same time."""
-        rows = (("update", "status-500"), ("update", "after-status-502"), ("update", "drop-before"),
-                ("update", "drop-after"), ("update", "truncate"), ("show", "html-200"), ("show", "status-503-html"),
-                ("create", "drop-after"), ("create", "drop-before"), ("create", "after-status-502"))
-        projects = [f"{number:032x}" for number in range(1, len(rows) + 1)]
-        self.elb.settings(projects=projects)
-        places = []
-        for number, (operation, fault) in enumerate(rows):
-            mode = "create" if operation == "create" else "keep"
-            place = self.place(f"fault{number}", mode, project=projects[number])
-            self.elb.fault(operation, fault, name=f"acmebridge-{place.label}" if mode == "create" else place.made["id"])
-            places.append(place)
-        self.serve()
-        self.obtain(*places)
-        self.in_place(*places, limit=75)
-        self.assertEqual(self.elb.control("GET", "/faults"), [], "these faults met no call")
-
-
-class Killed(ElbDeployCase):
-    def test_each_step(self):
-        """kill -9 while each call is under way, before ELB has acted on it and after."""
-        rows = [("keep", operation, fault) for operation in ("show", "update") for fault in ("delay", "delay-after")]
-        rows += [("create", "create", fault) for fault in ("delay", "delay-after")]
-        places = []
-        for number, (mode, _operation, _fault) in enumerate(rows):
-            places.append(self.place(f"kill{number}", mode))
-        self.serve()
-        for place, (mode, operation, fault) in zip(places, rows):
-            with self.subTest(mode, operation=operation, fault=fault):
-                name = place.made["id"] if place.made else f"acmebridge-{place.label}"
-                self.elb.fault(operation, fault, name=name, delay_s=1.5)
-                before = self.received(operation)
-                self.obtain(place)
-                self.wait_for(lambda operation=operation, before=before: self.received(operation) > before, "the call")
-                self.bridge.kill()
-                time.sleep(1.5)  # ELB acts on what it has received
-                self.restart()
-                self.in_place(place, limit=60)
 
 
 if __name__ == "__main__":

@@ -115,6 +115,41 @@ class Renewals(KeyfactorCase):
         self.assertEqual(self.counts(), (2, 0, 2))
 
 
+class Duplicates(KeyfactorCase):
+    """Enrollments that Command shows only after the next one was sent: the oldest is kept, the rest goes."""
+
+    def twice(self, name, minutes):
+        """An order whose enrollment was lost twice."""
+        self.begin()
+        self.kf.fault("enroll", "drop-after", times=2)
+        url, key, _ = self.order(name)
+        self.bridge.wait_for_log("searched again before another")
+        self.look_later(minutes)
+        self.wait_until(lambda: self.received("enroll") == 2)
+        self.bridge.wait_for_log("attempt 2")
+        return url, key
+
+    def test_certificates(self):
+        self.kf.settings(list_lag=600)
+        url, key = self.twice("two.localhost", 10)
+        self.kf.control("POST", "/sync")
+        self.look_later()
+        self.ends_well("two.localhost", url, key)
+        self.wait_until(lambda: self.kf.stats()["revoked"] == 1)
+        self.assertEqual([bool(one["revoked"]) for one in self.kf.certificates("two.localhost")], [False, True])
+        self.assertEqual(self.received("enroll"), 2)
+
+    def test_requests(self):
+        self.kf.settings(forbidden=["pending"])
+        url, key = self.twice("pending-two.localhost", 60)
+        self.kf.settings(forbidden=[])
+        self.look_later()
+        self.wait_until(lambda: [one["state"] for one in self.kf.requests()] == ["Pending", "Denied"])
+        self.kf.decide(self.kf.requests()[0]["id"], "approve")
+        self.ends_well("pending-two.localhost", url, key)
+        self.assertEqual(self.received("enroll"), 2)
+
+
 class Revocations(KeyfactorCase):
     def setUp(self):
         super().setUp()

@@ -64,6 +64,16 @@ static void test_answer_without_words(void **state)
     rig_timer(rig);
     rig_reply(rig, 200, "[{\"Id\":1207,\"CertStateString\":\"Revoked\"}]");
     assert_int_equal(rig->step.kind, ACME_STEP_DONE);
+    ask(rig);
+    rig_reply(rig, 200, "{}");
+    rig->now_ms += 10 * ACME_MINUTE_MS;
+    rig_reply(rig, 200, "[{\"Id\":1207,\"CertStateString\":\"Active\"}]");
+    rig_expect_call(rig, "POST", "Certificates/Revoke");
+    rig_reply(rig, 200, "<html>");
+    rig_expect_wait(rig, 5, true);
+    rig_timer(rig);
+    rig_reply(rig, 200, "[{\"Id\":1207,\"CertStateString\":\"Active\"}]");
+    rig_expect_call(rig, "POST", "Certificates/Revoke");
 }
 
 static void suspend(struct rig *rig)

@@ -41,6 +41,28 @@ static struct acme_profile profile(const char *name, const char *issuer)
     };
 }
 
+static bool is_key_allowed(void *context, struct acme_arena *arena, const struct acme_profile *profile,
+                           const uint8_t spki_sha256[ACME_SHA256_SIZE], int64_t order_created_ms,
+                           const char **ret_why)
+{
+    struct fixture *f = context;
+    static const uint8_t none[ACME_SHA256_SIZE];
+    (void)arena;
+    assert_memory_not_equal(spki_sha256, none, sizeof none);
+    f->key_asked_ms = order_created_ms;
+    if (f->key_refusal == NULL || strcmp(profile->name, "default") != 0)
+        return true;
+    *ret_why = f->key_refusal;
+    return false;
+}
+
+static void order_made(void *context, const struct acme_profile *profile)
+{
+    struct fixture *f = context;
+    assert_non_null(profile->issuer);
+    f->orders_told++;
+}
+
 static bool is_allowed(void *context, struct acme_arena *arena, const struct acme_profile *profile,
                        const struct acme_identifier *identifier, const char **ret_why)
 {
@@ -88,8 +110,11 @@ int fixture_open(void **state)
     };
     assert_int_equal(acme_store_open(&options, &f->clock, &f->store).code, ACME_OK);
     assert_int_equal(acme_nonces_create((struct acme_bytes){.data = NULL}, &f->nonces).code, ACME_OK);
-    const struct acme_service_hooks hooks = {
-        .context = f, .job_created = note_job, .name_allowed = is_allowed};
+    const struct acme_service_hooks hooks = {.context = f,
+                                             .job_created = note_job,
+                                             .name_allowed = is_allowed,
+                                             .csr_key_allowed = is_key_allowed,
+                                             .order_made = order_made};
     assert_int_equal(
         acme_service_create(&f->config, f->store, f->nonces, &f->clock, &hooks, &f->service).code, ACME_OK);
     *state = f;

@@ -26,7 +26,10 @@ struct fixture {
     struct acme_service *service;
     struct acme_job jobs[MAX_JOBS]; /* what the hook was told */
     size_t job_count;
-    const char *forbidden; /* a name that may not be ordered under "default"; NULL: none */
+    const char *key_refusal; /* why no CSR's key may be used under "default"; NULL: every one may */
+    int64_t key_asked_ms;    /* of the order whose CSR was last asked about; 0: none */
+    int orders_told;         /* what the other hook was told */
+    const char *forbidden;   /* a name that may not be ordered under "default"; NULL: none */
 };
 
 struct client {

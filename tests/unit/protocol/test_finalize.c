@@ -498,6 +498,44 @@ static void test_hold(void **state)
     assert_non_null(header_of(&held, "Replay-Nonce", 0));
 }
 
+/* An upstream that makes the keys itself has not made this one: the order stays ready for the right CSR. */
+static void test_keys_of_the_upstream(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    const char *order_url = ready_order(f, &client, "a.test");
+    assert_int_equal(f->orders_told, 1);
+    int64_t created_ms = f->now_ms;
+    f->now_ms += 5000;
+    f->key_refusal = "the upstream has not made its key; set key_holder: edge";
+    struct reply reply = finalize(f, &client, order_url, csr_payload(f, new_key(f), "a.test"));
+    assert_problem(&reply, 400, "badCSR", "key_holder: edge");
+    assert_true(f->key_asked_ms != 0 && f->key_asked_ms <= created_ms);
+    assert_status(f, &client, order_url, "ready");
+    assert_int_equal(f->job_count, 0);
+
+    f->key_refusal = NULL;
+    const char *payload = csr_payload(f, new_key(f), "a.test");
+    reply = finalize(f, &client, order_url, payload);
+    assert_int_equal(reply.status, 200);
+    /* a repetition is answered whatever the upstream has by now */
+    f->key_refusal = "no";
+    reply = finalize(f, &client, order_url, payload);
+    assert_int_equal(reply.status, 200);
+}
+
+static void test_key_at_edge(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = join(f);
+    f->profiles[0].key_at_edge = true;
+    f->key_refusal = "no";
+    const char *order_url = ready_order(f, &client, "a.test");
+    struct reply reply = finalize(f, &client, order_url, csr_payload(f, new_key(f), "a.test"));
+    assert_int_equal(reply.status, 200);
+    assert_true(f->key_asked_ms == 0);
+}
+
 static void test_failed_issuance(void **state)
 {
     struct fixture *f = *state;
@@ -541,6 +579,8 @@ int main(void)
         T(test_other_profile_other_issuer),
         T(test_withdrawn_profile),
         T(test_hold),
+        T(test_keys_of_the_upstream),
+        T(test_key_at_edge),
         T(test_failed_issuance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,6 +231,27 @@ static void renewed(void **state)
     assert_string_equal(fourth.effects.predecessor_id, second.issuance.id);
 }
 
+static void renewed_with_the_same_key(void **state)
+{
+    struct fixture *f = *state;
+    const char *account = fixture_account(f);
+    struct acme_finalize_rules rules = rules_of_scm;
+    rules.supersede_before_ms = 0;
+    rules.renew_since_ms = 1;
+    rules.renew_same_key = true;
+    struct outcome first = finalize_at(f, account, "key1", NOW, &rules);
+    struct acme_certificate certificate = issue(f, &first, "17");
+    acme_store_certificate_downloaded(f->store, certificate.id, NOW + 20);
+    struct outcome second = finalize_at(f, account, "key2", LATER, &rules);
+    assert_null(second.effects.predecessor_id);
+    certificate = issue(f, &second, "18");
+    acme_store_certificate_downloaded(f->store, certificate.id, LATER + 20);
+    /* not the newest, but the one with this key */
+    struct outcome third = finalize_at(f, account, "key1", LATER + 1, &rules);
+    assert_int_equal(third.effects.continuation, ACME_CONTINUE_RENEW);
+    assert_string_equal(third.effects.predecessor_id, first.issuance.id);
+}
+
 static void refs_are_owned(void **state)
 {
     struct fixture *f = *state;
@@ -264,6 +285,7 @@ int main(void)
         WITH_STORE(replaced),
         WITH_STORE(not_replaced),
         WITH_STORE(renewed),
+        WITH_STORE(renewed_with_the_same_key),
         WITH_STORE(refs_are_owned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

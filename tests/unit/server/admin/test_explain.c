@@ -285,10 +285,118 @@ static void failed_issuance(void **state)
     }
 }
 
+/* What only the operator can decide: told, shown, and decided once. */
+static void asks_the_operator(void **state)
+{
+    struct rig *r = *state;
+    struct fixture *f = r->f;
+    struct acme_order order = fixture_ready_order(f, fixture_account(f), "a.example");
+    const char *job_id = fixture_id(f);
+    const char *question =
+        acme_arena_printf(f->arena, "{\"command\":\"order acknowledge\",\"id\":\"%s\"}", order.id);
+    assert_string_equal(rig_refusal(r, question), "nothing-asked");
+    struct acme_issuance issuance = rig_finalize(r, &order, "key", job_id);
+    assert_string_equal(rig_refusal(r, question), "nothing-asked");
+
+    const struct acme_job_question asked = {.key = "0123456789abcdef",
+                                            .text = "Deploy the change?",
+                                            .details = "warning one\nwarning two",
+                                            .deadline_ms = NOW + DAY,
+                                            .asked_ms = NOW + 2000};
+    const struct acme_job_remark remark = {.note = "waits", .asks = true, .question = &asked};
+    assert_ok(acme_store_job_wait(f->store, job_id, "me", "{}", NOW + DAY, 0, &remark));
+    const cJSON *told = explain(r, order.id);
+    expect_time(told, "the operator is asked: Deploy the change?", "1970-01-01T00:16:42Z");
+    (void)event_at(told, "  warning two");
+    (void)event_at(told, "it has to be decided by 1970-01-02T00:16:40Z");
+    expect_next(told, "processing", "the operator decides: Deploy the change?", "1970-01-02T00:16:40Z",
+                "--acknowledge --key 0123456789abcdef");
+    assert_string_equal(acme_json_str(acme_json_get(told, "question"), "key"), "0123456789abcdef");
+
+    const cJSON *shown = acme_json_get(rig_ask(r, question), "question");
+    assert_string_equal(acme_json_str(shown, "details"), "warning one\nwarning two");
+    assert_null(acme_json_str(shown, "answer"));
+
+    static const char *const wrong[] = {"fedcba9876543210", "0123456", "0123456789abcdef0"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_string_equal(
+            rig_refusal(r, acme_arena_printf(f->arena,
+                                             "{\"command\":\"order acknowledge\",\"id\":\"%s\","
+                                             "\"decision\":\"deny\",\"key\":\"%s\"}",
+                                             order.id, wrong[i])),
+            "changed");
+    shown = acme_json_get(
+        rig_ask(r, acme_arena_printf(f->arena,
+                                     "{\"command\":\"order acknowledge\",\"id\":\"%s\","
+                                     "\"decision\":\"acknowledge\",\"key\":\"01234567\",\"by\":\"eve\"}",
+                                     order.id)),
+        "question");
+    assert_string_equal(acme_json_str(shown, "answer"), "acknowledge");
+    told = explain(r, order.id);
+    (void)event_at(told, "eve acknowledged it");
+    expect_next(told, "processing", "acmebridge asks lab again", "1970-01-08T00:16:40Z", "");
+
+    struct acme_job_report report;
+    assert_ok(acme_store_job_find(f->store, f->arena, "lab", issuance.account_id, issuance.id, &report));
+    assert_int_equal(report.due_ms, r->now_ms);
+}
+
+static void tells_of_children(void **state)
+{
+    struct rig *r = *state;
+    struct fixture *f = r->f;
+    struct acme_profile profile = {.name = "default", .key_at_edge = true};
+    r->config.profiles = &profile;
+    r->config.profile_count = 1;
+    struct acme_order order = fixture_ready_order(f, fixture_account(f), "a.example");
+    const char *job_id = fixture_id(f);
+    struct acme_issuance issuance = rig_finalize(r, &order, "key", job_id);
+    struct acme_issuance child = issuance;
+    struct acme_job child_job = fixture_job(f, "signer");
+    child_job.share = issuance.account_id;
+    child.id = fixture_id(f);
+    child.issuer = "signer";
+    child.parent_id = issuance.id;
+    child.label = "rsa";
+    const struct acme_job_remark remark = {.note = "waits for the signer", .noted_ms = NOW};
+    const struct acme_delegation delegation = {.child = &child,
+                                               .child_job = &child_job,
+                                               .child_lease = &fixture_lease,
+                                               .job_id = job_id,
+                                               .owner = "me",
+                                               .state = "{}",
+                                               .run_at_ms = NOW + DAY,
+                                               .remark = &remark};
+    bool started = false;
+    assert_ok(acme_store_delegate(f->store, f->arena, &delegation, &started));
+    const struct acme_job_remark word = {
+        .note = "waits for approval", .noted_ms = NOW + 1000, .upstream_ref = "4711"};
+    assert_ok(acme_store_job_wait(f->store, child_job.id, "me", "{}", NOW + DAY, 0, &word));
+    const cJSON *told = explain(r, order.id);
+    (void)event_at(told, "the profile keeps the key at the edge");
+    (void)event_at(told, "it needs a certificate (rsa) of the issuer signer");
+    (void)event_at(told, "waits for approval");
+    (void)event_at(told, "its number at the issuer signer is 4711");
+
+    r->config.profile_count = 0;
+    struct acme_job *jobs = NULL;
+    size_t count = 0;
+    const struct acme_lease again = {.owner = "me", .until_ms = NOW + 2 * (int64_t)DAY};
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "signer", NOW + DAY, &again, 1,
+                                    &(struct acme_turns){.last = ""}, &jobs, &count));
+    assert_int_equal(count, 1);
+    assert_ok(acme_store_issuance_failed(f->store, child.id, child_job.id, "me", "4711",
+                                         "{\"type\":\"urn:x:y\",\"detail\":\"declined\"}"));
+    told = explain(r, order.id);
+    (void)event_at(told, "the issuer signer has failed: declined [y]");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(pending_and_expired, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(asks_the_operator, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(tells_of_children, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(validating, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(failed_validation, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(ready, rig_setup, rig_teardown),

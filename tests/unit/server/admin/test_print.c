@@ -81,6 +81,33 @@ static void prints_explanations(void **state)
 }
 
 /* Escape sequences in a contact or an upstream's text would act on the operator's terminal. */
+static void prints_questions(void **state)
+{
+    (void)state;
+    expect(ACME_ADMIN_ORDER_ACKNOWLEDGE,
+           "{\"order\":\"0a\",\"question\":{\"text\":\"Deploy\\u001b it?\",\"details\":\"one\\n\\ntwo\","
+           "\"asked\":\"t1\",\"deadline\":\"t2\",\"key\":\"abc\"}}",
+           "Order:      0a\n"
+           "Asked of the operator:\n"
+           "  Deploy\\x1B it?\n"
+           "  | one\n  | \n  | two\n"
+           "Asked:      t1\n"
+           "Deadline:   t2\n"
+           "Key:        abc\n"
+           "Answer with: --acknowledge --key KEY, or --deny --key KEY\n");
+    expect(ACME_ADMIN_ORDER_ACKNOWLEDGE,
+           "{\"order\":\"0a\",\"question\":{\"text\":\"Deploy it?\",\"asked\":\"t1\",\"key\":\"abc\","
+           "\"answer\":\"deny\",\"answered\":\"t3\",\"answered_by\":\"eve\"}}",
+           "Order:      0a\n"
+           "Asked of the operator:\n"
+           "  Deploy it?\n"
+           "Asked:      t1\n"
+           "Key:        abc\n"
+           "Answer:     deny\n"
+           "Given:      t3\n"
+           "By:         eve\n");
+}
+
 static void escapes_control_characters(void **state)
 {
     (void)state;
@@ -102,6 +129,7 @@ int main(void)
         cmocka_unit_test(prints_tables),
         cmocka_unit_test(prints_fields),
         cmocka_unit_test(prints_explanations),
+        cmocka_unit_test(prints_questions),
         cmocka_unit_test(escapes_control_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,6 +48,16 @@ static void reads_the_members(void **state)
     assert_int_equal(parse(arena, "{\"command\":\"certificate list\",\"expiring_days\":0}", &request).code,
                      ACME_OK);
     assert_int_equal(request.expiring_days, 0);
+    assert_int_equal(request.decision, ACME_ANSWER_NONE);
+    assert_int_equal(parse(arena,
+                           "{\"command\":\"order acknowledge\",\"id\":\"0a\",\"decision\":\"deny\","
+                           "\"key\":\"k\",\"by\":\"eve\"}",
+                           &request)
+                         .code,
+                     ACME_OK);
+    assert_int_equal(request.decision, ACME_ANSWER_DENY);
+    assert_string_equal(request.key, "k");
+    assert_string_equal(request.by, "eve");
 }
 
 static void refuses(void **state)
@@ -56,6 +66,11 @@ static void refuses(void **state)
     static const char *const lines[] = {
         "",
         " ",
+        "{\"command\":\"order acknowledge\",\"id\":\"0a\",\"decision\":\"deny\"}",
+        "{\"command\":\"order acknowledge\",\"id\":\"0a\",\"key\":\"k\"}",
+        "{\"command\":\"order acknowledge\",\"id\":\"0a\",\"decision\":\"perhaps\",\"key\":\"k\"}",
+        "{\"command\":\"order acknowledge\",\"id\":\"0a\",\"decision\":1,\"key\":\"k\"}",
+        "{\"command\":\"order show\",\"id\":\"0a\",\"decision\":\"deny\",\"key\":\"k\"}",
         "null",
         "[]",
         "7",

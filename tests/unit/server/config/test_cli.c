@@ -81,6 +81,11 @@ static void test_admin_commands(void **state)
     expect(RUN("order", "explain", ""), 2, "", "an ID is missing after 'explain'");
     expect(RUN("order", "explain", "0a", "0b"), 2, "", "unexpected argument '0b'");
     expect(RUN("order", "list", "0a"), 2, "", "unexpected argument '0a'");
+    expect(RUN("order", "acknowledge", "0a", "--deny"), 2, "", "ask without a decision first");
+    expect(RUN("order", "acknowledge", "0a", "--key", "k"), 2, "", "--acknowledge or --deny");
+    expect(RUN("order", "acknowledge", "0a", "--deny", "--acknowledge", "--key", "k"), 2, "",
+           "one decision at a time");
+    expect(RUN("order", "show", "0a", "--deny"), 2, "", "unknown option '--deny'");
     expect(RUN("order", "list", "--status", "lost"), 2, "", "found 'lost'");
     expect(RUN("order", "list", "--account", ""), 2, "", "an option's value is empty");
     expect(RUN("order", "list", "--limit"), 2, "", "a value is missing after '--limit'");

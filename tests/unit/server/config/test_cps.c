@@ -266,6 +266,65 @@ static void test_mistakes_of_the_publication(void **state)
 #undef DV
 }
 
+static struct acme_err load_deployer(const char *keys, struct acme_config **ret, char **ret_error)
+{
+    char file[80];
+    char text[2048];
+    snprintf(file, sizeof file, "%s/f.yaml", folder);
+    snprintf(
+        text, sizeof text,
+        "server: { url: https://a.example, listen: 0.0.0.0:1 }\nissuers: [ { name: lab, type: local } ]\n"
+        "deployers:\n- { name: akamai, type: cps, %s }\n"
+        "profiles: [ { name: p, issuer: lab, deploy: [akamai] } ]\n",
+        keys);
+    *ret = NULL;
+    *ret_error = NULL;
+    return acme_config_parse(file, text, strlen(text), NULL, ret, ret_error);
+}
+
+static void test_deployers(void **state)
+{
+    (void)state;
+    struct acme_config *config = NULL;
+    char *error = NULL;
+    struct acme_err err =
+        load_deployer(EDGE ", enrollment: { id: 7, acknowledge: auto, warnings: [A, B] }, names: [a.example]",
+                      &config, &error);
+    if (acme_failed(err))
+        fail_msg("%s", error);
+    const struct acme_deployer_config *deployer = &config->deployers[0];
+    assert_int_equal(deployer->type, ACME_DEPLOYER_CPS);
+    assert_string_equal(deployer->cps.host, "akab-h.example");
+    assert_string_equal(deployer->cps.client.client_secret, "hunter2");
+    assert_int_equal(deployer->cps.deadline_ms, 14 * ACME_DAY_MS);
+    assert_int_equal(deployer->requests_per_minute, 35);
+    assert_int_equal(deployer->cps_target.enrollment_id, 7);
+    assert_true(deployer->cps_target.policy.acknowledge_auto);
+    assert_int_equal(deployer->cps_target.policy.warning_count, 2);
+    acme_config_destroy(config);
+
+    static const struct {
+        const char *keys;
+        const char *place;
+        const char *mistake;
+    } mistakes[] = {
+        {EDGE, "4:3: ", "expected the key 'enrollment'"},
+        {"enrollment: { id: 7 }", "4:3: ", "expected the key 'edgerc_file'"},
+        {EDGE ", enrollment: 7", "4:63: ", "a mapping with the id or the common_name"},
+        {EDGE ", enrollment: { }", "4:63: ", "found none"},
+        {EDGE ", enrollment: { id: 7, key_holder: edge }", "4:72: ", "unknown key 'key_holder'"},
+        {EDGE ", enrollment: { id: 7, acknowledge: no }", "4:85: ", "auto or manual"},
+        {EDGE ", enrollment: { id: 7 }, project_id: x", "4:74: ", "does not apply to"},
+    };
+    for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
+        assert_int_equal(load_deployer(mistakes[i].keys, &config, &error).code, ACME_E_FORMAT);
+        if (strstr(error, mistakes[i].place) == NULL || strstr(error, mistakes[i].mistake) == NULL)
+            fail_msg("%s: expected %s%s, got %s", mistakes[i].keys, mistakes[i].place, mistakes[i].mistake,
+                     error);
+        free(error);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_mistakes_of_the_issuer),
         cmocka_unit_test(test_mistakes_of_the_enrollment),
         cmocka_unit_test(test_publication),
+        cmocka_unit_test(test_deployers),
         cmocka_unit_test(test_mistakes_of_the_publication),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

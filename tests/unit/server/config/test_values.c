@@ -420,6 +420,7 @@ static void test_reference_names_every_key(void **state)
     assert_int_equal(count_unexplained(&acme_config_root_table, reference) +
                          count_unexplained(&acme_config_issuer_table, reference) +
                          count_unexplained(&acme_config_profile_table, reference) +
+                         count_unexplained(&acme_config_deployer_table, reference) +
                          count_unexplained(&acme_config_enrollment_table, reference) +
                          count_unexplained(&acme_config_deployer_table, reference) +
                          count_unexplained(&acme_config_huawei_auth_table, reference) +

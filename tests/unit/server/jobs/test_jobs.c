@@ -1,0 +1,157 @@
+/* server/job_delegate.c, job_services.c and what job_backend.c does with lines and questions, by a runner
+ * that is stopped and started. */
+#include "jobs_rig.h"
+
+static void assert_theirs(struct jobs_rig *r, const struct acme_order *order,
+                          const struct acme_issuance *child)
+{
+    struct acme_certificate certificate;
+    assert_string_equal(order->certificate_id, child->certificate_id);
+    assert_ok(acme_store_certificate_get(r->f->store, r->f->arena, order->certificate_id, &certificate));
+    assert_string_equal(certificate.issuer, "signer");
+    assert_int_equal(r->wrong_settings, 0);
+}
+
+/* Without a pause: the parent is woken by its child. */
+static void delegated(void **state)
+{
+    struct jobs_rig *r = *state;
+    jobs_start(r);
+    struct acme_issuance issuance = jobs_order(r, fixture_account(r->f), "k1");
+    struct acme_order order = jobs_wait_status(r, issuance.order_id, ACME_ORDER_VALID);
+    struct acme_issuance child = jobs_wait_child(r, issuance.id, ACME_ISSUANCE_ISSUED);
+    assert_theirs(r, &order, &child);
+    assert_string_equal(child.upstream_ref, "17");
+    assert_int_equal(r->signer_starts, 1);
+    assert_int_equal(r->edge_starts, 1);
+}
+
+/* The certificate's key is not the client's: only a profile that says so hands it out. */
+static void key_is_not_at_edge(void **state)
+{
+    struct jobs_rig *r = *state;
+    r->profile.key_at_edge = false;
+    jobs_start(r);
+    struct acme_issuance issuance = jobs_order(r, fixture_account(r->f), "k1");
+    struct acme_order order = jobs_wait_status(r, issuance.order_id, ACME_ORDER_INVALID);
+    assert_non_null(strstr(order.error, "does not fit this order"));
+    (void)jobs_wait_child(r, issuance.id, ACME_ISSUANCE_ISSUED); /* for its own CSR it is right */
+}
+
+static void stopped_and_started(void **state)
+{
+    struct jobs_rig *r = *state;
+    r->never_signs = true;
+    r->asks = true;
+    jobs_start(r);
+    struct acme_issuance issuance = jobs_order(r, fixture_account(r->f), "k1");
+    (void)jobs_wait_child(r, issuance.id, ACME_ISSUANCE_PENDING);
+    jobs_stop(r);
+    jobs_start(r);
+    r->never_signs = false;
+    struct acme_issuance child = jobs_wait_child(r, issuance.id, ACME_ISSUANCE_ISSUED);
+    struct acme_job_question question;
+    (void)jobs_wait_question(r, &issuance, &question);
+    jobs_stop(r);
+    jobs_start(r);
+    const char *job_id = jobs_wait_question(r, &issuance, &question);
+    assert_string_equal(question.text, "Deploy it?");
+    assert_string_equal(question.details, "one\ntwo");
+    assert_int_equal(question.deadline_ms, 1);
+    assert_ok(acme_store_question_answer(r->f->store, job_id, question.key, ACME_ANSWER_ACKNOWLEDGE, "eve",
+                                         acme_clock_now_ms(&acme_clock_system)));
+    acme_runner_look(r->runner);
+    struct acme_order order = jobs_wait_status(r, issuance.order_id, ACME_ORDER_VALID);
+    assert_theirs(r, &order, &child);
+    assert_int_equal(r->stale_answers, 0);
+}
+
+static void denied(void **state)
+{
+    struct jobs_rig *r = *state;
+    struct acme_job_question question;
+    r->asks = true;
+    jobs_start(r);
+    struct acme_issuance issuance = jobs_order(r, fixture_account(r->f), "k1");
+    const char *job_id = jobs_wait_question(r, &issuance, &question);
+    assert_code(acme_store_question_answer(r->f->store, job_id, "another", ACME_ANSWER_DENY, "eve", NOW),
+                ACME_E_STATE);
+    assert_ok(acme_store_question_answer(r->f->store, job_id, question.key, ACME_ANSWER_DENY, "eve",
+                                         acme_clock_now_ms(&acme_clock_system)));
+    acme_runner_look(r->runner);
+    struct acme_order order = jobs_wait_status(r, issuance.order_id, ACME_ORDER_INVALID);
+    assert_non_null(strstr(order.error, "The operator denied it."));
+}
+
+/* The second one's wait is ten minutes long: it is woken when the first one has ended. */
+static void one_after_the_other(void **state)
+{
+    struct jobs_rig *r = *state;
+    const char *account = fixture_account(r->f);
+    r->uses_line = true;
+    r->hold_line = true;
+    jobs_start(r);
+    struct acme_issuance first = jobs_order(r, account, "k1");
+    while (r->edge_starts < 1)
+        jobs_pause();
+    struct acme_issuance second = jobs_order(r, account, "k2");
+    while (r->edge_starts < 2)
+        jobs_pause();
+    struct acme_job_report report = {.leased = true};
+    while (report.leased)
+        assert_ok(acme_store_job_find(r->f->store, r->f->arena, "edge", account, second.id, &report));
+    assert_string_equal(report.remark.note, "waits for its turn");
+    r->hold_line = false;
+    (void)jobs_wait_status(r, first.order_id, ACME_ORDER_VALID);
+    (void)jobs_wait_status(r, second.order_id, ACME_ORDER_VALID);
+}
+
+/* It had not begun when the issuance that needs it ended. */
+static void not_wanted_any_more(void **state)
+{
+    struct jobs_rig *r = *state;
+    struct fixture *f = r->f;
+    struct acme_issuance parent = jobs_order(r, fixture_account(f), "k1");
+    struct acme_issuance child = parent;
+    struct acme_job *jobs = NULL;
+    size_t count = 0;
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "edge", NOW, &fixture_lease, 1,
+                                    &(struct acme_turns){.last = ""}, &jobs, &count));
+    assert_int_equal(count, 1);
+    struct acme_job child_job = fixture_job(f, "signer");
+    bool started = false;
+    child.id = fixture_id(f);
+    child.issuer = "signer";
+    child.parent_id = parent.id;
+    child.label = "rsa";
+    const struct acme_job_remark remark = {.note = NULL};
+    const struct acme_delegation delegation = {.child = &child,
+                                               .child_job = &child_job,
+                                               .child_lease = &fixture_lease,
+                                               .job_id = jobs[0].id,
+                                               .owner = "me",
+                                               .state = "{}",
+                                               .run_at_ms = NOW,
+                                               .remark = &remark};
+    assert_ok(acme_store_delegate(f->store, f->arena, &delegation, &started));
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "edge", NOW, &fixture_lease, 1,
+                                    &(struct acme_turns){.last = ""}, &jobs, &count));
+    assert_ok(acme_store_issuance_failed(f->store, parent.id, jobs[0].id, "me", NULL, "{}"));
+    jobs_start(r);
+    child = jobs_wait_child(r, parent.id, ACME_ISSUANCE_FAILED);
+    assert_non_null(strstr(child.error, "has ended"));
+    assert_int_equal(r->signer_starts, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(delegated, jobs_setup, jobs_teardown),
+        cmocka_unit_test_setup_teardown(key_is_not_at_edge, jobs_setup, jobs_teardown),
+        cmocka_unit_test_setup_teardown(stopped_and_started, jobs_setup, jobs_teardown),
+        cmocka_unit_test_setup_teardown(denied, jobs_setup, jobs_teardown),
+        cmocka_unit_test_setup_teardown(one_after_the_other, jobs_setup, jobs_teardown),
+        cmocka_unit_test_setup_teardown(not_wanted_any_more, jobs_setup, jobs_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
