@@ -40,3 +40,37 @@ int64_t acme_pace_retry_after_ms(const struct acme_step_input *input)
     int64_t seconds = acme_http_reply_retry_after_s(input->reply, input->now_ms);
     return seconds > 0 ? seconds * ACME_SECOND_MS : 0;
 }
+
+int64_t acme_pace_search_ms(int64_t elapsed_ms, int64_t quiet_ms)
+{
+    const int64_t first_ms = 5 * ACME_SECOND_MS;
+    if (elapsed_ms < 0)
+        elapsed_ms = 0;
+    int64_t next_ms = first_ms;
+    while (next_ms <= elapsed_ms)
+        next_ms = next_ms == first_ms ? 3 * first_ms : 2 * next_ms;
+    if (next_ms > quiet_ms)
+        next_ms = quiet_ms;
+    return next_ms > elapsed_ms ? next_ms - elapsed_ms : 0;
+}
+
+void acme_pace_wait(struct acme_step *step, const struct acme_step_input *input, int64_t delay_ms,
+                    bool failure, const char *note)
+{
+    int64_t asked_ms = acme_pace_retry_after_ms(input);
+    step->kind = ACME_STEP_WAIT;
+    step->wait_until_ms = input->now_ms + (delay_ms < asked_ms ? asked_ms : delay_ms);
+    step->failure = failure;
+    step->note = note;
+}
+
+bool acme_pace_is_over(struct acme_step *step, const struct acme_step_input *input, int64_t deadline_ms)
+{
+    if (deadline_ms <= 0)
+        return false;
+    if (input->now_ms >= deadline_ms)
+        return step->kind == ACME_STEP_WAIT || (step->kind == ACME_STEP_CALL && step->once);
+    if (step->kind == ACME_STEP_WAIT && step->wait_until_ms > deadline_ms)
+        step->wait_until_ms = deadline_ms;
+    return false;
+}

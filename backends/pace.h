@@ -19,6 +19,21 @@ int64_t acme_pace_backoff_ms(int64_t first_ms, int64_t max_ms, int64_t failures)
  * of tag and poll, so that requests made together are not asked about together for ever. Thread: any. */
 int64_t acme_pace_poll_ms(const char *tag, int64_t polls, int64_t age_ms, int64_t max_ms);
 
+/** acme_pace_search_ms(elapsed_ms, quiet_ms): until the next round of a search for what an open call may have
+ * made: rounds begin 5, 15, 30, 60 s ... after the outcome became open, the last one after quiet_ms. 0: now.
+ * Thread: any. */
+int64_t acme_pace_search_ms(int64_t elapsed_ms, int64_t quiet_ms);
+
+/** acme_pace_wait(step, input, delay_ms, failure, note): *step is that wait; a Retry-After in the reply of
+ * this step lengthens it. Thread: any. */
+void acme_pace_wait(struct acme_step *step, const struct acme_step_input *input, int64_t delay_ms,
+                    bool failure, const char *note);
+
+/** acme_pace_is_over(step, input, deadline_ms): the deadline (0: none) has passed, and *step would wait or
+ * make a call that must not happen twice: the issuance is to end instead. A look that is under way is
+ * finished. Before the deadline a wait is cut so that it ends there. Thread: any. */
+bool acme_pace_is_over(struct acme_step *step, const struct acme_step_input *input, int64_t deadline_ms);
+
 /** acme_pace_retry_after_ms(input): what the reply of this step asks for; 0: nothing. Thread: any. */
 int64_t acme_pace_retry_after_ms(const struct acme_step_input *input);
 

@@ -221,19 +221,19 @@ static bool proves_no_address(const struct acme_profile *profile)
     return true;
 }
 
-/* Upstreams take no addresses: better to refuse them at newOrder than after the validation. */
+/* Some upstreams take no addresses: better to refuse them at newOrder than after the validation. */
 static void choose_identifiers(struct acme_config_reader *reader, const struct acme_yaml_node *node,
                                const struct acme_issuer_config *issuer, struct acme_profile *profile)
 {
     const unsigned dns = 1U << ACME_IDENTIFIER_DNS;
     const unsigned ip = 1U << ACME_IDENTIFIER_IP;
-    bool names_only = issuer != NULL && issuer->type != ACME_ISSUER_LOCAL;
+    bool names_only = issuer != NULL && (issuer->type == ACME_ISSUER_SCM || issuer->type == ACME_ISSUER_CPS);
     if (node == NULL)
         profile->identifiers = names_only ? dns : dns | ip;
     else if (names_only && (profile->identifiers & ip) != 0)
         acme_mistake_add(reader->mistakes, node->line, node->column,
                          "expected only dns for a profile whose issuer is of type %s, found ip",
-                         issuer->type == ACME_ISSUER_SCM ? "scm" : "cps");
+                         acme_issuer_type_name(issuer->type));
     else if ((profile->identifiers & ip) != 0 && profile->challenges != 0 && proves_no_address(profile))
         acme_mistake_add(reader->mistakes, node->line, node->column,
                          "expected ip only with a challenge that can prove addresses (http-01, tls-alpn-01), "

@@ -383,7 +383,8 @@ bool acme_upstream_watch_allows_key(struct acme_upstream_watch *watch, struct ac
             "certificates of the profile \"%s\" carry keys that their upstream makes and never gives away, "
             "and the key of this CSR is not one of them. Finalize with the CSR that the upstream has made "
             "and that still waits for its certificate, or have the administrator of this server set "
-            "\"key_holder: edge\" on the profile: the certificate then has another key than the CSR",
+            "\"key_holder: edge\" in the profile's enrollment: the certificate then has another key than the "
+            "CSR",
             profile->name);
     return allowed;
 }

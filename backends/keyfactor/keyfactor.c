@@ -140,14 +140,7 @@ static struct acme_err keep_deadline(struct kf_context *ctx)
 {
     const struct acme_step *step = ctx->step;
     int64_t deadline_ms = ctx->request->deadline_ms;
-    if (deadline_ms <= 0)
-        return acme_ok();
-    if (ctx->input->now_ms < deadline_ms) {
-        if (step->kind == ACME_STEP_WAIT && step->wait_until_ms > deadline_ms)
-            ctx->step->wait_until_ms = deadline_ms;
-        return acme_ok();
-    }
-    if (step->kind != ACME_STEP_WAIT && !(step->kind == ACME_STEP_CALL && step->once))
+    if (!acme_pace_is_over(ctx->step, ctx->input, deadline_ms))
         return acme_ok();
     const struct kf_state *state = ctx->state;
     if (acme_kf_withdrawable(ctx) && state->withdrawing != KF_TOO_LATE)

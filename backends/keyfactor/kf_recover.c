@@ -178,15 +178,7 @@ static struct acme_err search_over(struct kf_context *ctx)
                 "Keyfactor answered every enrollment with an error and holds no request; gave up.");
         return acme_kf_enroll_begin(ctx);
     }
-    int64_t elapsed_ms = ctx->input->now_ms - state->unknown_since_ms;
-    if (elapsed_ms < 0)
-        elapsed_ms = 0;
-    int64_t next_ms = 5 * ACME_SECOND_MS;
-    while (next_ms <= elapsed_ms)
-        next_ms = next_ms == 5 * ACME_SECOND_MS ? 15 * ACME_SECOND_MS : 2 * next_ms;
-    if (next_ms > quiet_ms)
-        next_ms = quiet_ms;
-    TRY(acme_kf_wait_ms(ctx, next_ms > elapsed_ms ? next_ms - elapsed_ms : 0,
+    TRY(acme_kf_wait_ms(ctx, acme_pace_search_ms(ctx->input->now_ms - state->unknown_since_ms, quiet_ms),
                         "Keyfactor shows nothing for this order so far; it will be searched again before "
                         "another request is made."));
     ctx->step->failure = state->search_rounds == 1;

@@ -117,12 +117,7 @@ struct acme_err acme_scm_recover_begin(struct scm_context *ctx)
 struct acme_err acme_scm_recover_search_over(struct scm_context *ctx)
 {
     struct scm_state *state = ctx->state;
-    int64_t quiet_ms = QUIET_FIRST_MS;
-    for (int64_t i = 1; i < state->enroll_attempts && quiet_ms < QUIET_MAX_MS; i++)
-        quiet_ms *= 2;
-    if (quiet_ms > QUIET_MAX_MS)
-        quiet_ms = QUIET_MAX_MS;
-
+    int64_t quiet_ms = acme_pace_backoff_ms(QUIET_FIRST_MS, QUIET_MAX_MS, state->enroll_attempts - 1);
     if (state->unjudged > 0) /* one of them may be ours: that is worth a longer wait than an empty list */
         quiet_ms = QUIET_MAX_MS;
     if (state->search_started_ms - state->unknown_since_ms >= quiet_ms) {
@@ -137,15 +132,7 @@ struct acme_err acme_scm_recover_search_over(struct scm_context *ctx)
                                  "SCM answered every enroll with an error and holds no request; gave up.");
         return acme_scm_enroll_begin(ctx);
     }
-    int64_t elapsed_ms = ctx->input->now_ms - state->unknown_since_ms;
-    if (elapsed_ms < 0)
-        elapsed_ms = 0;
-    int64_t next_ms = 5 * ACME_SECOND_MS;
-    while (next_ms <= elapsed_ms)
-        next_ms = next_ms == 5 * ACME_SECOND_MS ? 15 * ACME_SECOND_MS : 2 * next_ms;
-    if (next_ms > quiet_ms)
-        next_ms = quiet_ms;
-    int64_t delay_ms = next_ms > elapsed_ms ? next_ms - elapsed_ms : 0;
+    int64_t delay_ms = acme_pace_search_ms(ctx->input->now_ms - state->unknown_since_ms, quiet_ms);
     TRY(acme_scm_wait_ms(
         ctx, delay_ms,
         "SCM shows no request for this order so far; it will be searched again before another "

@@ -53,7 +53,7 @@ static const struct {
     {SERVER_IS("io_thread: 2"), "1:54: unknown key 'io_thread', did you mean 'io_threads'?\n"},
     {SERVER REST "xyzzy: 1\n",
      "4:1: unknown key 'xyzzy', expected one of: server, data_dir, store, validation, "
-     "orders, accounts, blocked_keys_file, issuers, profiles, default_profile\n"},
+     "orders, accounts, blocked_keys_file, issuers, profiles, deployers, default_profile\n"},
     {SERVER REST "{password:hunter2}: 1\n", "4:1: expected a name as key, found a list or a mapping\n"},
     {SERVER REST "orders: {password:hunter2}\n",
      "4:10: unknown key 'password...', expected one of: order_lifetime_hours, authorization_lifetime_hours, "
