@@ -310,8 +310,10 @@ static bool start_service(struct app *app)
 static bool start_processes(struct app *app)
 {
     size_t places = 0;
-    for (size_t i = 0; i < app->config->deployer_count; i++)
-        places += (size_t)app->config->deployers[i].max_concurrency;
+    for (size_t i = 0; i < app->config->deployer_count; i++) {
+        if (app->config->deployers[i].type == ACME_DEPLOYER_COMMAND)
+            places += (size_t)app->config->deployers[i].max_concurrency;
+    }
     if (places == 0)
         return true;
     int at_once = places < PROGRAMS_AT_ONCE ? (int)places : PROGRAMS_AT_ONCE;
