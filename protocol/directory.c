@@ -97,23 +97,6 @@ static void write_persist(struct acme_json_writer *writer, const struct acme_ser
               ACME_DNS_PERSIST_HASH_PATH);
 }
 
-/* What a client's administrator must know is said whatever the operator has written. */
-static void write_profile(struct acme_json_writer *writer, struct acme_arena *arena,
-                          const struct acme_profile *profile)
-{
-    const char *description = profile->description != NULL ? profile->description : "";
-    if (profile->key_at_edge) {
-        description = acme_arena_printf(
-            arena,
-            "%s%sThe private key stays at the edge: the certificate does not carry the key of the CSR, and "
-            "cannot be used on the machine of the client.",
-            description, description[0] == '\0' ? "" : " ");
-        if (description == NULL)
-            writer->out->failed = true;
-    }
-    acme_jw_str(writer, profile->name, description);
-}
-
 /* `profile` NULL: the default directory, whose newOrder and newAuthz leave the choice to
  * the request. */
 static struct acme_err build(struct acme_service *service, const struct acme_profile *profile,
@@ -140,8 +123,10 @@ static struct acme_err build(struct acme_service *service, const struct acme_pro
     write_caa(&writer, config, profile);
     write_persist(&writer, service, profile);
     acme_jw_object(&writer, "profiles");
-    for (size_t i = 0; i < config->profile_count; i++)
-        write_profile(&writer, service->arena, &config->profiles[i]);
+    for (size_t i = 0; i < config->profile_count; i++) {
+        const char *description = config->profiles[i].description;
+        acme_jw_str(&writer, config->profiles[i].name, description != NULL ? description : "");
+    }
     acme_jw_object_end(&writer);
     acme_jw_object_end(&writer);
     acme_jw_object_end(&writer);

@@ -26,6 +26,7 @@ static const acme_admin_handler handlers[ACME_ADMIN_COMMAND_COUNT] = {
     [ACME_ADMIN_DEPLOY_LIST] = acme_admin_deploy_list,
     [ACME_ADMIN_DEPLOY_SHOW] = acme_admin_deploy_show,
     [ACME_ADMIN_DEPLOY_RETRY] = acme_admin_deploy_retry,
+    [ACME_ADMIN_DEPLOY_ACKNOWLEDGE] = acme_admin_deploy_acknowledge,
     [ACME_ADMIN_DEPLOYER_LIST] = acme_admin_deployer_list,
 };
 

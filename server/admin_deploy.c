@@ -56,6 +56,12 @@ static struct acme_err write_job(const struct admin_call *call, const struct acm
     if (!report.leased)
         acme_jw_time(writer, "next_step", report.due_ms);
     acme_jw_str(writer, "upstream", report.remark.upstream_ref);
+    struct acme_job_question question;
+    err = acme_store_question_get(call->options->store, call->arena, report.job.id, &question);
+    if (!acme_failed(err))
+        acme_admin_write_question(writer, &question);
+    else if (err.code != ACME_E_NOT_FOUND)
+        return err;
     acme_jw_str(writer, "note", report.remark.note);
     acme_jw_time(writer, "noted", report.remark.noted_ms);
     return acme_ok();
@@ -172,6 +178,25 @@ struct acme_err acme_admin_deploy_retry(struct admin_call *call)
              LOG_STR("deployer", deployment.deployer));
     TRY(acme_store_deployment_get(store, call->arena, id, &deployment));
     return write_deployment(call, &deployment, "deployment");
+}
+
+/* ---- what only the operator can decide ---- */
+
+struct acme_err acme_admin_deploy_acknowledge(struct admin_call *call)
+{
+    const char *id = NULL;
+    struct acme_deployment deployment;
+    struct acme_job_report report;
+    TRY(acme_admin_resolve(call, ACME_OBJECT_DEPLOYMENT, call->request->id, &id));
+    TRY(acme_store_deployment_get(call->options->store, call->arena, id, &deployment));
+    struct acme_err err = acme_admin_deployment_job(call, &deployment, &report);
+    if (err.code == ACME_E_NOT_FOUND)
+        return acme_admin_refused(call, "nothing-asked",
+                                  "nothing has to be decided about the deployment %s: it is %s", id,
+                                  acme_admin_deployment_status(&deployment));
+    TRY(err);
+    acme_jw_str(call->writer, "deployment", id);
+    return acme_admin_question(call, report.job.id, acme_arena_printf(call->arena, "deployment %s", id));
 }
 
 /* ---- deployers ---- */

@@ -44,6 +44,7 @@ struct acme_err acme_admin_order_list(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_order_show(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_order_explain(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_order_acknowledge(struct admin_call *call) ACME_MUST_USE;
+struct acme_err acme_admin_deploy_acknowledge(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_account_list(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_account_show(struct admin_call *call) ACME_MUST_USE;
 struct acme_err acme_admin_account_deactivate(struct admin_call *call) ACME_MUST_USE;

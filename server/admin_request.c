@@ -39,6 +39,7 @@ static const struct {
     [ACME_ADMIN_DEPLOY_LIST] = {"deploy list", LIMIT | DEPLOYMENT_STATUS | DEPLOYER},
     [ACME_ADMIN_DEPLOY_SHOW] = {"deploy show", ID},
     [ACME_ADMIN_DEPLOY_RETRY] = {"deploy retry", ID},
+    [ACME_ADMIN_DEPLOY_ACKNOWLEDGE] = {"deploy acknowledge", ID | DECISION | KEY | BY},
     [ACME_ADMIN_DEPLOYER_LIST] = {"deployer list", 0},
 };
 

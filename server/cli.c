@@ -36,6 +36,7 @@ static const char help[] =
     "  acmebridge issuer list\n"
     "  acmebridge deploy list [--deployer NAME] [--status STATUS] [--limit N]\n"
     "  acmebridge deploy show|retry ID\n"
+    "  acmebridge deploy acknowledge ID [--acknowledge --key KEY | --deny --key KEY]\n"
     "  acmebridge deployer list\n"
     "      An ID is an object's id, a unique beginning of it, or its URL; of a certificate also its serial.\n"
     "\n"

@@ -111,6 +111,7 @@ static const struct option *options_of(enum acme_admin_command command)
                                                 {NULL, 0, NULL, 0}};
     switch (command) {
     case ACME_ADMIN_ORDER_ACKNOWLEDGE:
+    case ACME_ADMIN_DEPLOY_ACKNOWLEDGE:
         return acknowledge;
     case ACME_ADMIN_DEPLOY_LIST:
         return deploy_list;

@@ -168,6 +168,10 @@ void acme_cli_print(enum acme_admin_command command, const cJSON *result, FILE *
         print_field("Order:      ", result, "order", out);
         print_question(result, out);
         break;
+    case ACME_ADMIN_DEPLOY_ACKNOWLEDGE:
+        print_field("Deployment: ", result, "deployment", out);
+        print_question(result, out);
+        break;
     case ACME_ADMIN_ORDER_SHOW:
     case ACME_ADMIN_ACCOUNT_SHOW:
     case ACME_ADMIN_ACCOUNT_DEACTIVATE:

@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <signal.h>
+#include <string.h>
 
 enum { CHECK_ARENA_BYTES = 128 * 1024 * 1024, JSON_MAX_BYTES = 4 * 1024 * 1024 };
 
@@ -24,6 +25,7 @@ struct checking {
     struct acme_json_writer *writer; /* of --json */
     FILE *out;
     int errors;
+    struct acme_buf given_up; /* accounts of deployers that could not be looked at, one a line */
 };
 
 /* `role` is "issuer" or "deployer". */
@@ -82,7 +84,23 @@ static struct acme_err look(struct checking *checking, const char *role, const s
         say(checking, role, backend->name, inspection->findings[i].level, inspection->findings[i].text);
     acme_outbound_stop(checking->outbound);
     checking->outbound = NULL;
+    if (!acme_failed(err) && inspection->incomplete && backend->account != NULL)
+        acme_buf_printf(&checking->given_up, "%s\n", backend->account);
     return err;
+}
+
+/* Upstreams may lock an account after several refused logins, so no account is tried twice. */
+static bool is_given_up(const struct checking *checking, const char *account)
+{
+    size_t len = account != NULL ? strlen(account) : 0;
+    const char *line = len > 0 ? acme_buf_cstr(&checking->given_up) : "";
+    while (line != NULL && *line != '\0') {
+        if (strncmp(line, account, len) == 0 && line[len] == '\n')
+            return true;
+        line = strchr(line, '\n');
+        line = line != NULL ? line + 1 : NULL;
+    }
+    return false;
 }
 
 static struct acme_err check_issuer(struct checking *checking, const struct acme_issuer_config *config)
@@ -111,7 +129,10 @@ static struct acme_err check_deployer(struct checking *checking, const struct ac
     struct acme_deployer *deployer = NULL;
     struct acme_err err = acme_ok();
     TRY(acme_deployer_open(config, &deployer));
-    if (deployer->backend.inspect != NULL)
+    if (is_given_up(checking, deployer->backend.account))
+        say(checking, "deployer", config->name, ACME_FINDING_ERROR,
+            "Not asked, since the same login has just failed for another deployer.");
+    else if (deployer->backend.inspect != NULL)
         err = look(checking, "deployer", &deployer->backend, &request, arena);
     acme_deployer_destroy(deployer);
     return err;
@@ -139,10 +160,12 @@ int acme_upstream_check(const struct acme_config *config, const struct acme_upst
     struct acme_json_writer writer;
     acme_jw_init(&writer, &json);
     struct checking checking = {.config = config, .check = check, .writer = &writer, .out = out};
+    acme_buf_init(&checking.given_up, JSON_MAX_BYTES);
     acme_jw_object(&writer, NULL);
     acme_jw_array(&writer, "findings");
     struct acme_err result = check_all(&checking);
     acme_outbound_stop(checking.outbound);
+    acme_buf_finish(&checking.given_up);
     acme_jw_array_end(&writer);
     acme_jw_int(&writer, "errors", checking.errors);
     acme_jw_object_end(&writer);

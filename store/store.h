@@ -228,11 +228,11 @@ struct acme_err acme_store_job_wait(struct acme_store *store, const char *job_id
 struct acme_err acme_store_question_get(struct acme_store *store, struct acme_arena *arena,
                                         const char *job_id, struct acme_job_question *ret) ACME_MUST_USE;
 
-/** acme_store_question_answer(store, job_id, key, answer, by, now_ms): answer the question with this key; a
+/** acme_store_question_answer(store, job_id, key, given, by, now_ms): answer the question with this key; a
  * later answer takes the place of one that no step has seen. The job is due at once. Errors: STATE when that
  * is not asked (any more). */
 struct acme_err acme_store_question_answer(struct acme_store *store, const char *job_id, const char *key,
-                                           enum acme_job_answer answer, const char *by,
+                                           enum acme_job_answer given, const char *by,
                                            int64_t now_ms) ACME_MUST_USE;
 
 /* ---- lines: one job at a time changes an object of an upstream ---- */

@@ -127,18 +127,22 @@ static struct acme_err read_echo(const struct huawei_context *ctx, struct acme_i
         "false}), unless something relies on it.");
 }
 
-/* *ret_over: without this the rest cannot be read either. */
+/* *ret_over: without this the rest cannot be read either. What is wrong with the object alone leaves nothing
+ * open that another try would tell. */
 static struct acme_err find_failure(const struct huawei_context *ctx, struct acme_inspection *in,
                                     bool *ret_over)
 {
     const struct acme_step_input *input = ctx->input;
     *ret_over = in->stage == STAGE_OBJECT;
+    in->incomplete = *ret_over;
     if (input->event != ACME_EVENT_REPLY)
         return *ret_over ? FIND(ctx, in, ERROR, "ELB cannot be reached: %s.",
                                 input->failure != NULL ? input->failure : "no answer")
                          : FIND(ctx, in, WARNING, "ELB does not say whether it shows private keys.");
     struct huawei_verdict verdict;
     TRY(acme_huawei_judge(ctx, &verdict));
+    if (verdict.class == HUAWEI_VERDICT_GONE || verdict.class == HUAWEI_VERDICT_FINAL)
+        in->incomplete = false;
     return *ret_over
                ? FIND(ctx, in, ERROR, "%s", verdict.text)
                : FIND(ctx, in, WARNING, "It is not known whether ELB shows private keys: %s", verdict.text);
@@ -171,7 +175,6 @@ struct acme_err acme_huawei_inspect(const struct acme_backend *backend, struct a
         ENSURE(inspection->stage >= 0 && inspection->stage < STAGE_COUNT, ACME_E_INTERNAL);
         ENSURE(input->event != ACME_EVENT_REPLY || input->reply != NULL, ACME_E_INTERNAL);
         TRY(take(&ctx, inspection, &over));
-        inspection->incomplete = over;
         inspection->stage++;
     }
     if (!over && inspection->stage < STAGE_COUNT)

@@ -129,7 +129,7 @@ static void test_failures(void **state)
     expect(rig, ACME_FINDING_ERROR, "ELB refuses the login (HTTP 401, APIGW.0301)");
     look(rig, ACME_EVENT_START, 0, NULL);
     look(rig, ACME_EVENT_REPLY, 404, elb_error(rig, "ELB.8904", "no"));
-    expect_end(rig, true);
+    expect_end(rig, false);
     expect(rig, ACME_FINDING_ERROR, "no certificate object with this id");
     look(rig, ACME_EVENT_START, 0, NULL);
     look(rig, ACME_EVENT_CALL_FAILED, 0, NULL);

@@ -341,25 +341,6 @@ static void test_directory_with_standing_records(void **state)
     }
 }
 
-/* Whatever the operator has written: the client's administrator is told. */
-static void test_directory_tells_where_the_key_is(void **state)
-{
-    struct fixture *f = *state;
-    f->profiles[0].key_at_edge = f->profiles[1].key_at_edge = true;
-    f->profiles[0].description = NULL;
-    const struct acme_service_hooks hooks = {.context = f};
-    acme_service_destroy(f->service); /* directories are made once */
-    assert_int_equal(
-        acme_service_create(&f->config, f->store, f->nonces, &f->clock, &hooks, &f->service).code, ACME_OK);
-    struct reply reply = fetch(f, "GET", "/directory");
-    const cJSON *profiles = acme_json_get(acme_json_get(reply.json, "meta"), "profiles");
-    const char *first = acme_json_str(profiles, "default");
-    const char *second = acme_json_str(profiles, "other");
-    assert_ptr_equal(strstr(first, "The private key stays at the edge"), first);
-    assert_ptr_equal(strstr(second, "for tests "), second);
-    assert_non_null(strstr(second, "does not carry the key of the CSR"));
-}
-
 static void test_default_profile_must_exist(void **state)
 {
     struct fixture *f = *state;
@@ -391,7 +372,6 @@ int main(void)
         T(test_exhausted_memory),
         T(test_problems_of_the_http_layer),
         T(test_directory_with_standing_records),
-        T(test_directory_tells_where_the_key_is),
         T(test_default_profile_must_exist),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

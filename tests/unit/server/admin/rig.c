@@ -7,11 +7,6 @@ static int64_t rig_now(void *context)
     return ((const struct rig *)context)->now_ms;
 }
 
-static void jobs_changed(void *context)
-{
-    ((struct rig *)context)->jobs_changed++;
-}
-
 int rig_setup(void **state)
 {
     struct rig *r = calloc(1, sizeof *r);
@@ -24,11 +19,7 @@ int rig_setup(void **state)
     r->issuer = (struct acme_issuer_config){
         .name = "lab", .type = ACME_ISSUER_SCM, .scm = {.url = "https://scm.example"}};
     r->config = (struct acme_config){.issuers = &r->issuer, .issuer_count = 1};
-    r->options = (struct acme_admin_options){.store = r->f->store,
-                                             .clock = &r->clock,
-                                             .config = &r->config,
-                                             .jobs_changed = jobs_changed,
-                                             .context = r};
+    r->options = (struct acme_admin_options){.store = r->f->store, .clock = &r->clock, .config = &r->config};
     *state = r;
     return 0;
 }

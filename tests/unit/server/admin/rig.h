@@ -14,7 +14,6 @@ struct rig {
     struct acme_issuer_config issuer; /* "lab", an SCM */
     struct acme_config config;
     struct acme_admin_options options;
-    int jobs_changed; /* how often the server was told so */
 };
 
 int rig_setup(void **state);
