@@ -166,7 +166,8 @@ class Matrix(KeyfactorCase):
         self.in_parallel(self.act, rows)
         if disturb is not None:
             disturb()
-        pending = self.wait_for(rows, CALL_SECONDS + 3)
+        # What is held back has reached Command by then; the clock must not be turned before.
+        pending = self.wait_for(rows, CALL_SECONDS + 5)
         for _ in range(ROUNDS):
             if not pending:
                 break
