@@ -5,7 +5,7 @@ import time
 import unittest
 
 from cps_case import CpsCase, csr_der, names_of
-from harness.keys import certificate_key, csr_der as make_csr_der
+from harness.keys import certificate_key, csr_der as client_csr
 
 NAME, SECOND, THIRD = "www.cps.localhost", "a.cps.localhost", "b.cps.localhost"
 
@@ -71,9 +71,18 @@ class Keys(CpsCase):
         client = self.acme()
         order_url, order = client.new_order(NAME)
         client.authorize(order, self.responder)
-        client.poll(order_url, ("ready",), 5)
-        self.refused(client.finalize(order_url, order, make_csr_der([NAME], certificate_key())), 400, "badCSR", "key")
+        # Making the order has the bridge look which keys CPS has made.
+        time.sleep(3)
+        refused = client.finalize(order_url, order, client_csr([NAME], certificate_key()))
+        self.refused(refused, 400, "badCSR", "key_holder: edge")
         self.assertEqual(client.fetch(order_url).json["status"], "ready")
+        self.assert_changes(enrollment, client=0)
+
+    def test_key_of_the_client_fails_when_the_keys_are_not_known(self):
+        enrollment = self.enrollment("ov", NAME, key_holder="client")
+        self.cps.fault("read", "delay", delay_s=4.0, times=2)
+        client, order = self.begin(NAME)
+        self.failed(self.ends(client, order), "badCSR", "key")
         self.assert_changes(enrollment, client=0)
 
     def test_request_of_cps_is_fine(self):
