@@ -215,15 +215,15 @@ class Access(Fixture):
 
 class Throttle(Fixture):
     def test_calls_in_a_minute(self):
-        self.cps.settings(rate_limit=3, rate_window=1.5)
-        time.sleep(1.6)
+        self.cps.settings(rate_limit=3, rate_window=5)
+        time.sleep(5.1)
         self.assertEqual([self.list().status for _ in range(3)], [200] * 3)
         answer = self.list()
         self.refused(answer, 429, "rate-limit")
-        self.assertIn(answer.headers["Retry-After"], ("1", "2"))
+        self.assertIn(answer.headers["Retry-After"], ("1", "2", "3", "4", "5"))
         # Another account has its own allowance, and refused logins use none.
         self.assertEqual(self.list(section="other-account").status, 200)
-        time.sleep(1.6)
+        time.sleep(5.1)
         self.assertEqual([self.list(section="wrong-secret").status for _ in range(4)], [401] * 4)
         self.assertEqual([self.list().status for _ in range(3)], [200] * 3)
 
@@ -285,10 +285,10 @@ class NetworkFaults(Fixture):
     def test_late_answer_is_in_the_journal_at_once(self):
         enrollment = self.cps.make()
         shown = self.cps.read(enrollment)
-        self.cps.fault("update", "delay-after", delay_s=1.5)
+        self.cps.fault("update", "delay-after", delay_s=4)
         caller = threading.Thread(target=self.cps.put, args=(enrollment, shown), kwargs={"force_renewal": True})
         caller.start()
-        time.sleep(0.7)
+        time.sleep(2)
         entries = self.cps.journal(operation="update", enrollment=enrollment)
         self.assertTrue(caller.is_alive())
         caller.join()

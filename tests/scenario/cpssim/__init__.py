@@ -35,10 +35,10 @@ GET|POST|DELETE /faults         as in scmsim: {operation, fault, times, name, de
                                 status cancel schedule reschedule csr upload challenges challenges-completed
                                 pre-warnings pre-ack post-warnings post-ack management management-ack
 GET /journal?operation=&enrollment=&since=&effects=true
-                                every call: n, time, operation, method, path, query, client, account, enrollment, change,
-                                accept, content_type, body, fault, processed, processed_status, status, wire, error,
-                                effect (a list: "started 20001", "cancelled 20001", "updated", "uploaded RSA to 20001",
-                                "acknowledged gate of 20001", "denied ...", "scheduled ..."), hash of a
+                                every call: n, time, operation, method, path, query, client, account, enrollment,
+                                change, accept, content_type, body, fault, processed, processed_status, status, wire,
+                                error, effect (a list: "started 20001", "cancelled 20001", "updated",
+                                "uploaded RSA to 20001", "acknowledged gate of 20001", "denied ...", "scheduled ..."), hash of a
                                 change-management-ack; of an update: dropped and changed (paths of members)
 POST /enrollments               makes one: kind (dv, ov, ev, third-party), cn, sans, account, change_management,
                                 dual_stack, algorithms, deployed (has a certificate already), max_sans, members (laid
