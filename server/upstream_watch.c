@@ -415,7 +415,9 @@ struct acme_err acme_upstream_watch_start(const struct acme_upstream_watch_optio
     }
     for (size_t i = 0; !acme_failed(err) && i < options->deployer_count; i++) {
         const struct acme_backend *backend = &options->deployers[i]->backend;
-        if (backend->inspect != NULL)
+        /* Not at those that lock an account after several refused logins: our looks pass by the account's
+         * gate, and several deployers that share a wrong login would lock it at every start. */
+        if (backend->inspect != NULL && backend->refused_pause_ms == 0)
             watch->watched[watch->count++] =
                 (struct watched){.backend = backend, .list_due_ms = INT64_MAX, .keys_due_ms = INT64_MAX};
     }

@@ -104,9 +104,12 @@ class Looking(ElbDeployCase):
         self.finds(output, "project", "error", "403")
 
     def test_login(self):
-        self.place("keep", auth={"access_key": {"id": "SOMEBODYELSE", "secret_file": self.elb.ready["secret_key_file"]}})
+        """However many deployers have it, a login that is refused is tried once."""
+        login = {"access_key": {"id": self.elb.ready["access_key"], "secret_file": self.elb.ready["password_file"]}}
+        for number in range(6):
+            self.place(f"keep{number}", auth=login)
         before = self.elb.identity()["all_failures"]
-        self.finds(self.check(1), "keep", "error", "refuses the login")
+        self.finds(self.check(1), "keep0", "error", "refuses the login")
         self.assertEqual(self.elb.identity()["all_failures"] - before, 1)
 
     def test_unreachable(self):
