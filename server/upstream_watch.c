@@ -186,6 +186,22 @@ static void look_at_keys(struct acme_upstream_watch *watch, struct watched *watc
     pthread_mutex_unlock(&watch->lock);
 }
 
+/* With the lock. Upstreams may lock an account after several refused logins: when one look came to no end,
+ * the others of its account are not due before it is tried again. */
+static void postpone_others(struct acme_upstream_watch *watch, const struct watched *failed)
+{
+    for (size_t i = 0; i < watch->count; i++) {
+        struct watched *other = &watch->watched[i];
+        const char *account = other->backend->account;
+        if (other == failed || account == NULL || failed->backend->account == NULL ||
+            strcmp(account, failed->backend->account) != 0 || other->check_due_ms >= failed->check_due_ms)
+            continue;
+        other->check_due_ms = failed->check_due_ms;
+        acme_log(WARN, "not looked at for now: the same login has just failed for another",
+                 LOG_STR(role_of(other), other->backend->name), LOG_STR("other", failed->backend->name));
+    }
+}
+
 /* Look when something is due; returns when something is again. */
 static int64_t look_if_due(struct acme_upstream_watch *watch, struct watched *watched)
 {
@@ -200,6 +216,8 @@ static int64_t look_if_due(struct acme_upstream_watch *watch, struct watched *wa
         watched->looked_ms = ended_ms;
     if (found.whole)
         watched->check_due_ms = ended_ms + (found.complete ? CHECK_EVERY_MS : CHECK_AGAIN_MS);
+    if (found.whole && !found.complete)
+        postpone_others(watch, watched);
     if (due && watched->issuer != NULL && watched->issuer->needs_domains)
         watched->list_due_ms = ended_ms + (found.list ? REFRESH_EVERY_MS : RETRY_MS);
     int64_t next_ms =

@@ -12,7 +12,7 @@ static const char *const status_words[] = {
     [ACME_DEPLOYMENT_FAILED] = "failed",
     [ACME_DEPLOYMENT_SUPERSEDED] = "superseded",
 };
-enum { STATUS_COUNT = sizeof status_words / sizeof status_words[0], FIRST_ROOM = 8 };
+enum { STATUS_COUNT = sizeof status_words / sizeof status_words[0], FIRST_ROOM = 8, ID_ARENA_BYTES = 1024 };
 
 const char *acme_deployment_status_name(enum acme_deployment_status status)
 {
@@ -202,6 +202,37 @@ struct acme_err acme_store_deploy_target(struct acme_store *store, struct acme_a
 
 /* ---- the beginning ---- */
 
+static struct acme_err find_superseded_job(struct acme_db *db, struct acme_arena *arena,
+                                           const struct acme_deployment *deployment, const char **ret)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    bool row = false;
+    TRY(acme_db_query(db, &stmt,
+                      "SELECT j.id FROM deployments o JOIN jobs j ON j.id = o.job_id AND j.owner IS NULL"
+                      " AND j.intent = 0 WHERE o.deployer = $1 AND o.status = 'superseded'"
+                      " AND o.place = (SELECT place FROM deployments WHERE id = $2) LIMIT 1",
+                      DB_TEXT(deployment->deployer), DB_TEXT(deployment->id)));
+    TRY(acme_db_next(stmt, &row));
+    *ret = row ? acme_db_text(stmt, arena, 0) : NULL;
+    return acme_db_row_check(stmt);
+}
+
+/* One job, which may stand in a line. */
+static struct acme_err remove_superseded_job(struct acme_db *db, const struct acme_deployment *deployment,
+                                             bool *ret_more)
+{
+    ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(ID_ARENA_BYTES);
+    ENSURE(arena != NULL, ACME_E_NOMEM);
+    const char *job_id = NULL;
+    TRY(find_superseded_job(db, arena, deployment, &job_id));
+    *ret_more = job_id != NULL;
+    if (job_id == NULL)
+        return acme_ok();
+    TRY(acme_store_lines_leave(db, job_id));
+    TRY(acme_store_question_remove(db, job_id));
+    return acme_db_run(db, NULL, "DELETE FROM jobs WHERE id = $1", DB_TEXT(job_id));
+}
+
 /* Jobs nobody works on and that have nothing in doubt go at once; the others find out that they are
  * superseded, and what follows waits for them. */
 static struct acme_err supersede(struct acme_db *db, const struct acme_deployment *deployment, int64_t now_ms)
@@ -211,11 +242,10 @@ static struct acme_err supersede(struct acme_db *db, const struct acme_deploymen
                     " AND deployer = $2 AND place = (SELECT place FROM deployments WHERE id = $3)"
                     " AND id <> $3",
                     DB_INT(now_ms), DB_TEXT(deployment->deployer), DB_TEXT(deployment->id)));
-    return acme_db_run(db, NULL,
-                       "DELETE FROM jobs WHERE owner IS NULL AND intent = 0 AND id IN"
-                       " (SELECT job_id FROM deployments WHERE deployer = $1 AND status = 'superseded'"
-                       " AND place = (SELECT place FROM deployments WHERE id = $2))",
-                       DB_TEXT(deployment->deployer), DB_TEXT(deployment->id));
+    bool more = true;
+    while (more)
+        TRY(remove_superseded_job(db, deployment, &more));
+    return acme_ok();
 }
 
 static struct acme_err add_job(struct acme_db *db, const struct acme_deployment *deployment,

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import sqlite3
 import time
@@ -154,6 +155,12 @@ class ElbDeployCase(Case):
             stored = self.elb.look(place.made["id"])
             self.assertEqual((stored["leaf_sha256"], stored["pair_fits"]), (place.sha256, True), place.label)
             self.assertEqual(self.elb.live(place.made["id"]), place.sha256, place.label)
+
+    def ask(self, *words):
+        """What an operator's command says, as JSON."""
+        done = self.bridge.run(*words, "--json", "--data-dir", self.bridge.data)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return json.loads(done.stdout)
 
     def received(self, operation):
         return self.elb.control("GET", "/stats")["received"].get(operation, 0)

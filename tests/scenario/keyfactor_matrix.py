@@ -157,7 +157,8 @@ class Matrix(KeyfactorCase):
         self.clients = [self.client(self.bridge, profile=PROFILE) for _ in range(CLIENTS)]
         for number, row in enumerate(rows):
             row.name, row.client = f"{row.label}-{number}.localhost", self.clients[number % CLIENTS]
-        self.in_parallel(self.make_earlier, [row for row in rows if row.label == "samekey" or row.is_revocation])
+        self.in_parallel(self.make_earlier,
+                         [row for row in rows if row.label in ("samekey", "otherkey") or row.is_revocation])
         for row in rows:
             if row.before:
                 self.kf.fault("enroll", row.before, name=row.name)

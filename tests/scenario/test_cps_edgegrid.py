@@ -2,6 +2,7 @@
 """Tests of the CPS simulator's gateway: signatures, clock, grants, accounts, media types, pace and network faults."""
 
 import http.client
+import threading
 import time
 import unittest
 
@@ -280,6 +281,18 @@ class NetworkFaults(Fixture):
         begin = time.monotonic()
         self.assertEqual(self.list().status, 200)
         self.assertGreaterEqual(time.monotonic() - begin, 0.4)
+
+    def test_late_answer_is_in_the_journal_at_once(self):
+        enrollment = self.cps.make()
+        shown = self.cps.read(enrollment)
+        self.cps.fault("update", "delay-after", delay_s=1.5)
+        caller = threading.Thread(target=self.cps.put, args=(enrollment, shown), kwargs={"force_renewal": True})
+        caller.start()
+        time.sleep(0.7)
+        entries = self.cps.journal(operation="update", enrollment=enrollment)
+        self.assertTrue(caller.is_alive())
+        caller.join()
+        self.assertEqual([(entry["status"], len(entry["effect"])) for entry in entries], [(202, 1)])
 
     def test_fault_for_one_enrollment(self):
         other = self.cps.make()

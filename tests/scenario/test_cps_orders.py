@@ -5,6 +5,7 @@ import time
 import unittest
 
 from cps_case import CpsCase, csr_der, names_of
+from harness.keys import certificate_key, csr_der as client_csr
 
 NAME, SECOND, THIRD = "www.cps.localhost", "a.cps.localhost", "b.cps.localhost"
 
@@ -67,6 +68,19 @@ class Kinds(CpsCase):
 class Keys(CpsCase):
     def test_key_of_the_client_is_refused(self):
         enrollment = self.enrollment("ov", NAME, key_holder="client")
+        client = self.acme()
+        order_url, order = client.new_order(NAME)
+        client.authorize(order, self.responder)
+        # Making the order has the bridge look which keys CPS has made.
+        time.sleep(3)
+        refused = client.finalize(order_url, order, client_csr([NAME], certificate_key()))
+        self.refused(refused, 400, "badCSR", "key_holder: edge")
+        self.assertEqual(client.fetch(order_url).json["status"], "ready")
+        self.assert_changes(enrollment, client=0)
+
+    def test_key_of_the_client_fails_when_the_keys_are_not_known(self):
+        enrollment = self.enrollment("ov", NAME, key_holder="client")
+        self.cps.fault("read", "delay", delay_s=4.0, times=2)
         client, order = self.begin(NAME)
         self.failed(self.ends(client, order), "badCSR", "key")
         self.assert_changes(enrollment, client=0)

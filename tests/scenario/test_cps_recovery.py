@@ -50,6 +50,7 @@ class Steps(CpsCase):
         self.wait_effect(operation)
         self.bridge.kill()
         self.bridge.restart()
+        client.close()
         self.once(client, order)
 
     def test_killed_behind_the_update(self):
@@ -69,15 +70,14 @@ class Steps(CpsCase):
 
     def test_killed_while_it_reads(self):
         client = self.acme()
-        order = None
         for operation in ("read", "status", "csr", "management", "deployments"):
-            # The baseline before the update reads the deployments once already.
             self.cps.fault(operation, "delay", delay_s=2.0)
         order = client.begin(self.responder, NAME, SECOND)[0]
         for _ in range(5):
             time.sleep(1.5)
             self.bridge.kill()
             self.bridge.restart()
+        client.close()
         self.once(client, order)
 
     def test_lost_answers(self):
@@ -145,8 +145,8 @@ class Others(CpsCase):
         enrollment = self.enrollment("ov", NAME, options={"allow_cancel_pending_changes": True},
                                      settings={"ov_delay": 600.0})
         change = self.start(enrollment, origin="foreign", type="modify-certificate")
-        self.cps.settings(enrollment, ov_delay=0.0)
         self.cps.change(change, "hold")
+        self.cps.settings(enrollment, ov_delay=0.0)
         client, order = self.begin(NAME)
         self.becomes_valid(client, order, enrollment)
         self.assertEqual(self.cps.change(change)["phase"], "cancelled")
@@ -169,8 +169,8 @@ class Others(CpsCase):
         enrollment = self.enrollment("ov", NAME)
         client, first = self.begin(NAME)
         second = client.begin(self.responder, NAME)[0]
-        self.becomes_valid(client, first, enrollment, 240)
-        self.assertEqual(self.ends(client, second, 240)["status"], "valid")
+        self.assertEqual(self.ends(client, first, 240)["status"], "valid")
+        self.becomes_valid(client, second, enrollment, 240)
         conflicts = [entry for entry in self.cps.journal(operation="update") if entry["status"] == 409]
         self.assertEqual(conflicts, [])
 

@@ -9,9 +9,9 @@ import sys
 import time
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from cryptography.hazmat.primitives import hashes
 
-from cryptography.hazmat.primitives import hashes  # noqa: E402 (found through the line above)
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 from harness.case import Case  # noqa: E402 (found through the line above)
 from test_revocation import der_of, leaf_of, revoke  # noqa: E402

@@ -74,6 +74,64 @@ class Deployed(ElbDeployCase):
         line = self.bridge.wait_for_log("ALERT a revoked certificate is still in place")[0]
         self.assertIn("revoked", line)
         self.assertEqual(self.elb.live(place.made["id"]), place.sha256, "nothing else is there to put in place")
+        listed = self.ask("deploy", "list")["deployments"]
+        self.assertEqual([item["status"] for item in listed], ["revoked, still in place"])
+        self.obtain(place)
+        self.wait_for(lambda: len(self.deployments()) == 2, "another deployment")
+        self.in_place(place)
+
+
+class Operated(ElbDeployCase):
+    def test_first_time_with_keep(self):
+        """As docs/deploy-huawei-elb.md has it: the first certificate and the key are put there by hand."""
+        place = self.place("first")
+        self.elb.change(place.made["id"], names=["default.test"])
+        self.serve()
+        self.obtain(place)
+        self.ended(place, "failed")
+        self.bridge.wait_for_log("ALERT", "deployer=first")
+        listed = self.ask("deploy", "list", "--status", "failed")["deployments"]
+        self.assertEqual([item["deployer"] for item in listed], ["first"])
+        shown = self.ask("deploy", "show", listed[0]["id"])["deployment"]
+        self.assertIn("has another key", str(shown))
+        self.elb.change(place.made["id"], certificate=place.chain, private_key=key_text(place.key))
+        self.ask("deploy", "retry", listed[0]["id"])
+        self.wait_for(lambda: self.deployments()[0][0] == "deployed", "the end of the retry")
+        self.assertEqual(self.elb.journal(operation="update", certificate=place.made["id"]), [], "it was there already")
+        self.obtain(place)
+        self.wait_for(lambda: len(self.deployments()) == 2, "another deployment")
+        self.in_place(place)
+
+    def test_made_object(self):
+        """Its id is remembered over a restart, and shown."""
+        place = self.place("made", "create")
+        self.serve()
+        self.obtain(place)
+        self.in_place(place)
+        self.bridge.kill()
+        self.restart()
+        self.obtain(place)
+        self.wait_for(lambda: len(self.deployments()) == 2, "another deployment")
+        self.in_place(place)
+        listed = self.ask("deploy", "list")["deployments"]
+        self.assertEqual([item["status"] for item in listed], ["deployed", "deployed, replaced since"])
+        self.assertEqual({item["target"] for item in listed}, {place.made["id"]})
+        self.assertEqual(len(self.elb.objects()), 1)
+
+    def test_superseded(self):
+        """An older certificate that waits for its key makes room for a newer one."""
+        place = self.place("newer", "file")
+        os.unlink(place.key_file)
+        self.serve()
+        self.obtain(place)
+        self.bridge.wait_for_log("Waits for the private key")
+        self.write_key(place.key_file, place.key)
+        self.obtain(place)
+        self.wait_for(lambda: len(self.deployments()) == 2, "another deployment")
+        self.in_place(place)
+        self.wait_for(lambda: self.deployments()[0][0] != "pending", "the end of the first")
+        self.assertEqual([status for status, _ in self.deployments()], ["superseded", "deployed"])
+        self.assertEqual(len(self.elb.look(place.made["id"])["history"]), 2)
 
 
 class Refused(ElbDeployCase):
@@ -104,7 +162,8 @@ class Refused(ElbDeployCase):
         self.assertEqual(self.elb.journal(operation="update", certificate=other.made["id"]), [], "nothing was sent")
 
     def test_wrong_secret(self):
-        """Several deployments, and the access key is tried once: five failures would lock it."""
+        """Six deployers, and the access key is tried by the look at the start and by one job: five failures would
+        lock it."""
         self.bridge.secrets.append("not the secret")
         wrong = os.path.join(self.bridge.directory, "wrong-secret")
         with open(os.open(wrong, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as stream:
@@ -116,13 +175,13 @@ class Refused(ElbDeployCase):
         self.obtain(*places)
         self.bridge.wait_for_log("refused logins lock the account")
         time.sleep(4)
-        self.assertEqual(self.elb.identity()["all_failures"] - before, 1)
+        self.assertLessEqual(self.elb.identity()["all_failures"] - before, 2)
         self.assertEqual({status for status, _ in self.deployments()}, {"pending"})
         self.acme.close()
         self.bridge.kill()
         self.bridge.start()
         time.sleep(3)
-        self.assertLess(self.elb.identity()["all_failures"] - before, 4, "not even over a restart")
+        self.assertLessEqual(self.elb.identity()["all_failures"] - before, 4, "not even over a restart")
         self.assertFalse(self.elb.identity()["locked"])
 
     def test_wrong_password(self):

@@ -100,7 +100,7 @@ class Looking(ElbDeployCase):
         output = self.check(1)
         self.finds(output, "gone", "error", "ELB.8904")
         self.finds(output, "kind", "error", "type client")
-        self.finds(output, "file", "error", "private_key_file", "No such file")
+        self.finds(output, "file", "warning", "private_key_file", "No such file")
         self.finds(output, "project", "error", "403")
 
     def test_login(self):

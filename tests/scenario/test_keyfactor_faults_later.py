@@ -9,6 +9,9 @@ from keyfactor_matrix import NO_PERMISSION, OPEN, PASSING, SLOW, Matrix, Row, er
 def renew_rows():
     for fault in OPEN + (error(400, "The certificate can not be renewed."), error(404, "The certificate was not found.")):
         yield Row("renew", fault, "samekey", enrollments=2)
+    # The new certificate has a key of Command's, so nobody can tell that it came of this order: it is left there.
+    for kind in ("drop-after", "after-status-503"):
+        yield Row("renew", plain(kind), "otherkey", enrollments=3)
     for fault in PASSING + (NO_PERMISSION, error(404, "The certificate was not found.")):
         yield Row("available-renewal", fault, "samekey", enrollments=2)
 

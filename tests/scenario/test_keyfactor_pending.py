@@ -20,36 +20,43 @@ class Waiting(KeyfactorCase):
         return url, key, csr, request
 
     def test_approved(self):
-        for label in ("pending", "workflow", "external"):
-            name = f"{label}-yes.localhost"
-            url, key, csr, request = self.waits(name)
+        names = [f"{label}-yes.localhost" for label in ("pending", "workflow", "external")]
+        orders = [self.waits(name) for name in names]
+        for _, _, _, request in orders:
             self.kf.decide(request["id"], "approve")
+        for name, (url, key, csr, _) in zip(names, orders):
             self.ends_well(name, url, key)
             self.enrolled_once(name, csr)
 
     def test_dispositions_of_external_validation(self):
+        orders = []
         for number, disposition in enumerate(("EXTERNAL VALIDATION", "PENDING")):
             self.kf.settings(external_disposition=disposition)
             name = f"external-{number}.localhost"
-            url, key, csr, request = self.waits(name)
+            orders.append((name, *self.waits(name)))
+        for _, _, _, _, request in orders:
             self.kf.decide(request["id"], "approve")
+        for name, url, key, csr, _ in orders:
             self.ends_well(name, url, key)
             self.enrolled_once(name, csr)
 
     def test_denied(self):
         """The client's administrator reads the approver's words."""
-        for name, verb, problem in (
-                ("pending-no.localhost", "deny", "unauthorized"), ("external-no.localhost", "deny", "unauthorized"),
-                ("workflow-no.localhost", "reject", "unauthorized"), ("workflow-bad.localhost", "fail", "serverInternal")):
-            url, _, _, request = self.waits(name)
+        rows = (("pending-no.localhost", "deny", "unauthorized"), ("external-no.localhost", "deny", "unauthorized"),
+                ("workflow-no.localhost", "reject", "unauthorized"), ("workflow-bad.localhost", "fail", "serverInternal"))
+        orders = [self.waits(name) for name, _, _ in rows]
+        for (name, verb, _), (_, _, _, request) in zip(rows, orders):
             self.kf.decide(request["id"], verb, comment=f"Not {name}.")
+        for (name, _, problem), (url, _, _, _) in zip(rows, orders):
             self.failed(self.ends(url), problem, f"Not {name}.")
             self.assertEqual(len(self.kf.requests(name)), 1)
 
     def test_complete_but_refused_by_the_ca(self):
-        for outcome, problem in (("Denied", "unauthorized"), ("Failed", "serverInternal")):
-            url, _, _, request = self.waits(f"workflow-{outcome.lower()}.localhost")
+        rows = (("Denied", "unauthorized"), ("Failed", "serverInternal"))
+        orders = [self.waits(f"workflow-{outcome.lower()}.localhost") for outcome, _ in rows]
+        for (outcome, _), (_, _, _, request) in zip(rows, orders):
             self.kf.decide(request["id"], "complete", outcome=outcome)
+        for (_, problem), (url, _, _, _) in zip(rows, orders):
             self.failed(self.ends(url), problem)
 
     def test_complete_and_then_the_ca_asks_somebody(self):

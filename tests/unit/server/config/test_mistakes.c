@@ -43,6 +43,28 @@ static const struct {
     {"[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]\n", "1:17: expected at most 16 levels, found a deeper one\n"},
     {SERVER REST "validation: {}\nvalidation: {}\n",
      "5:1: expected each key once, found 'validation' again (first in line 4)\n"},
+    /* deployers */
+    {SERVER REST "deployers: web\n", "4:12: expected a list of at most 64 deployers, found 'web'\n"},
+    {SERVER REST "deployers: [ { name: web } ]\n",
+     "4:14: expected the key 'type' (command or huawei-elb or cps), found none\n"},
+    {SERVER REST "deployers: [ { name: web, type: command } ]\n",
+     "4:14: expected the key 'command', found none\n"},
+    {SERVER REST "deployers: [ { name: web, type: command, command: [sh, -c] } ]\n",
+     "4:52: expected the absolute path of a program, found 'sh'\n"},
+    {SERVER REST "deployers: [ { name: web, type: command, command: [/nonexistent/x] } ]\n",
+     "4:52: expected a program that can be run, found '/nonexistent/x' (No such file or directory)\n"},
+    {SERVER REST "deployers: [ { name: web, type: command, command: [/etc] } ]\n",
+     "4:52: expected a program that can be run, found '/etc' (not a regular file)\n"},
+    {SERVER REST "deployers: [ { name: web, type: command, command: [/bin/sh], environment: { A-B: 1 } } ]\n",
+     "4:77: expected the name of a variable: letters, digits and _, no digit in front, found 'A-B'\n"},
+    {SERVER REST "deployers: [ { name: web, type: command, command: [/bin/sh], max_concurrency: 65 } ]\n",
+     "4:79: expected a whole number of programs from 1 to 64, found '65'\n"},
+    {SERVER REST "deployers: [ { name: web, type: command, command: [/bin/sh], names: [a..b] } ]\n",
+     "4:70: expected a DNS name or an address, found 'a..b' (a name has an empty label)\n"},
+    {SERVER REST "deployers:\n- { name: web, type: command, command: [/bin/sh] }\n"
+                 "- { name: web, type: command, command: [/bin/sh] }\n",
+     "6:11: expected a name of its own for each deployer, found 'web' again\n"},
+    {PROFILE_IS("deploy: [web]"), "3:52: expected the name of a deployer, found 'web'\n"},
     /* keys */
     {"server:\n",
      "1:1: expected the key 'issuers', found none\n1:1: expected the key 'profiles', found none\n"
