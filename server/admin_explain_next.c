@@ -61,6 +61,12 @@ static const char *advice_while_waiting(struct explain *explain, const struct ac
         return acme_explain_text(
             explain, "if %s waits for approval, approve or deny it in Keyfactor; either is noticed here",
             ref);
+    if (issuer->type == ACME_ISSUER_CPS && ref != NULL)
+        return acme_explain_text(
+            explain,
+            "enrollment and change %s can be looked at, completed or cancelled in Akamai Control Center; "
+            "whatever is done there is noticed here",
+            ref);
     return "nothing has to be done; the client may come back at any time, with this or a new order";
 }
 
