@@ -307,9 +307,27 @@ static bool start_service(struct app *app)
 }
 
 /* Programs wait in line for as many places as their deployers have, so that none is refused. */
+/* An issuer whose profiles have answers to challenges published by programs. */
+static bool publishes(const struct acme_config *config, const struct acme_issuer_config *issuer)
+{
+    if (issuer->type != ACME_ISSUER_CPS)
+        return false;
+    for (size_t i = 0; i < config->profile_count; i++) {
+        const struct acme_cps_profile *settings = config->profiles[i].issuer_settings;
+        if (strcmp(config->profiles[i].issuer, issuer->name) == 0 && settings != NULL &&
+            settings->policy.dv.publication != ACME_DV_MANUAL)
+            return true;
+    }
+    return false;
+}
+
 static bool start_processes(struct app *app)
 {
     size_t places = 0;
+    for (size_t i = 0; i < app->config->issuer_count; i++) {
+        if (publishes(app->config, &app->config->issuers[i]))
+            places += (size_t)app->config->issuers[i].max_concurrency;
+    }
     for (size_t i = 0; i < app->config->deployer_count; i++) {
         if (app->config->deployers[i].type == ACME_DEPLOYER_COMMAND)
             places += (size_t)app->config->deployers[i].max_concurrency;

@@ -184,7 +184,10 @@ static struct acme_err upload(struct deploy *deploy)
         if (memcmp(ctx->csrs[i].csr.spki_sha256, deploy->request->spki_sha256, ACME_SHA256_SIZE) != 0)
             continue;
         const struct cps_signed ours = {.label = ctx->csrs[i].label, .chain = *deploy->request->chain};
-        return acme_cps_upload(ctx, &ours, 1);
+        TRY(acme_cps_upload(ctx, &ours, 1));
+        /* So that the change is known afterwards: behind the upload it offers no CSR to find it by. */
+        ctx->step->once = true;
+        return acme_ok();
     }
     return fail(deploy,
                 "CPS has made another key for the change meanwhile: the certificate does not fit it any "

@@ -89,7 +89,7 @@ static void expect_deployed(struct rig *rig)
     rig_reply(rig, 200, rig_deployments(rig, rig->leaf));
     assert_int_equal(rig->step.kind, ACME_STEP_DONE);
     assert_string_equal(rig->step.upstream_ref, "10002/10003");
-    assert_int_equal(rig->updates, 0);
+    assert_int_equal(rig->updates, 1); /* the upload */
 }
 
 static void test_from_the_upload_to_the_edge(void **state)
@@ -241,7 +241,7 @@ static void test_restarts(void **state)
 {
     struct rig *rig = *state;
     uploaded(rig);
-    rig_restart(rig, ACME_EVENT_TIMER);
+    rig_restart(rig, ACME_EVENT_RECOVER);
     rig_expect_call(rig, "GET", RIG_CHANGE);
     rig_call_failed(rig, true);
     assert_int_equal(rig->step.kind, ACME_STEP_WAIT);
