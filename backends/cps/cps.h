@@ -74,7 +74,8 @@ struct acme_err acme_cps_deployer_create(const char *name, const struct acme_cps
                                          struct acme_deployer **ret) ACME_MUST_USE;
 
 /** acme_cps_glob(pattern, text, len): the whole text is the pattern's, in which "*" stands for any run of
- * characters. Case of ASCII letters does not count, runs of white space are one blank. Thread: any. */
+ * characters without commas and line ends: with these CPS separates its warnings. Case of ASCII letters does
+ * not count, runs of white space are one blank. Thread: any. */
 bool acme_cps_glob(const char *pattern, const char *text, size_t len);
 
 #endif

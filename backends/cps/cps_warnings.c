@@ -30,6 +30,15 @@ static char next_char(const char **at, const char *end)
     return ' ';
 }
 
+/* A star that went on would take the next warning for a part of this one. */
+static bool may_skip(const char *at, const char *end)
+{
+    for (; at < end; at++)
+        if (*at == ',' || *at == '\r' || *at == '\n')
+            return false;
+    return true;
+}
+
 bool acme_cps_glob(const char *pattern, const char *text, size_t len)
 {
     const char *end = text + len;
@@ -54,6 +63,8 @@ bool acme_cps_glob(const char *pattern, const char *text, size_t len)
         pattern = star;
         text = resume;
         next_char(&text, end);
+        if (!may_skip(resume, text))
+            return false;
         resume = text;
     }
     while (pattern < pattern_end && *pattern == '*')

@@ -454,6 +454,32 @@ static void test_other_warnings_are_asked_about(void **state)
     rig_expect_body(rig, "{\"acknowledgement\":\"acknowledge\"}");
 }
 
+static void test_a_star_ends_with_its_warning(void **state)
+{
+    struct rig *rig = *state;
+    static const char *const removed[] = {"SAN name [*] removed from certificate is still live*"};
+    static const char *const texts[] = {
+        "[SAN name [a.example.test] removed from certificate is still live., The certificate has expired.]",
+        "[SAN name [x] is on another enrollment., SAN name [b] removed from certificate is still live.]",
+        "SAN name [a] removed from certificate is still live., The certificate has expired."};
+    rig->profile.policy.warnings = removed;
+    rig->profile.policy.warning_count = 1;
+    rig_changing(rig, "ov");
+    for (size_t i = 0; i < 3; i++) {
+        rig_reply(rig, 200, rig_change(rig, "awaiting-input", "", POST_WARNINGS));
+        rig_reply(rig, 200, rig_format(rig, "{\"warnings\":\"%s\"}", texts[i]));
+        assert_int_equal(rig->step.kind, ACME_STEP_WAIT);
+        assert_non_null(rig->step.question);
+        rig_timer(rig);
+    }
+    rig_reply(rig, 200, rig_change(rig, "awaiting-input", "", POST_WARNINGS));
+    rig_reply(
+        rig, 200,
+        "{\"warnings\":\"[SAN name [a] removed from certificate is still live on the network., SAN name "
+        "[b] removed from certificate is still live on the network.]\"}");
+    rig_expect_call(rig, "POST", UPDATE "post-verification-warnings-ack");
+}
+
 static void test_an_answer_survives_a_restart(void **state)
 {
     struct rig *rig = *state;
@@ -802,10 +828,31 @@ static void test_glob(void **state)
         const char *text;
         bool fits;
     } cases[] = {
-        {"a", "a", true},       {"a", "A", true},        {"a", "ab", false},       {"a*", "ab", true},
-        {"*b", "aab", true},    {"*b", "aba", false},    {"a*c*e", "abcde", true}, {"a*c*e", "abcd", false},
-        {"x  y", "x\ty", true}, {"x y", "x \n y", true}, {"x y", "xy", false},     {"*", "", true},
-        {"", "", true},         {"", "a", false},        {"a*b*", "ab", true},     {"*ab", "aaab", true},
+        {"a", "a", true},
+        {"a", "A", true},
+        {"a", "ab", false},
+        {"a*", "ab", true},
+        {"*b", "aab", true},
+        {"*b", "aba", false},
+        {"a*c*e", "abcde", true},
+        {"a*c*e", "abcd", false},
+        {"x  y", "x\ty", true},
+        {"x y", "x \n y", true},
+        {"x y", "xy", false},
+        {"*", "", true},
+        {"", "", true},
+        {"", "a", false},
+        {"a*b*", "ab", true},
+        {"*ab", "aaab", true},
+        /* With commas and line ends CPS separates its warnings: a star is within one of them. */
+        {"a*", "a, b", false},
+        {"*b", "a, b", false},
+        {"*", "a, b", false},
+        {"a*, *b", "a1, 2b", true},
+        {"a*", "a\nb", false},
+        {"*b", "a \r\n b", false},
+        {"a*b,c", "ab,b,c", false},
+        {"*,b", "aa,b", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (acme_cps_glob(cases[i].pattern, cases[i].text, strlen(cases[i].text)) != cases[i].fits)
@@ -830,6 +877,7 @@ int main(void)
         TEST(test_a_client_s_change_is_never_cancelled),
         TEST(test_listed_warnings_pass),
         TEST(test_other_warnings_are_asked_about),
+        TEST(test_a_star_ends_with_its_warning),
         TEST(test_an_answer_survives_a_restart),
         TEST(test_warnings_without_a_text_are_asked_about),
         TEST(test_deployment_by_itself),
