@@ -9,6 +9,7 @@ void acme_cps_follow_enter(struct cps_issue *issue, int64_t change, bool adopted
     state->adopted = adopted;
     state->safe = false;
     state->sent_ms = 0;
+    state->missed_ms = 0;
     state->refusals = 0;
     state->failures = 0;
     state->began_ms = issue->ctx.input->now_ms;

@@ -53,6 +53,7 @@ struct cps_state {
     int64_t enrollment;             /* 0: not known yet */
     int64_t change;                 /* likewise */
     int64_t sent_ms;                /* 0: no update whose outcome is open */
+    int64_t missed_ms;              /* since when it was looked for in vain; 0: not yet */
     int64_t updates;                /* sent so far */
     int64_t refusals;               /* in a row */
     int64_t failures;               /* in a row */
@@ -281,6 +282,12 @@ struct acme_err acme_cps_call_deployments(struct cps_context *ctx, enum cps_call
  * Unreadable ones are passed over. Errors: NOMEM. */
 struct acme_err acme_cps_deployed_read(struct cps_context *ctx, const cJSON *json, struct cps_deployed *ret,
                                        size_t max, size_t *ret_count) ACME_MUST_USE;
+
+/** acme_cps_certificates_read(ctx, json, ret, max, ret_count): likewise those of one network, or of an entry
+ * of the history. */
+struct acme_err acme_cps_certificates_read(struct cps_context *ctx, const cJSON *json,
+                                           struct cps_deployed *ret, size_t max,
+                                           size_t *ret_count) ACME_MUST_USE;
 
 /* ---- cps_change.c: a change is followed by its state and the input it allows ---- */
 

@@ -355,13 +355,18 @@ void rig_expect_detail(struct rig *rig, const char *part)
         fail_msg("detail \"%s\" lacks \"%s\"", rig->step.problem.detail, part);
 }
 
-void rig_begin(struct rig *rig, const char *type, const char *sans, const char *pending)
+void rig_read(struct rig *rig, const char *type, const char *sans, const char *pending)
 {
-    rig_start(rig);
     rig_expect_call(rig, "GET", "/enrollments/10002/deployments");
     rig_reply(rig, 200, rig_deployments(rig, rig->old));
     rig_expect_call(rig, "GET", "/enrollments/10002");
     rig_reply(rig, 200, rig_enrollment(rig, type, sans, pending));
+}
+
+void rig_begin(struct rig *rig, const char *type, const char *sans, const char *pending)
+{
+    rig_start(rig);
+    rig_read(rig, type, sans, pending);
 }
 
 void rig_changing(struct rig *rig, const char *type)
