@@ -443,7 +443,8 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
     ENSURE(tag != NULL, ACME_E_NOMEM);
     bool is_child = run->issuance.parent_id != NULL;
     job->wakes_others = is_child;
-    run->key_at_edge = profile != NULL && profile->key_at_edge && !is_child;
+    /* As it was when the order was finalized: that is what its client was told. */
+    run->key_at_edge = strcmp(run->issuance.spki_sha256, ACME_KEY_AT_EDGE) == 0;
     run->run.upstream_ref = run->issuance.upstream_ref;
     run->run.about = run->issuance.order_id;
     run->run.deadline_ms = run->issuance.deadline_ms;
@@ -455,6 +456,7 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
         .csr = &run->csr,
         .identifiers = run->issuance.identifiers,
         .identifier_count = run->issuance.identifier_count,
+        .key_at_edge = run->key_at_edge,
         .not_before_ms = run->issuance.not_before_ms,
         .not_after_ms = run->issuance.not_after_ms,
         .validity_ms = options->profile_validity_ms(options->context, run->issuance.profile),

@@ -38,7 +38,8 @@ struct acme_cps_profile {
     int64_t enrollment_id;   /* 0: found by its name */
     const char *common_name; /* NULL unless found by it */
     bool allow_san_removal;
-    bool key_at_edge;               /* orders are fulfilled although their CSR's key is not the edge's */
+    bool key_at_edge; /* new orders are fulfilled although their CSR's key is not the edge's; what counts for
+                         one is its acme_issue_request.key_at_edge */
     const char *third_party_issuer; /* signs the CSRs of third-party enrollments; NULL: none */
     struct acme_cps_policy policy;
     bool allow_cancel_pending_changes;

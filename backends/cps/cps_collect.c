@@ -65,7 +65,7 @@ static struct acme_err choose(struct cps_issue *issue, const struct cps_deployed
     *ret = NULL;
     for (size_t i = 0; i < count; i++) {
         const struct cps_deployed *deployed = &list[i];
-        if (!issue->profile->key_at_edge) {
+        if (!issue->request->key_at_edge) {
             if (acme_cert_has_spki(deployed->leaf, csr->spki_sha256))
                 *ret = deployed;
             continue;

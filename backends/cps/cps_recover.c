@@ -5,8 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
-#define QUIET_MS  (2 * ACME_MINUTE_MS) /* from the first look: when the update would show, had it been made  \
-                                        */
+#define QUIET_MS                                                                                             \
+    (2 * ACME_MINUTE_MS) /* from the first look: when the update would show, had it been made                \
+                          */
 #define LOOK_MS   (20 * ACME_SECOND_MS)
 #define LEEWAY_MS (30 * ACME_SECOND_MS) /* of clocks whose signatures are accepted */
 

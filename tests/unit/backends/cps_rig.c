@@ -73,6 +73,7 @@ int rig_setup(void **state)
                                                .csr = &rig->csr,
                                                .identifiers = identifiers,
                                                .identifier_count = 2,
+                                               .key_at_edge = true,
                                                .created_ms = RIG_START,
                                                .deadline_ms = RIG_START + 7 * ACME_DAY_MS,
                                                .profile_settings = &rig->profile};

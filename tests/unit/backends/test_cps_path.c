@@ -214,6 +214,37 @@ static void test_waits_in_line(void **state)
     rig_expect_call(rig, "GET", "/enrollments/10002/deployments");
 }
 
+static void test_another_enrollment_is_named_meanwhile(void **state)
+{
+    struct rig *rig = *state;
+    rig->ahead = 1;
+    rig_start(rig);
+    rig_expect_wait(rig, 120, false);
+    rig->ahead = 0;
+    rig->profile.enrollment_id = 10004;
+    rig_timer(rig);
+    rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
+    rig_expect_note(rig, "10002");
+    rig->profile.enrollment_id = 10002;
+    rig->state = "{}";
+    rig_begin(rig, "ov", RIG_SANS, "[]");
+    rig->profile.enrollment_id = 10004; /* too late */
+    rig_call_failed(rig, true);
+    rig_timer(rig);
+    rig_expect_call(rig, "GET", "/enrollments/10002");
+}
+
+static void test_a_profile_that_is_gone_begins_nothing(void **state)
+{
+    struct rig *rig = *state;
+    rig->ahead = 1;
+    rig_start(rig);
+    rig->ahead = 0;
+    rig->request.profile_settings = NULL;
+    rig_timer(rig);
+    rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
+}
+
 static void test_a_foreign_change_is_waited_for(void **state)
 {
     struct rig *rig = *state;
@@ -406,6 +437,8 @@ int main(void)
         TEST(test_enrollment_by_common_name),
         TEST(test_no_enrollment),
         TEST(test_waits_in_line),
+        TEST(test_another_enrollment_is_named_meanwhile),
+        TEST(test_a_profile_that_is_gone_begins_nothing),
         TEST(test_a_foreign_change_is_waited_for),
         TEST(test_what_a_foreign_change_deploys_is_not_the_orders),
         TEST(test_a_renewal_of_cps_itself_is_adopted),
