@@ -3,6 +3,7 @@
 
 #include "cps_rig.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define INFO          RIG_CHANGE "/input/info/"
@@ -307,7 +308,7 @@ static void test_no_issuer_for_third_party(void **state)
 
 static void bring(struct rig *rig, const struct edge *edge)
 {
-    rig->profile.key_at_edge = false;
+    rig->request.key_at_edge = false; /* whatever the profile says by now */
     rig->profile.third_party_issuer = "sectigo";
     rig->request.csr = &edge->csr;
 }
@@ -654,6 +655,81 @@ static void test_errors_block(void **state)
     rig_expect_note(rig, "Cipher gone (E)");
 }
 
+/* Long lists are shown as far as there is room: the change must not stand still because of them. */
+static void test_long_details_are_shortened(void **state)
+{
+    enum { MANY = 50, ROOM = 1 << 20 };
+    struct rig *rig = *state;
+    const char *names[MANY];
+    for (size_t i = 0; i < MANY; i++)
+        names[i] = rig_format(rig, "a-name-of-which-there-are-a-lot-%03zu.subdomain.example.test", i);
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *leaf = pki_leaf(&rig->pki, key, names, MANY);
+    EVP_PKEY_free(key);
+    struct acme_bytes pem = pki_pem(rig->arena, &leaf, 1);
+    X509_free(leaf);
+    const char *one = rig_quote(rig, acme_arena_strndup(rig->arena, (const char *)pem.data, pem.len));
+    char *body = acme_arena_alloc(rig->arena, ROOM);
+    assert_non_null(body);
+    size_t len = (size_t)snprintf(body, ROOM, "{\"pendingState\":{\"pendingCertificates\":[");
+    for (int i = 0; i < 10; i++)
+        len += (size_t)snprintf(body + len, ROOM - len, "%s{\"fullCertificate\":%s}", i > 0 ? "," : "", one);
+    len += (size_t)snprintf(body + len, ROOM - len, "]},\"validationResult\":{\"warnings\":[");
+    for (int i = 0; i < 1000; i++)
+        len += (size_t)snprintf(body + len, ROOM - len,
+                                "%s{\"message\":\"warning %d of a long list of warnings\"}", i > 0 ? "," : "",
+                                i);
+    (void)snprintf(body + len, ROOM - len, "]},\"validationResultHash\":\"h\"}");
+    rig_changing(rig, "ov");
+    at_the_gate(rig);
+    rig_reply(rig, 200, body);
+    assert_non_null(rig->step.question);
+    assert_non_null(strstr(rig->step.question->details, "warning 99 of"));
+    assert_non_null(strstr(rig->step.question->details, " lines more\n"));
+    rig_timer(rig);
+    at_the_gate(rig);
+    rig_reply(
+        rig, 200,
+        rig_format(rig, "{\"pendingState\":{\"pendingCertificates\":[{\"fullCertificate\":%s}]}}", one));
+    assert_non_null(strstr(rig->step.question->details, "-000.subdomain.example.test"));
+    assert_non_null(strstr(rig->step.question->details, " more\n"));
+}
+
+static void test_an_answer_is_for_the_whole_of_a_warning(void **state)
+{
+    enum { LENGTH = 400 };
+    struct rig *rig = *state;
+    char text[LENGTH + 2];
+    memset(text, 'w', LENGTH);
+    text[LENGTH + 1] = '\0';
+    const char *keys[2];
+    rig_changing(rig, "ov");
+    for (size_t i = 0; i < 2; i++) {
+        text[LENGTH] = (char)('a' + i);
+        rig_reply(rig, 200, rig_change(rig, "awaiting-input", "", POST_WARNINGS));
+        rig_reply(rig, 200, rig_format(rig, "{\"warnings\":\"%s\"}", text));
+        assert_non_null(rig->step.question);
+        keys[i] = acme_arena_strdup(rig->arena, rig->step.question->key);
+        rig_timer(rig);
+    }
+    assert_string_not_equal(keys[0], keys[1]);
+}
+
+static void test_a_judgement_that_cannot_be_read_is_asked_about(void **state)
+{
+    struct rig *rig = *state;
+    static const char *const results[] = {"\"2 errors\"", "[{\"errors\":[{\"message\":\"x\"}]}]", "true"};
+    rig->profile.policy.acknowledge_auto = true;
+    rig_changing(rig, "ov");
+    for (size_t i = 0; i < 3; i++) {
+        at_the_gate(rig);
+        rig_reply(rig, 200, management(rig, "null", "\"x\":1", results[i], "\"h\""));
+        assert_int_equal(rig->step.kind, ACME_STEP_WAIT);
+        assert_non_null(rig->step.question);
+        rig_timer(rig);
+    }
+}
+
 static void test_older_versions(void **state)
 {
     struct rig *rig = *state;
@@ -885,6 +961,9 @@ int main(void)
         TEST(test_deadline_of_the_acknowledgement),
         TEST(test_denied),
         TEST(test_errors_block),
+        TEST(test_long_details_are_shortened),
+        TEST(test_an_answer_is_for_the_whole_of_a_warning),
+        TEST(test_a_judgement_that_cannot_be_read_is_asked_about),
         TEST(test_older_versions),
         TEST(test_challenges_are_shown),
         TEST(test_endings),
