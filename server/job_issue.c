@@ -427,6 +427,15 @@ static struct acme_err load_earlier(struct active_job *job, const struct acme_is
     return acme_ok();
 }
 
+/* Those of a profile are for the issuer of its orders, and of that issuer's kind: the configuration may name
+ * another one since the order was finalized. */
+static const void *settings_for(const struct acme_issuance *issuance, const struct acme_profile *profile)
+{
+    bool fits = profile != NULL && issuance->parent_id == NULL && profile->issuer != NULL &&
+                strcmp(profile->issuer, issuance->issuer) == 0;
+    return fits ? profile->issuer_settings : NULL;
+}
+
 static struct acme_err load(struct active_job *job, struct issue_run *run)
 {
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
@@ -463,8 +472,7 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
         .created_ms = run->issuance.created_ms,
         .deadline_ms = run->issuance.deadline_ms,
         .withdraw = run->issuance.status == ACME_ISSUANCE_WITHDRAWN || is_for_nobody(job),
-        /* Those of a profile are for the issuer of its orders. */
-        .profile_settings = profile != NULL && !is_child ? profile->issuer_settings : NULL,
+        .profile_settings = settings_for(&run->issuance, profile),
         .is_taken = is_taken,
         .is_taken_context = job,
     };

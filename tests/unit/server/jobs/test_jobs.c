@@ -39,6 +39,17 @@ static void key_is_not_at_edge(void **state)
     (void)jobs_wait_child(r, issuance.id, ACME_ISSUANCE_ISSUED); /* for its own CSR it is right */
 }
 
+/* They are of another kind: whoever is at work must not read them as its own. */
+static void settings_of_another_issuer_are_not_passed_on(void **state)
+{
+    struct jobs_rig *r = *state;
+    r->profile.issuer = "signer"; /* since the order was finalized */
+    jobs_start(r);
+    struct acme_issuance issuance = jobs_order(r, fixture_account(r->f), ACME_KEY_AT_EDGE);
+    (void)jobs_wait_status(r, issuance.order_id, ACME_ORDER_VALID);
+    assert_true(r->wrong_settings > 0);
+}
+
 static void stopped_and_started(void **state)
 {
     struct jobs_rig *r = *state;
@@ -149,6 +160,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(delegated, jobs_setup, jobs_teardown),
+        cmocka_unit_test_setup_teardown(settings_of_another_issuer_are_not_passed_on, jobs_setup,
+                                        jobs_teardown),
         cmocka_unit_test_setup_teardown(key_is_not_at_edge, jobs_setup, jobs_teardown),
         cmocka_unit_test_setup_teardown(stopped_and_started, jobs_setup, jobs_teardown),
         cmocka_unit_test_setup_teardown(denied, jobs_setup, jobs_teardown),
