@@ -8,6 +8,8 @@
  * looked. */
 #define ADOPTED_MS (10 * ACME_MINUTE_MS)
 #define DOUBT_MS   (15 * ACME_MINUTE_MS)
+/* Others wait for the enrollment: what is not there by then is not expected any more. */
+#define GIVE_UP_MS ACME_DAY_MS
 enum { DEPLOYED_MAX = 8 };
 
 struct acme_err acme_cps_collect_begin(struct cps_issue *issue, const char *note)
@@ -87,6 +89,15 @@ static struct acme_err not_yet(struct cps_issue *issue)
         return acme_cps_wait_ms(
             ctx, ctx->config->poll_ms,
             "The change has ended, and its certificate is not on the production network yet.");
+    if (issue->request->withdraw || ctx->input->now_ms >= ctx->state->collect_ms + GIVE_UP_MS)
+        return acme_cps_fail(
+            ctx, ACME_PROBLEM_SERVER_INTERNAL,
+            "Akamai CPS ended the change without a new certificate for the names of this order.",
+            acme_arena_printf(
+                ctx->arena,
+                "Change %lld of enrollment %lld has ended, and no new certificate for exactly the "
+                "order's names is on the production network: look at it there.",
+                (long long)ctx->state->change, (long long)ctx->state->enrollment));
     const struct cps_request request = {
         .call = CPS_CALL_HISTORY,
         .method = "GET",

@@ -111,10 +111,14 @@ static struct acme_err still_collecting(struct cps_issue *issue, const cJSON *en
 {
     struct cps_context *ctx = &issue->ctx;
     bool is_there = false;
-    if (ctx->state->adopted && status != NULL && strcasecmp(status, "completed") == 0)
+    bool completed = status != NULL && strcasecmp(status, "completed") == 0;
+    if (ctx->state->adopted && completed)
         TRY(forget_own(issue, entry, &is_there));
     if (is_there)
         return acme_cps_collect_begin(issue, "The change had been deployed when this server first looked.");
+    /* Perhaps CPS had only mislaid the change, which then may ask for something. */
+    if (!completed && ctx->state->change > 0)
+        ctx->state->phase = CPS_PHASE_FOLLOW;
     return acme_cps_wait_ms(ctx, ctx->config->poll_max_ms,
                             "The change has ended, and its certificate is not deployed yet.");
 }

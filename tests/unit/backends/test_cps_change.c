@@ -881,6 +881,45 @@ static void test_vanished_and_cancelled(void **state)
     rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
 }
 
+static void test_a_change_that_was_only_mislaid_is_followed_again(void **state)
+{
+    struct rig *rig = *state;
+    rig_changing(rig, "ov");
+    rig_reply(rig, 404, "");
+    rig_reply(rig, 200, rig_deployments(rig, rig->old));
+    while (rig->step.kind == ACME_STEP_WAIT) {
+        rig_timer(rig);
+        rig_reply(rig, 200, rig_deployments(rig, rig->old));
+    }
+    rig_expect_call(rig, "GET", "/enrollments/10002/history/changes");
+    rig_reply(rig, 200, "{\"changes\":[{\"status\":\"incomplete\",\"createdOn\":\"2027-01-15T08:00:01Z\"}]}");
+    rig_expect_wait(rig, 300, false);
+    rig_timer(rig);
+    rig_expect_call(rig, "GET", RIG_CHANGE);
+    rig_reply(rig, 200, rig_change(rig, "awaiting-input", "", PRE_WARNINGS));
+    rig_expect_call(rig, "GET", INFO "pre-verification-warnings");
+}
+
+/* Others wait for the enrollment. */
+static void test_a_certificate_that_never_comes_is_given_up(void **state)
+{
+    struct rig *rig = *state;
+    rig_changing(rig, "ov");
+    rig_reply(rig, 200, rig_change(rig, "completed", "", NULL));
+    for (int looks = 0; looks < 1000 && rig->step.kind != ACME_STEP_FAILED; looks++) {
+        if (rig->step.kind == ACME_STEP_WAIT)
+            rig_timer(rig);
+        else if (strstr(rig->step.call.url, "history") != NULL)
+            rig_reply(rig, 200,
+                      "{\"changes\":[{\"status\":\"completed\",\"createdOn\":\"2027-01-15T08:00:01Z\"}]}");
+        else
+            rig_reply(rig, 200, rig_deployments(rig, rig->old));
+    }
+    rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
+    rig_expect_note(rig, "no new certificate for exactly the order's names");
+    assert_true(rig->now_ms - RIG_START < 25 * ACME_HOUR_MS);
+}
+
 static void test_certificate_of_other_names_is_not_taken(void **state)
 {
     struct rig *rig = *state;
@@ -970,6 +1009,8 @@ int main(void)
         TEST(test_unknown_input_and_states),
         TEST(test_polls_slow_down),
         TEST(test_vanished_and_cancelled),
+        TEST(test_a_change_that_was_only_mislaid_is_followed_again),
+        TEST(test_a_certificate_that_never_comes_is_given_up),
         TEST(test_certificate_of_other_names_is_not_taken),
         TEST(test_glob),
     };
