@@ -1,6 +1,7 @@
 #include "backends/dv_publish.h"
 
 #include <string.h>
+#include <strings.h>
 
 enum { NAME_MAX_BYTES = 253, LABEL_MAX_BYTES = 63, TEXT_MAX_BYTES = 255, URL_MAX_BYTES = 2048 };
 
@@ -35,7 +36,17 @@ static bool is_name(const char *text)
     return true;
 }
 
-/* Tokens, key authorizations and digests: base64url, and a dot between the parts (RFC 8555 section 8.1). */
+/* Hooks name files by them. */
+static bool is_token(const char *text)
+{
+    size_t length = strlen(text);
+    for (size_t i = 0; i < length; i++)
+        if (!is_name_char(text[i]))
+            return false;
+    return length > 0 && length <= TEXT_MAX_BYTES;
+}
+
+/* Key authorizations and digests: base64url, and a dot between the parts (RFC 8555 section 8.1). */
 static bool is_value(const char *text)
 {
     size_t length = strlen(text);
@@ -45,13 +56,21 @@ static bool is_value(const char *text)
     return length > 0 && length <= TEXT_MAX_BYTES;
 }
 
+/* Only what such URLs consist of: hooks are scripts. */
 static bool is_url(const char *text)
 {
     size_t length = strlen(text);
     for (size_t i = 0; i < length; i++)
-        if (text[i] <= ' ' || text[i] > '~')
+        if (!is_name_char(text[i]) && strchr(".~:/%", text[i]) == NULL)
             return false;
     return length <= URL_MAX_BYTES && (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0);
+}
+
+/* Any other would be a change of the zone that nobody has asked for (RFC 8555 section 8.4). */
+static bool is_record(const char *text)
+{
+    static const char label[] = "_acme-challenge.";
+    return strncasecmp(text, label, sizeof label - 1) == 0 && is_name(text + sizeof label - 1);
 }
 
 static const char *mistake_of(const struct acme_dv_answer *answer)
@@ -61,10 +80,10 @@ static const char *mistake_of(const struct acme_dv_answer *answer)
         domain += 2;
     if (!is_name(domain))
         return "the domain of a challenge is not a DNS name";
-    if (!is_value(answer->token) || !is_value(answer->body))
+    if (!is_token(answer->token) || !is_value(answer->body))
         return "the token or value of a challenge has characters that none can have";
     if (answer->type == ACME_DV_DNS01)
-        return is_name(answer->path) ? NULL : "the record of a dns-01 challenge is not a DNS name";
+        return is_record(answer->path) ? NULL : "the record of a dns-01 challenge is not one of those";
     if (!is_url(answer->path))
         return "the place of an http-01 challenge is not a URL";
     if (answer->redirect_path != NULL && *answer->redirect_path != '\0' && !is_url(answer->redirect_path))

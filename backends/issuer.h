@@ -30,6 +30,7 @@ struct acme_issue_request {
     const struct acme_identifier
         *identifiers; /* in the order's sequence; the first one stands for a missing CN */
     size_t identifier_count;
+    bool key_at_edge;      /* the certificate may have another key than the CSR, as one that stays upstream */
     int64_t not_before_ms; /* 0: the issuer's choice */
     int64_t not_after_ms;  /* 0: the issuer's or the profile's choice */
     int64_t validity_ms;   /* the profile's validity, for issuers that choose dates (local) */

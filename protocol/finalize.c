@@ -152,7 +152,7 @@ static void log_effects(const struct acme_order *order, const struct acme_finali
 static const char *wanted_key(struct acme_exchange *x, const struct acme_profile *profile,
                               const struct acme_csr *csr)
 {
-    return profile->key_at_edge ? "edge"
+    return profile->key_at_edge ? ACME_KEY_AT_EDGE
                                 : acme_hex_encode(x->arena, csr->spki_sha256, sizeof csr->spki_sha256, false);
 }
 

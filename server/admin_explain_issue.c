@@ -34,12 +34,7 @@ static const char *key_words(struct explain *explain, const struct acme_csr *csr
 
 static bool keeps_key(const struct explain *explain)
 {
-    const struct acme_config *config = explain->call->options->config;
-    for (size_t i = 0; i < config->profile_count; i++) {
-        if (strcmp(config->profiles[i].name, explain->issuance->profile) == 0)
-            return config->profiles[i].key_at_edge;
-    }
-    return false;
+    return strcmp(explain->issuance->spki_sha256, ACME_KEY_AT_EDGE) == 0;
 }
 
 static void explain_finalize(struct explain *explain)

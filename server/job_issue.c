@@ -427,6 +427,15 @@ static struct acme_err load_earlier(struct active_job *job, const struct acme_is
     return acme_ok();
 }
 
+/* Those of a profile are for the issuer of its orders, and of that issuer's kind: the configuration may name
+ * another one since the order was finalized. */
+static const void *settings_for(const struct acme_issuance *issuance, const struct acme_profile *profile)
+{
+    bool fits = profile != NULL && issuance->parent_id == NULL && profile->issuer != NULL &&
+                strcmp(profile->issuer, issuance->issuer) == 0;
+    return fits ? profile->issuer_settings : NULL;
+}
+
 static struct acme_err load(struct active_job *job, struct issue_run *run)
 {
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
@@ -443,7 +452,8 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
     ENSURE(tag != NULL, ACME_E_NOMEM);
     bool is_child = run->issuance.parent_id != NULL;
     job->wakes_others = is_child;
-    run->key_at_edge = profile != NULL && profile->key_at_edge && !is_child;
+    /* As it was when the order was finalized: that is what its client was told. */
+    run->key_at_edge = strcmp(run->issuance.spki_sha256, ACME_KEY_AT_EDGE) == 0;
     run->run.upstream_ref = run->issuance.upstream_ref;
     run->run.about = run->issuance.order_id;
     run->run.deadline_ms = run->issuance.deadline_ms;
@@ -455,14 +465,14 @@ static struct acme_err load(struct active_job *job, struct issue_run *run)
         .csr = &run->csr,
         .identifiers = run->issuance.identifiers,
         .identifier_count = run->issuance.identifier_count,
+        .key_at_edge = run->key_at_edge,
         .not_before_ms = run->issuance.not_before_ms,
         .not_after_ms = run->issuance.not_after_ms,
         .validity_ms = options->profile_validity_ms(options->context, run->issuance.profile),
         .created_ms = run->issuance.created_ms,
         .deadline_ms = run->issuance.deadline_ms,
         .withdraw = run->issuance.status == ACME_ISSUANCE_WITHDRAWN || is_for_nobody(job),
-        /* Those of a profile are for the issuer of its orders. */
-        .profile_settings = profile != NULL && !is_child ? profile->issuer_settings : NULL,
+        .profile_settings = settings_for(&run->issuance, profile),
         .is_taken = is_taken,
         .is_taken_context = job,
     };

@@ -418,6 +418,8 @@ enum acme_continuation {
     ACME_CONTINUE_REPLACE /* the predecessor's, which nobody fetched, gets this issuance's key */
 };
 
+#define ACME_KEY_AT_EDGE "edge"
+
 struct acme_issuance {
     const char *id;
     const char *account_id;
@@ -426,9 +428,9 @@ struct acme_issuance {
     const char *issuer;
     enum acme_issuance_status status;
     const char *names_digest; /* acme_identifiers_digest */
-    const char *spki_sha256;  /* lower-case hex; "edge" when it is not the CSR's key that is wanted */
-    const char *csr_sha256;   /* lower-case hex */
-    struct acme_bytes csr;    /* DER */
+    const char *spki_sha256; /* lower-case hex; or ACME_KEY_AT_EDGE: it is not the CSR's key that is wanted */
+    const char *csr_sha256;  /* lower-case hex */
+    struct acme_bytes csr;   /* DER */
     struct acme_identifier *identifiers;
     size_t identifier_count;
     int64_t not_before_ms;

@@ -110,6 +110,9 @@ static struct acme_err cps_step(const struct acme_issuer *issuer, struct acme_ar
     issue->request = request;
     issue->profile = profile;
     TRY(take_step(issue));
+    /* Whoever changes the enrollment meanwhile deploys a certificate that is not the order's. */
+    if (step.kind == ACME_STEP_WAIT && state->phase == CPS_PHASE_READ && state->sent_ms == 0)
+        state->baseline = false;
     TRY(acme_cps_keep_deadline(issue));
     TRY(acme_cps_clean_first(issue));
     if (issue->ctx.aside != NULL) {

@@ -38,7 +38,8 @@ struct acme_cps_profile {
     int64_t enrollment_id;   /* 0: found by its name */
     const char *common_name; /* NULL unless found by it */
     bool allow_san_removal;
-    bool key_at_edge;               /* orders are fulfilled although their CSR's key is not the edge's */
+    bool key_at_edge; /* new orders are fulfilled although their CSR's key is not the edge's; what counts for
+                         one is its acme_issue_request.key_at_edge */
     const char *third_party_issuer; /* signs the CSRs of third-party enrollments; NULL: none */
     struct acme_cps_policy policy;
     bool allow_cancel_pending_changes;
@@ -74,7 +75,8 @@ struct acme_err acme_cps_deployer_create(const char *name, const struct acme_cps
                                          struct acme_deployer **ret) ACME_MUST_USE;
 
 /** acme_cps_glob(pattern, text, len): the whole text is the pattern's, in which "*" stands for any run of
- * characters. Case of ASCII letters does not count, runs of white space are one blank. Thread: any. */
+ * characters without commas and line ends: with these CPS separates its warnings. Case of ASCII letters does
+ * not count, runs of white space are one blank. Thread: any. */
 bool acme_cps_glob(const char *pattern, const char *text, size_t len);
 
 #endif

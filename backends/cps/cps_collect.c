@@ -4,10 +4,12 @@
 #include <openssl/x509.h>
 #include <string.h>
 
-/* When a change that was adopted late may have been deployed before we looked. */
+/* When it is worth asking whether the change was cancelled, or, if it was adopted late, deployed before we
+ * looked. */
 #define ADOPTED_MS (10 * ACME_MINUTE_MS)
-/* When it is worth asking whether the change was cancelled. */
 #define DOUBT_MS   (15 * ACME_MINUTE_MS)
+/* Others wait for the enrollment: what is not there by then is not expected any more. */
+#define GIVE_UP_MS ACME_DAY_MS
 enum { DEPLOYED_MAX = 8 };
 
 struct acme_err acme_cps_collect_begin(struct cps_issue *issue, const char *note)
@@ -22,8 +24,6 @@ struct acme_err acme_cps_collect_begin(struct cps_issue *issue, const char *note
 static bool is_old(const struct cps_issue *issue, const struct cps_deployed *deployed)
 {
     const struct cps_state *state = issue->ctx.state;
-    if (state->adopted && issue->ctx.input->now_ms >= state->collect_ms + ADOPTED_MS)
-        return false;
     for (size_t i = 0; i < state->old_count; i++)
         if (strcmp(state->old[i], deployed->sha256) == 0)
             return true;
@@ -67,7 +67,7 @@ static struct acme_err choose(struct cps_issue *issue, const struct cps_deployed
     *ret = NULL;
     for (size_t i = 0; i < count; i++) {
         const struct cps_deployed *deployed = &list[i];
-        if (!issue->profile->key_at_edge) {
+        if (!issue->request->key_at_edge) {
             if (acme_cert_has_spki(deployed->leaf, csr->spki_sha256))
                 *ret = deployed;
             continue;
@@ -85,10 +85,19 @@ static struct acme_err choose(struct cps_issue *issue, const struct cps_deployed
 static struct acme_err not_yet(struct cps_issue *issue)
 {
     struct cps_context *ctx = &issue->ctx;
-    if (ctx->input->now_ms < ctx->state->collect_ms + DOUBT_MS)
+    if (ctx->input->now_ms < ctx->state->collect_ms + (ctx->state->adopted ? ADOPTED_MS : DOUBT_MS))
         return acme_cps_wait_ms(
             ctx, ctx->config->poll_ms,
             "The change has ended, and its certificate is not on the production network yet.");
+    if (issue->request->withdraw || ctx->input->now_ms >= ctx->state->collect_ms + GIVE_UP_MS)
+        return acme_cps_fail(
+            ctx, ACME_PROBLEM_SERVER_INTERNAL,
+            "Akamai CPS ended the change without a new certificate for the names of this order.",
+            acme_arena_printf(
+                ctx->arena,
+                "Change %lld of enrollment %lld has ended, and no new certificate for exactly the "
+                "order's names is on the production network: look at it there.",
+                (long long)ctx->state->change, (long long)ctx->state->enrollment));
     const struct cps_request request = {
         .call = CPS_CALL_HISTORY,
         .method = "GET",

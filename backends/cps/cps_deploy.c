@@ -42,10 +42,10 @@ static struct acme_err read_begin(struct deploy *deploy)
 {
     struct cps_context *ctx = &deploy->ctx;
     ctx->state->phase = CPS_PHASE_READ;
-    if (ctx->state->began_ms == 0)
-        ctx->state->began_ms = ctx->input->now_ms;
     size_t ahead = 0;
     TRY(acme_cps_claim(ctx, &ahead));
+    if (ahead == 0 && ctx->state->began_ms == 0)
+        ctx->state->began_ms = ctx->input->now_ms;
     if (ahead > 0)
         return acme_cps_wait_ms(ctx, TURN_MS,
                                 acme_arena_printf(ctx->arena,

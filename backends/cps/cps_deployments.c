@@ -49,13 +49,12 @@ static struct acme_err read_one(struct cps_context *ctx, const cJSON *json, bool
     return acme_ok();
 }
 
-struct acme_err acme_cps_deployed_read(struct cps_context *ctx, const cJSON *json, struct cps_deployed *ret,
-                                       size_t max, size_t *ret_count)
+struct acme_err acme_cps_certificates_read(struct cps_context *ctx, const cJSON *json,
+                                           struct cps_deployed *ret, size_t max, size_t *ret_count)
 {
     size_t count = 0;
-    const cJSON *production = acme_json_get(json, "production");
-    TRY(read_one(ctx, acme_json_get(production, "primaryCertificate"), true, ret, max, &count));
-    const cJSON *others = acme_json_get(production, "multiStackedCertificates");
+    TRY(read_one(ctx, acme_json_get(json, "primaryCertificate"), true, ret, max, &count));
+    const cJSON *others = acme_json_get(json, "multiStackedCertificates");
     const cJSON *item;
     cJSON_ArrayForEach(item, (cJSON_IsArray(others) ? others : NULL))
     {
@@ -63,4 +62,10 @@ struct acme_err acme_cps_deployed_read(struct cps_context *ctx, const cJSON *jso
     }
     *ret_count = count;
     return acme_ok();
+}
+
+struct acme_err acme_cps_deployed_read(struct cps_context *ctx, const cJSON *json, struct cps_deployed *ret,
+                                       size_t max, size_t *ret_count)
+{
+    return acme_cps_certificates_read(ctx, acme_json_get(json, "production"), ret, max, ret_count);
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { DOMAINS_MAX = 200, SHOWN_MAX = 3, NOTE_BYTES = 4096, TEXT_CHARS = 500 };
+enum { DOMAINS_MAX = 200, SHOWN_MAX = 3, NOTE_BYTES = 32 * 1024, TEXT_CHARS = 500 };
 
 static bool add_text(struct cps_context *ctx, cJSON *object, const char *name, const char *text)
 {

@@ -9,6 +9,7 @@ void acme_cps_follow_enter(struct cps_issue *issue, int64_t change, bool adopted
     state->adopted = adopted;
     state->safe = false;
     state->sent_ms = 0;
+    state->missed_ms = 0;
     state->refusals = 0;
     state->failures = 0;
     state->began_ms = issue->ctx.input->now_ms;
@@ -75,6 +76,8 @@ struct acme_err acme_cps_follow_reply(struct cps_issue *issue)
                   ctx->input->reply->status == 200;
     enum cps_outcome what = CPS_GOES_ON;
     TRY(acme_cps_change_reply(ctx, &what));
+    if (what == CPS_GOES_ON && looked)
+        ctx->state->collect_ms = 0;
     if (what == CPS_GOES_ON && !(issue->request->withdraw && looked))
         return acme_ok();
     return outcome(issue, what);

@@ -8,12 +8,17 @@
 
 enum { KEY_BYTES = 16 };
 
+bool acme_cps_details_room(const struct acme_buf *out)
+{
+    return out->len + 2 * CPS_DETAILS_LINE <= CPS_DETAILS_BYTES;
+}
+
 /* Changes with everything the operator is shown, and with the state that CPS would be told about. */
 static struct acme_err key_of(struct cps_context *ctx, const struct cps_gate *gate, const char **ret)
 {
-    const char *all =
-        acme_arena_printf(ctx->arena, "%lld\n%s\n%s\n%s\n%s", (long long)ctx->state->change, gate->update,
-                          gate->hash != NULL ? gate->hash : "", gate->text, gate->details);
+    const char *all = acme_arena_printf(ctx->arena, "%lld\n%s\n%s\n%s\n%s\n%s", (long long)ctx->state->change,
+                                        gate->update, gate->hash != NULL ? gate->hash : "", gate->text,
+                                        gate->details, gate->whole != NULL ? gate->whole : "");
     ENSURE(all != NULL, ACME_E_NOMEM);
     uint8_t digest[EVP_MAX_MD_SIZE];
     ENSURE(EVP_Digest(all, strlen(all), digest, NULL, EVP_sha256(), NULL) == 1, ACME_E_CRYPTO);

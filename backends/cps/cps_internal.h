@@ -7,6 +7,7 @@
 #include "backends/cps/cps.h"
 #include "backends/pace.h"
 #include "backends/upstream_text.h"
+#include "base/buf.h"
 
 /* The call under way: tells whose reply arrives. */
 enum cps_call {
@@ -53,6 +54,7 @@ struct cps_state {
     int64_t enrollment;             /* 0: not known yet */
     int64_t change;                 /* likewise */
     int64_t sent_ms;                /* 0: no update whose outcome is open */
+    int64_t missed_ms;              /* since when it was looked for in vain; 0: not yet */
     int64_t updates;                /* sent so far */
     int64_t refusals;               /* in a row */
     int64_t failures;               /* in a row */
@@ -282,6 +284,12 @@ struct acme_err acme_cps_call_deployments(struct cps_context *ctx, enum cps_call
 struct acme_err acme_cps_deployed_read(struct cps_context *ctx, const cJSON *json, struct cps_deployed *ret,
                                        size_t max, size_t *ret_count) ACME_MUST_USE;
 
+/** acme_cps_certificates_read(ctx, json, ret, max, ret_count): likewise those of one network, or of an entry
+ * of the history. */
+struct acme_err acme_cps_certificates_read(struct cps_context *ctx, const cJSON *json,
+                                           struct cps_deployed *ret, size_t max,
+                                           size_t *ret_count) ACME_MUST_USE;
+
 /* ---- cps_change.c: a change is followed by its state and the input it allows ---- */
 
 enum cps_outcome {
@@ -324,11 +332,19 @@ struct cps_gate {
     const char *hash;         /* of the state that is acknowledged; NULL: none */
     const char *text;         /* of the question */
     const char *details;
+    const char *whole; /* what `details` may show shortened, and is answered to all the same; NULL: nothing */
     int64_t deadline_ms;
     bool open; /* nothing speaks against it */
 };
 
+/* Details are for people: what would not fit is counted. Each line written while there is room is shorter
+ * than CPS_DETAILS_LINE. */
+enum { CPS_DETAILS_BYTES = 64 * 1024, CPS_DETAILS_LINE = 4096 };
+
 /* ---- cps_gate.c ---- */
+
+/** acme_cps_details_room(out): is there room for another line, and for a last one? */
+bool acme_cps_details_room(const struct acme_buf *out);
 
 /** acme_cps_gate_decide(ctx, gate): pass it, pass the operator's answer on, or ask. */
 struct acme_err acme_cps_gate_decide(struct cps_context *ctx, const struct cps_gate *gate) ACME_MUST_USE;

@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define ID_MAX INT64_C(9007199254740991) /* what the saved state keeps exactly */
+
 struct acme_err acme_cps_json(struct cps_context *ctx, cJSON **ret)
 {
     const struct acme_http_reply *reply = ctx->input->reply;
@@ -23,7 +25,7 @@ bool acme_cps_flag(const cJSON *object, const char *name)
 bool acme_cps_id(const cJSON *object, const char *name, int64_t *ret)
 {
     int64_t value = 0;
-    if (!acme_json_number_or_text(acme_json_get(object, name), &value) || value <= 0)
+    if (!acme_json_number_or_text(acme_json_get(object, name), &value) || value <= 0 || value > ID_MAX)
         return false;
     *ret = value;
     return true;
@@ -38,7 +40,8 @@ const char *acme_cps_last_segment(const char *location)
 int64_t acme_cps_last_id(const char *location)
 {
     int64_t id = 0;
-    return acme_decimal(acme_cps_last_segment(location), &id) ? id : 0;
+    bool good = acme_decimal(acme_cps_last_segment(location), &id) && id <= ID_MAX;
+    return good ? id : 0;
 }
 
 static void release(void *tree)

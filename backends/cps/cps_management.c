@@ -5,12 +5,13 @@
 
 #include <string.h>
 
-enum { SHOWN_CHARS = 300, DETAILS_BYTES = 64 * 1024 };
+enum { SHOWN_CHARS = 300, NAME_CHARS = 300 };
 
 struct judged {
     struct acme_buf *out;
     size_t errors;
     size_t warnings;
+    size_t left_out; /* of the lines */
     bool all_allowed;
 };
 
@@ -21,14 +22,18 @@ static struct acme_err write_message(struct cps_context *ctx, struct judged *jud
     const char *code = acme_json_str(item, "messageCode");
     bool allowed = !error && ((message != NULL && acme_cps_warning_allowed(ctx->policy, message)) ||
                               (code != NULL && acme_cps_warning_allowed(ctx->policy, code)));
+    judged->errors += error;
+    judged->warnings += !error;
+    judged->all_allowed = judged->all_allowed && allowed;
+    if (!acme_cps_details_room(judged->out)) {
+        judged->left_out++;
+        return acme_ok();
+    }
     const char *shown = acme_cps_shown(ctx, message != NULL ? message : "(no text)", SHOWN_CHARS);
     const char *shown_code = acme_cps_shown(ctx, code, 80);
     ENSURE(shown != NULL && shown_code != NULL, ACME_E_NOMEM);
     acme_buf_printf(judged->out, "%s %s%s%s%s\n", allowed ? "-" : "*", shown, *shown_code != '\0' ? " (" : "",
                     shown_code, *shown_code != '\0' ? ")" : "");
-    judged->errors += error;
-    judged->warnings += !error;
-    judged->all_allowed = judged->all_allowed && allowed;
     return acme_ok();
 }
 
@@ -49,8 +54,26 @@ static struct acme_err write_messages(struct cps_context *ctx, struct judged *ju
     return acme_ok();
 }
 
-static struct acme_err write_certificate(struct cps_context *ctx, struct acme_buf *out, const cJSON *json)
+/* As many as fit into one line. */
+static void write_names(struct acme_buf *out, const struct acme_identifier *names, size_t count)
 {
+    size_t begin = out->len;
+    for (size_t i = 0; i < count; i++) {
+        if (out->len - begin > CPS_DETAILS_LINE / 2) {
+            acme_buf_printf(out, " and %zu more", count - i);
+            return;
+        }
+        acme_buf_printf(out, "%s%.*s", i == 0 ? ", for " : " ", NAME_CHARS, names[i].value);
+    }
+}
+
+static struct acme_err write_certificate(struct cps_context *ctx, struct judged *judged, const cJSON *json)
+{
+    struct acme_buf *out = judged->out;
+    if (!acme_cps_details_room(out)) {
+        judged->left_out++;
+        return acme_ok();
+    }
     const char *pem = acme_json_str(json, "fullCertificate");
     const char *algorithm = acme_cps_shown(ctx, acme_json_str(json, "keyAlgorithm"), 20);
     struct acme_cert_list certs = {.count = 0};
@@ -73,31 +96,36 @@ static struct acme_err write_certificate(struct cps_context *ctx, struct acme_bu
             err = acme_cert_names(ctx->arena, certs.certs[0], &names, &count);
             ENSURE(err.code != ACME_E_NOMEM, ACME_E_NOMEM);
         }
-        for (size_t i = 0; !acme_failed(err) && i < count; i++)
-            acme_buf_printf(out, "%s%s", i == 0 ? ", for " : " ", names[i].value);
+        if (!acme_failed(err))
+            write_names(out, names, count);
     }
     acme_buf_str(out, "\n");
     return acme_ok();
 }
 
 /* One object up to v4, a list of them since. */
-static struct acme_err write_pending(struct cps_context *ctx, struct acme_buf *out, const cJSON *pending)
+static struct acme_err write_pending(struct cps_context *ctx, struct judged *judged, const cJSON *pending)
 {
+    struct acme_buf *out = judged->out;
     acme_buf_str(out, "Pending:\n");
     const cJSON *one = acme_json_get(pending, "pendingCertificate");
     const cJSON *list = acme_json_get(pending, "pendingCertificates");
     if (one != NULL)
-        TRY(write_certificate(ctx, out, one));
+        TRY(write_certificate(ctx, judged, one));
     const cJSON *item;
     cJSON_ArrayForEach(item, (cJSON_IsArray(list) ? list : NULL))
     {
-        TRY(write_certificate(ctx, out, item));
+        TRY(write_certificate(ctx, judged, item));
     }
     const cJSON *network = acme_json_get(pending, "pendingNetworkConfiguration");
     cJSON_ArrayForEach(item, (cJSON_IsObject(network) ? network : NULL))
     {
         if (cJSON_IsNull(item) || item->string == NULL)
             continue;
+        if (!acme_cps_details_room(out)) {
+            judged->left_out++;
+            continue;
+        }
         const char *value = cJSON_IsString(item) ? item->valuestring : acme_json_print(ctx->arena, item);
         const char *shown = acme_cps_shown(ctx, value, SHOWN_CHARS);
         const char *name = acme_cps_shown(ctx, item->string, 80);
@@ -107,13 +135,25 @@ static struct acme_err write_pending(struct cps_context *ctx, struct acme_buf *o
     return acme_ok();
 }
 
+/* CPS says what it found as an object, or nothing. */
+static bool is_judgement(const cJSON *result)
+{
+    return result == NULL || cJSON_IsNull(result) || cJSON_IsObject(result);
+}
+
 static struct acme_err judge(struct cps_context *ctx, const cJSON *json, struct judged *judged,
                              const char **ret_details)
 {
     const cJSON *result = acme_json_get(json, "validationResult");
+    if (!is_judgement(result)) {
+        judged->all_allowed = false;
+        acme_buf_str(judged->out, "* what CPS found cannot be read\n");
+    }
     TRY(write_messages(ctx, judged, acme_json_get(result, "errors"), true));
     TRY(write_messages(ctx, judged, acme_json_get(result, "warnings"), false));
-    TRY(write_pending(ctx, judged->out, acme_json_get(json, "pendingState")));
+    TRY(write_pending(ctx, judged, acme_json_get(json, "pendingState")));
+    if (judged->left_out > 0)
+        acme_buf_printf(judged->out, "and %zu lines more\n", judged->left_out);
     const char *text = acme_buf_cstr(judged->out);
     *ret_details = text != NULL ? acme_arena_strdup(ctx->arena, text) : NULL;
     return acme_err(*ret_details != NULL ? ACME_OK : ACME_E_NOMEM);
@@ -158,7 +198,7 @@ struct acme_err acme_cps_management_reply(struct cps_context *ctx)
         return acme_cps_wait_failure(ctx, ctx->config->poll_ms, ACME_BACKOFF_MAX_MS,
                                      "CPS sent a pending state that cannot be read; asking again.");
     ACME_CLEANUP_BUF struct acme_buf out;
-    acme_buf_init(&out, DETAILS_BYTES);
+    acme_buf_init(&out, CPS_DETAILS_BYTES);
     struct judged judged = {.out = &out, .all_allowed = true};
     const char *details = NULL;
     TRY(judge(ctx, json, &judged, &details));

@@ -13,6 +13,14 @@ static const char nokey_detail[] =
     "Only a CSR that CPS has made for a pending change, and that still waits for its certificate, can be "
     "finalized with this profile.";
 
+/* The configuration may have changed while the order waited. */
+static bool is_still_named(const struct cps_issue *issue)
+{
+    const struct acme_cps_profile *profile = issue->profile;
+    return profile->enrollment_id > 0 ? profile->enrollment_id == issue->ctx.state->enrollment
+                                      : profile->common_name != NULL;
+}
+
 struct acme_err acme_cps_read_begin(struct cps_issue *issue)
 {
     struct cps_context *ctx = &issue->ctx;
@@ -20,6 +28,14 @@ struct acme_err acme_cps_read_begin(struct cps_issue *issue)
     state->phase = CPS_PHASE_READ;
     if (issue->request->withdraw && state->sent_ms == 0)
         return acme_cps_withdrawn(issue);
+    if (state->sent_ms == 0 && !is_still_named(issue))
+        return acme_cps_fail(
+            ctx, ACME_PROBLEM_SERVER_INTERNAL,
+            "The certificate authority was set up anew before the certificate was ordered: please order "
+            "again.",
+            acme_arena_printf(
+                ctx->arena, "The order waited for enrollment %lld, which its profile does not name any more.",
+                (long long)state->enrollment));
     size_t ahead = 0;
     TRY(acme_cps_claim(ctx, &ahead));
     if (ahead > 0)
@@ -135,7 +151,7 @@ static struct acme_err decide(struct cps_issue *issue)
 {
     struct cps_context *ctx = &issue->ctx;
     const struct acme_cps_profile *profile = issue->profile;
-    if (!profile->key_at_edge)
+    if (!issue->request->key_at_edge)
         return match_pending(issue);
     if (issue->enrollment.third_party && profile->third_party_issuer == NULL)
         return acme_cps_fail(

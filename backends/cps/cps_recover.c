@@ -2,9 +2,12 @@
  * is ours, because nobody else of this server may touch the enrollment meanwhile. */
 #include "backends/cps/cps_issue.h"
 
+#include <string.h>
 #include <strings.h>
 
-#define QUIET_MS  (2 * ACME_MINUTE_MS) /* when the update would show, had it been made */
+#define QUIET_MS                                                                                             \
+    (2 * ACME_MINUTE_MS) /* from the first look: when the update would show, had it been made                \
+                          */
 #define LOOK_MS   (20 * ACME_SECOND_MS)
 #define LEEWAY_MS (30 * ACME_SECOND_MS) /* of clocks whose signatures are accepted */
 
@@ -74,10 +77,59 @@ static struct acme_err not_made(struct cps_issue *issue)
 {
     struct cps_context *ctx = &issue->ctx;
     struct cps_state *state = ctx->state;
-    if (ctx->input->now_ms < state->sent_ms + QUIET_MS)
+    /* How long it was on its way, and CPS works on what we gave up, is not known. */
+    if (state->missed_ms == 0)
+        state->missed_ms = ctx->input->now_ms;
+    if (ctx->input->now_ms < state->missed_ms + QUIET_MS)
         return acme_cps_wait_ms(ctx, LOOK_MS, "CPS shows no trace of the update yet; looking again.");
     state->sent_ms = 0;
+    state->baseline = false; /* others may have changed it since */
     return acme_cps_read_begin(issue);
+}
+
+/* An adopted change may have been deployed before we saw what is: its certificates are not old ones then. */
+static struct acme_err forget_own(struct cps_issue *issue, const cJSON *entry, bool *ret)
+{
+    struct cps_state *state = issue->ctx.state;
+    struct cps_deployed own[CPS_OLD_MAX];
+    size_t count = 0;
+    TRY(acme_cps_certificates_read(&issue->ctx, entry, own, CPS_OLD_MAX, &count));
+    size_t kept = 0;
+    for (size_t i = 0; i < state->old_count; i++) {
+        bool is_own = false;
+        for (size_t k = 0; k < count; k++)
+            is_own = is_own || strcmp(state->old[i], own[k].sha256) == 0;
+        if (!is_own)
+            state->old[kept++] = state->old[i];
+    }
+    *ret = kept < state->old_count;
+    state->old_count = kept;
+    return acme_ok();
+}
+
+static struct acme_err still_collecting(struct cps_issue *issue, const cJSON *entry, const char *status)
+{
+    struct cps_context *ctx = &issue->ctx;
+    bool is_there = false;
+    bool completed = status != NULL && strcasecmp(status, "completed") == 0;
+    if (ctx->state->adopted && completed)
+        TRY(forget_own(issue, entry, &is_there));
+    if (is_there)
+        return acme_cps_collect_begin(issue, "The change had been deployed when this server first looked.");
+    /* Perhaps CPS had only mislaid the change, which then may ask for something. */
+    if (!completed && ctx->state->change > 0)
+        ctx->state->phase = CPS_PHASE_FOLLOW;
+    return acme_cps_wait_ms(ctx, ctx->config->poll_max_ms,
+                            "The change has ended, and its certificate is not deployed yet.");
+}
+
+/* The longer it takes, the rarer. */
+static int64_t look_ms(const struct cps_context *ctx)
+{
+    int64_t delay_ms = (ctx->input->now_ms - ctx->state->sent_ms) / 10;
+    if (delay_ms > ctx->config->poll_max_ms)
+        delay_ms = ctx->config->poll_max_ms;
+    return delay_ms > LOOK_MS ? delay_ms : LOOK_MS;
 }
 
 struct acme_err acme_cps_history_reply(struct cps_issue *issue)
@@ -97,18 +149,21 @@ struct acme_err acme_cps_history_reply(struct cps_issue *issue)
     }
     state->failures = 0;
     int64_t since_ms = (state->sent_ms != 0 ? state->sent_ms : state->began_ms) - LEEWAY_MS;
+    if (collecting && state->adopted) /* began before we knew of it; it has ended, so it is the newest */
+        since_ms = 0;
     const cJSON *entry = entry_since(json, since_ms);
     const char *status = acme_json_str(entry, "status");
     if (status != NULL && (strcasecmp(status, "cancelled") == 0 || strcasecmp(status, "canceled") == 0))
         return cancelled(issue);
     if (collecting)
-        return acme_cps_wait_ms(ctx, ctx->config->poll_max_ms,
-                                "The change has ended, and its certificate is not deployed yet.");
+        return still_collecting(issue, entry, status);
     if (entry == NULL)
         return not_made(issue);
     if (status != NULL && strcasecmp(status, "completed") == 0) {
         state->sent_ms = 0;
         return acme_cps_collect_begin(issue, "The change has ended meanwhile; reading its certificate.");
     }
-    return acme_cps_wait_ms(ctx, LOOK_MS, "The history shows the update, but its change is not listed yet.");
+    state->missed_ms = 0;
+    return acme_cps_wait_ms(ctx, look_ms(ctx),
+                            "The history shows the update, but its change is not listed yet.");
 }

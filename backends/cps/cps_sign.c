@@ -156,7 +156,7 @@ struct acme_err acme_cps_sign(struct cps_issue *issue)
                                          request->identifiers, request->identifier_count))
             return misfit(issue, ctx->csrs[i].label);
     }
-    if (!issue->profile->key_at_edge && !holds_order_key(issue))
+    if (!issue->request->key_at_edge && !holds_order_key(issue))
         return acme_cps_end(
             issue, ACME_PROBLEM_BAD_CSR,
             "Akamai CPS has made another key meanwhile: finalize a new order with its new CSR.",

@@ -21,6 +21,7 @@ static const struct acme_saved_member members[] = {
     MEMBER(enrollment, "enrollment", NUMBER),
     MEMBER(change, "change", NUMBER),
     MEMBER(sent_ms, "sentAt", NUMBER),
+    MEMBER(missed_ms, "missedSince", NUMBER),
     MEMBER(updates, "updates", NUMBER),
     MEMBER(refusals, "refusals", NUMBER),
     MEMBER(failures, "failures", NUMBER),

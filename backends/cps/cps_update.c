@@ -96,6 +96,7 @@ static struct acme_err remember(struct cps_issue *issue, const char *body)
         if (issue->enrollment.pending[i].id != 0)
             state->known[state->known_count++] = issue->enrollment.pending[i].id;
     state->sent_ms = issue->ctx.input->now_ms;
+    state->missed_ms = 0;
     state->updates++;
     return acme_ok();
 }

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { SHOWN_CHARS = 300, DETAILS_BYTES = 64 * 1024, PARTS_MAX = 64 };
+enum { SHOWN_CHARS = 300, PARTS_MAX = 64 };
 
 static bool is_space(char c)
 {
@@ -28,6 +28,15 @@ static char next_char(const char **at, const char *end)
     while (*at < end && is_space(**at))
         (*at)++;
     return ' ';
+}
+
+/* A star that went on would take the next warning for a part of this one. */
+static bool may_skip(const char *at, const char *end)
+{
+    for (; at < end; at++)
+        if (*at == ',' || *at == '\r' || *at == '\n')
+            return false;
+    return true;
 }
 
 bool acme_cps_glob(const char *pattern, const char *text, size_t len)
@@ -54,6 +63,8 @@ bool acme_cps_glob(const char *pattern, const char *text, size_t len)
         pattern = star;
         text = resume;
         next_char(&text, end);
+        if (!may_skip(resume, text))
+            return false;
         resume = text;
     }
     while (pattern < pattern_end && *pattern == '*')
@@ -112,9 +123,10 @@ static struct acme_err list_lines(struct cps_context *ctx, const char *text, con
                                   bool *ret_all)
 {
     ACME_CLEANUP_BUF struct acme_buf out;
-    acme_buf_init(&out, DETAILS_BYTES);
+    acme_buf_init(&out, CPS_DETAILS_BYTES);
     acme_buf_str(&out, "Warnings (those marked * are not on the profile's list):\n");
     bool all = true;
+    size_t more = 0;
     while (*text != '\0') {
         size_t len = strcspn(text, "\r\n");
         const char *line = acme_arena_strndup(ctx->arena, text, len);
@@ -125,10 +137,16 @@ static struct acme_err list_lines(struct cps_context *ctx, const char *text, con
             continue;
         bool allowed = acme_cps_warning_allowed(ctx->policy, line);
         all = all && allowed;
+        if (!acme_cps_details_room(&out)) {
+            more++;
+            continue;
+        }
         const char *shown = acme_cps_shown(ctx, line, SHOWN_CHARS);
         ENSURE(shown != NULL, ACME_E_NOMEM);
         acme_buf_printf(&out, "%s %s\n", allowed ? "-" : "*", shown);
     }
+    if (more > 0)
+        acme_buf_printf(&out, "and %zu more\n", more);
     const char *details = acme_buf_cstr(&out);
     *ret_details = details != NULL ? acme_arena_strdup(ctx->arena, details) : NULL;
     *ret_all = all;
@@ -146,7 +164,8 @@ struct acme_err acme_cps_warnings_reply(struct cps_context *ctx, bool post)
     const char *text = acme_json_str(json, "warnings");
     struct cps_gate gate = {.update =
                                 post ? "post-verification-warnings-ack" : "pre-verification-warnings-ack",
-                            .content_type = "acknowledgement.v1"};
+                            .content_type = "acknowledgement.v1",
+                            .whole = text};
     TRY(list_lines(ctx, text != NULL ? text : "", &gate.details, &gate.open));
     /* Without a text nobody knows what would be acknowledged. */
     gate.open = gate.open && text != NULL && text[strspn(text, " \t\r\n")] != '\0';

@@ -73,6 +73,7 @@ int rig_setup(void **state)
                                                .csr = &rig->csr,
                                                .identifiers = identifiers,
                                                .identifier_count = 2,
+                                               .key_at_edge = true,
                                                .created_ms = RIG_START,
                                                .deadline_ms = RIG_START + 7 * ACME_DAY_MS,
                                                .profile_settings = &rig->profile};
@@ -355,13 +356,18 @@ void rig_expect_detail(struct rig *rig, const char *part)
         fail_msg("detail \"%s\" lacks \"%s\"", rig->step.problem.detail, part);
 }
 
-void rig_begin(struct rig *rig, const char *type, const char *sans, const char *pending)
+void rig_read(struct rig *rig, const char *type, const char *sans, const char *pending)
 {
-    rig_start(rig);
     rig_expect_call(rig, "GET", "/enrollments/10002/deployments");
     rig_reply(rig, 200, rig_deployments(rig, rig->old));
     rig_expect_call(rig, "GET", "/enrollments/10002");
     rig_reply(rig, 200, rig_enrollment(rig, type, sans, pending));
+}
+
+void rig_begin(struct rig *rig, const char *type, const char *sans, const char *pending)
+{
+    rig_start(rig);
+    rig_read(rig, type, sans, pending);
 }
 
 void rig_changing(struct rig *rig, const char *type)

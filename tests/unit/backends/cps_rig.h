@@ -86,6 +86,9 @@ void rig_expect_detail(struct rig *rig, const char *part);
 /** rig_begin(rig, type, sans, pending): start, the baseline read (the old certificate), the enrollment read.
  */
 void rig_begin(struct rig *rig, const char *type, const char *sans, const char *pending);
+/** rig_read(rig, type, sans, pending): the baseline read (the old certificate) and the enrollment, the first
+ * of which is called for. */
+void rig_read(struct rig *rig, const char *type, const char *sans, const char *pending);
 /** rig_changing(rig, type): begin with the order's names, the update answered with change 10003, the wait
  * over: the call for the change is under way. */
 void rig_changing(struct rig *rig, const char *type);

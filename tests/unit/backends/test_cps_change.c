@@ -3,6 +3,7 @@
 
 #include "cps_rig.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define INFO          RIG_CHANGE "/input/info/"
@@ -307,7 +308,7 @@ static void test_no_issuer_for_third_party(void **state)
 
 static void bring(struct rig *rig, const struct edge *edge)
 {
-    rig->profile.key_at_edge = false;
+    rig->request.key_at_edge = false; /* whatever the profile says by now */
     rig->profile.third_party_issuer = "sectigo";
     rig->request.csr = &edge->csr;
 }
@@ -452,6 +453,32 @@ static void test_other_warnings_are_asked_about(void **state)
     rig_reply(rig, 200, warnings);
     rig_expect_call(rig, "POST", UPDATE "post-verification-warnings-ack");
     rig_expect_body(rig, "{\"acknowledgement\":\"acknowledge\"}");
+}
+
+static void test_a_star_ends_with_its_warning(void **state)
+{
+    struct rig *rig = *state;
+    static const char *const removed[] = {"SAN name [*] removed from certificate is still live*"};
+    static const char *const texts[] = {
+        "[SAN name [a.example.test] removed from certificate is still live., The certificate has expired.]",
+        "[SAN name [x] is on another enrollment., SAN name [b] removed from certificate is still live.]",
+        "SAN name [a] removed from certificate is still live., The certificate has expired."};
+    rig->profile.policy.warnings = removed;
+    rig->profile.policy.warning_count = 1;
+    rig_changing(rig, "ov");
+    for (size_t i = 0; i < 3; i++) {
+        rig_reply(rig, 200, rig_change(rig, "awaiting-input", "", POST_WARNINGS));
+        rig_reply(rig, 200, rig_format(rig, "{\"warnings\":\"%s\"}", texts[i]));
+        assert_int_equal(rig->step.kind, ACME_STEP_WAIT);
+        assert_non_null(rig->step.question);
+        rig_timer(rig);
+    }
+    rig_reply(rig, 200, rig_change(rig, "awaiting-input", "", POST_WARNINGS));
+    rig_reply(
+        rig, 200,
+        "{\"warnings\":\"[SAN name [a] removed from certificate is still live on the network., SAN name "
+        "[b] removed from certificate is still live on the network.]\"}");
+    rig_expect_call(rig, "POST", UPDATE "post-verification-warnings-ack");
 }
 
 static void test_an_answer_survives_a_restart(void **state)
@@ -628,6 +655,81 @@ static void test_errors_block(void **state)
     rig_expect_note(rig, "Cipher gone (E)");
 }
 
+/* Long lists are shown as far as there is room: the change must not stand still because of them. */
+static void test_long_details_are_shortened(void **state)
+{
+    enum { MANY = 50, ROOM = 1 << 20 };
+    struct rig *rig = *state;
+    const char *names[MANY];
+    for (size_t i = 0; i < MANY; i++)
+        names[i] = rig_format(rig, "a-name-of-which-there-are-a-lot-%03zu.subdomain.example.test", i);
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *leaf = pki_leaf(&rig->pki, key, names, MANY);
+    EVP_PKEY_free(key);
+    struct acme_bytes pem = pki_pem(rig->arena, &leaf, 1);
+    X509_free(leaf);
+    const char *one = rig_quote(rig, acme_arena_strndup(rig->arena, (const char *)pem.data, pem.len));
+    char *body = acme_arena_alloc(rig->arena, ROOM);
+    assert_non_null(body);
+    size_t len = (size_t)snprintf(body, ROOM, "{\"pendingState\":{\"pendingCertificates\":[");
+    for (int i = 0; i < 10; i++)
+        len += (size_t)snprintf(body + len, ROOM - len, "%s{\"fullCertificate\":%s}", i > 0 ? "," : "", one);
+    len += (size_t)snprintf(body + len, ROOM - len, "]},\"validationResult\":{\"warnings\":[");
+    for (int i = 0; i < 1000; i++)
+        len += (size_t)snprintf(body + len, ROOM - len,
+                                "%s{\"message\":\"warning %d of a long list of warnings\"}", i > 0 ? "," : "",
+                                i);
+    (void)snprintf(body + len, ROOM - len, "]},\"validationResultHash\":\"h\"}");
+    rig_changing(rig, "ov");
+    at_the_gate(rig);
+    rig_reply(rig, 200, body);
+    assert_non_null(rig->step.question);
+    assert_non_null(strstr(rig->step.question->details, "warning 99 of"));
+    assert_non_null(strstr(rig->step.question->details, " lines more\n"));
+    rig_timer(rig);
+    at_the_gate(rig);
+    rig_reply(
+        rig, 200,
+        rig_format(rig, "{\"pendingState\":{\"pendingCertificates\":[{\"fullCertificate\":%s}]}}", one));
+    assert_non_null(strstr(rig->step.question->details, "-000.subdomain.example.test"));
+    assert_non_null(strstr(rig->step.question->details, " more\n"));
+}
+
+static void test_an_answer_is_for_the_whole_of_a_warning(void **state)
+{
+    enum { LENGTH = 400 };
+    struct rig *rig = *state;
+    char text[LENGTH + 2];
+    memset(text, 'w', LENGTH);
+    text[LENGTH + 1] = '\0';
+    const char *keys[2];
+    rig_changing(rig, "ov");
+    for (size_t i = 0; i < 2; i++) {
+        text[LENGTH] = (char)('a' + i);
+        rig_reply(rig, 200, rig_change(rig, "awaiting-input", "", POST_WARNINGS));
+        rig_reply(rig, 200, rig_format(rig, "{\"warnings\":\"%s\"}", text));
+        assert_non_null(rig->step.question);
+        keys[i] = acme_arena_strdup(rig->arena, rig->step.question->key);
+        rig_timer(rig);
+    }
+    assert_string_not_equal(keys[0], keys[1]);
+}
+
+static void test_a_judgement_that_cannot_be_read_is_asked_about(void **state)
+{
+    struct rig *rig = *state;
+    static const char *const results[] = {"\"2 errors\"", "[{\"errors\":[{\"message\":\"x\"}]}]", "true"};
+    rig->profile.policy.acknowledge_auto = true;
+    rig_changing(rig, "ov");
+    for (size_t i = 0; i < 3; i++) {
+        at_the_gate(rig);
+        rig_reply(rig, 200, management(rig, "null", "\"x\":1", results[i], "\"h\""));
+        assert_int_equal(rig->step.kind, ACME_STEP_WAIT);
+        assert_non_null(rig->step.question);
+        rig_timer(rig);
+    }
+}
+
 static void test_older_versions(void **state)
 {
     struct rig *rig = *state;
@@ -779,6 +881,45 @@ static void test_vanished_and_cancelled(void **state)
     rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
 }
 
+static void test_a_change_that_was_only_mislaid_is_followed_again(void **state)
+{
+    struct rig *rig = *state;
+    rig_changing(rig, "ov");
+    rig_reply(rig, 404, "");
+    rig_reply(rig, 200, rig_deployments(rig, rig->old));
+    while (rig->step.kind == ACME_STEP_WAIT) {
+        rig_timer(rig);
+        rig_reply(rig, 200, rig_deployments(rig, rig->old));
+    }
+    rig_expect_call(rig, "GET", "/enrollments/10002/history/changes");
+    rig_reply(rig, 200, "{\"changes\":[{\"status\":\"incomplete\",\"createdOn\":\"2027-01-15T08:00:01Z\"}]}");
+    rig_expect_wait(rig, 300, false);
+    rig_timer(rig);
+    rig_expect_call(rig, "GET", RIG_CHANGE);
+    rig_reply(rig, 200, rig_change(rig, "awaiting-input", "", PRE_WARNINGS));
+    rig_expect_call(rig, "GET", INFO "pre-verification-warnings");
+}
+
+/* Others wait for the enrollment. */
+static void test_a_certificate_that_never_comes_is_given_up(void **state)
+{
+    struct rig *rig = *state;
+    rig_changing(rig, "ov");
+    rig_reply(rig, 200, rig_change(rig, "completed", "", NULL));
+    for (int looks = 0; looks < 1000 && rig->step.kind != ACME_STEP_FAILED; looks++) {
+        if (rig->step.kind == ACME_STEP_WAIT)
+            rig_timer(rig);
+        else if (strstr(rig->step.call.url, "history") != NULL)
+            rig_reply(rig, 200,
+                      "{\"changes\":[{\"status\":\"completed\",\"createdOn\":\"2027-01-15T08:00:01Z\"}]}");
+        else
+            rig_reply(rig, 200, rig_deployments(rig, rig->old));
+    }
+    rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
+    rig_expect_note(rig, "no new certificate for exactly the order's names");
+    assert_true(rig->now_ms - RIG_START < 25 * ACME_HOUR_MS);
+}
+
 static void test_certificate_of_other_names_is_not_taken(void **state)
 {
     struct rig *rig = *state;
@@ -802,10 +943,31 @@ static void test_glob(void **state)
         const char *text;
         bool fits;
     } cases[] = {
-        {"a", "a", true},       {"a", "A", true},        {"a", "ab", false},       {"a*", "ab", true},
-        {"*b", "aab", true},    {"*b", "aba", false},    {"a*c*e", "abcde", true}, {"a*c*e", "abcd", false},
-        {"x  y", "x\ty", true}, {"x y", "x \n y", true}, {"x y", "xy", false},     {"*", "", true},
-        {"", "", true},         {"", "a", false},        {"a*b*", "ab", true},     {"*ab", "aaab", true},
+        {"a", "a", true},
+        {"a", "A", true},
+        {"a", "ab", false},
+        {"a*", "ab", true},
+        {"*b", "aab", true},
+        {"*b", "aba", false},
+        {"a*c*e", "abcde", true},
+        {"a*c*e", "abcd", false},
+        {"x  y", "x\ty", true},
+        {"x y", "x \n y", true},
+        {"x y", "xy", false},
+        {"*", "", true},
+        {"", "", true},
+        {"", "a", false},
+        {"a*b*", "ab", true},
+        {"*ab", "aaab", true},
+        /* With commas and line ends CPS separates its warnings: a star is within one of them. */
+        {"a*", "a, b", false},
+        {"*b", "a, b", false},
+        {"*", "a, b", false},
+        {"a*, *b", "a1, 2b", true},
+        {"a*", "a\nb", false},
+        {"*b", "a \r\n b", false},
+        {"a*b,c", "ab,b,c", false},
+        {"*,b", "aa,b", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (acme_cps_glob(cases[i].pattern, cases[i].text, strlen(cases[i].text)) != cases[i].fits)
@@ -830,6 +992,7 @@ int main(void)
         TEST(test_a_client_s_change_is_never_cancelled),
         TEST(test_listed_warnings_pass),
         TEST(test_other_warnings_are_asked_about),
+        TEST(test_a_star_ends_with_its_warning),
         TEST(test_an_answer_survives_a_restart),
         TEST(test_warnings_without_a_text_are_asked_about),
         TEST(test_deployment_by_itself),
@@ -837,12 +1000,17 @@ int main(void)
         TEST(test_deadline_of_the_acknowledgement),
         TEST(test_denied),
         TEST(test_errors_block),
+        TEST(test_long_details_are_shortened),
+        TEST(test_an_answer_is_for_the_whole_of_a_warning),
+        TEST(test_a_judgement_that_cannot_be_read_is_asked_about),
         TEST(test_older_versions),
         TEST(test_challenges_are_shown),
         TEST(test_endings),
         TEST(test_unknown_input_and_states),
         TEST(test_polls_slow_down),
         TEST(test_vanished_and_cancelled),
+        TEST(test_a_change_that_was_only_mislaid_is_followed_again),
+        TEST(test_a_certificate_that_never_comes_is_given_up),
         TEST(test_certificate_of_other_names_is_not_taken),
         TEST(test_glob),
     };

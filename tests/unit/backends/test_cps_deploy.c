@@ -162,6 +162,21 @@ static void test_it_stands_in_line(void **state)
     rig_expect_call(rig, "GET", "/enrollments/10002");
 }
 
+static void test_time_in_the_line_is_not_the_change_s(void **state)
+{
+    struct rig *rig = *state;
+    rig->ahead = 1;
+    rig_start(rig);
+    for (int i = 0; i < 80; i++)
+        rig_timer(rig);
+    rig->ahead = 0;
+    rig_timer(rig);
+    rig_reply(rig, 200, rig_enrollment(rig, "third-party", RIG_SANS, PENDING));
+    rig_reply(rig, 404, "");
+    rig_expect_wait(rig, 30, false);
+    rig_expect_note(rig, "offers no CSR yet");
+}
+
 static void test_only_third_party_enrollments_take_certificates(void **state)
 {
     struct rig *rig = *state;
@@ -278,6 +293,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_key_is_refused_before_anything_is_sent, setup,
                                         rig_teardown),
         cmocka_unit_test_setup_teardown(test_it_stands_in_line, setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_time_in_the_line_is_not_the_change_s, setup, rig_teardown),
         cmocka_unit_test_setup_teardown(test_only_third_party_enrollments_take_certificates, setup,
                                         rig_teardown),
         cmocka_unit_test_setup_teardown(test_without_a_change_it_may_be_there_already, setup, rig_teardown),

@@ -52,14 +52,13 @@ static void test_names_taken_without_a_change_are_followed_by_a_renewal(void **s
     rig_reply(rig, 200, "{\"enrollment\":\"/cps/v2/enrollments/10002\",\"changes\":[]}");
     rig_expect_wait(rig, 10, false);
     rig_timer(rig);
-    rig_expect_call(rig, "GET", "/enrollments/10002");
-    rig_reply(rig, 200, rig_enrollment(rig, "dv", RIG_SANS, "[]"));
+    rig_read(rig, "dv", RIG_SANS, "[]");
     rig_expect_call(rig, "PUT", RIG_UPDATE);
     for (int i = 0; i < 2; i++) {
         rig_reply(rig, 200, "{\"enrollment\":\"/cps/v2/enrollments/10002\"}");
         assert_int_equal(rig->step.kind, ACME_STEP_WAIT);
         rig_timer(rig);
-        rig_reply(rig, 200, rig_enrollment(rig, "dv", RIG_SANS, "[]"));
+        rig_read(rig, "dv", RIG_SANS, "[]");
         rig_expect_call(rig, "PUT", RIG_UPDATE);
     }
     rig_reply(rig, 200, "{}");
@@ -215,6 +214,37 @@ static void test_waits_in_line(void **state)
     rig_expect_call(rig, "GET", "/enrollments/10002/deployments");
 }
 
+static void test_another_enrollment_is_named_meanwhile(void **state)
+{
+    struct rig *rig = *state;
+    rig->ahead = 1;
+    rig_start(rig);
+    rig_expect_wait(rig, 120, false);
+    rig->ahead = 0;
+    rig->profile.enrollment_id = 10004;
+    rig_timer(rig);
+    rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
+    rig_expect_note(rig, "10002");
+    rig->profile.enrollment_id = 10002;
+    rig->state = "{}";
+    rig_begin(rig, "ov", RIG_SANS, "[]");
+    rig->profile.enrollment_id = 10004; /* too late */
+    rig_call_failed(rig, true);
+    rig_timer(rig);
+    rig_expect_call(rig, "GET", "/enrollments/10002");
+}
+
+static void test_a_profile_that_is_gone_begins_nothing(void **state)
+{
+    struct rig *rig = *state;
+    rig->ahead = 1;
+    rig_start(rig);
+    rig->ahead = 0;
+    rig->request.profile_settings = NULL;
+    rig_timer(rig);
+    rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
+}
+
 static void test_a_foreign_change_is_waited_for(void **state)
 {
     struct rig *rig = *state;
@@ -223,12 +253,30 @@ static void test_a_foreign_change_is_waited_for(void **state)
     rig_expect_wait(rig, 300, false);
     rig_expect_note(rig, "pending change 9001 (modify-san) that is not this server's");
     rig_timer(rig);
-    rig_reply(rig, 200, rig_enrollment(rig, "ov", RIG_SANS, "[{\"location\":\"what?\"}]"));
+    rig_read(rig, "ov", RIG_SANS, "[{\"location\":\"what?\"}]");
     rig_expect_wait(rig, 300, false);
     rig_timer(rig);
-    rig_reply(rig, 200, rig_enrollment(rig, "ov", RIG_SANS, "[]"));
+    rig_read(rig, "ov", RIG_SANS, "[]");
     rig_expect_call(rig, "PUT", RIG_UPDATE);
     assert_int_equal(rig->updates, 1);
+}
+
+static void test_what_a_foreign_change_deploys_is_not_the_orders(void **state)
+{
+    struct rig *rig = *state;
+    rig_begin(rig, "ov", RIG_SANS,
+              "[{\"location\":\"/cps/v2/enrollments/10002/changes/9001\",\"changeType\":\"modify-san\"}]");
+    rig_expect_wait(rig, 300, false);
+    rig_timer(rig);
+    rig_expect_call(rig, "GET", "/enrollments/10002/deployments");
+    rig_reply(rig, 200, rig_deployments(rig, rig->leaf)); /* for the same names */
+    rig_reply(rig, 200, rig_enrollment(rig, "ov", RIG_SANS, "[]"));
+    rig_expect_call(rig, "PUT", RIG_UPDATE);
+    rig_reply(rig, 202, RIG_TOOK);
+    rig_timer(rig);
+    rig_reply(rig, 200, rig_change(rig, "completed", "", NULL));
+    rig_reply(rig, 200, rig_deployments(rig, rig->leaf));
+    rig_expect_wait(rig, 30, false);
 }
 
 static void test_a_renewal_of_cps_itself_is_adopted(void **state)
@@ -240,19 +288,67 @@ static void test_a_renewal_of_cps_itself_is_adopted(void **state)
     rig_reply(rig, 200, rig_change(rig, "completed", "complete", NULL));
     rig_reply(rig, 200, rig_deployments(rig, rig->old));
     rig_expect_wait(rig, 30, false);
-    /* It may have been deployed just before the look: the certificate there is then the new one. */
-    while (rig->step.kind == ACME_STEP_WAIT) {
-        rig_timer(rig);
-        rig_reply(rig, 200, rig_deployments(rig, rig->old));
-    }
-    assert_int_equal(rig->now_ms, RIG_START + 10 * ACME_MINUTE_MS);
-    rig_expect_issued(rig, rig->old);
+    rig_timer(rig);
+    rig_reply(rig, 200, rig_deployments(rig, rig->leaf));
+    rig_expect_issued(rig, rig->leaf);
     assert_int_equal(rig->updates, 0);
     rig->state = "{}";
     rig->now_ms = RIG_START;
     rig_begin(rig, "ov", "[]",
               "[{\"location\":\"/cps/v2/enrollments/10002/changes/9001\",\"changeType\":\"renewal\"}]");
     rig_expect_wait(rig, 300, false); /* for other names */
+}
+
+/* Adopted, and gone when it is looked at; what is deployed has not changed for ten minutes. */
+static void adopted_and_gone(struct rig *rig)
+{
+    rig_begin(rig, "ov", RIG_SANS,
+              "[{\"location\":\"/cps/v2/enrollments/10002/changes/9001\",\"changeType\":\"renewal\"}]");
+    rig_expect_call(rig, "GET", "/enrollments/10002/changes/9001");
+    rig_reply(rig, 404, "");
+    rig_reply(rig, 200, rig_deployments(rig, rig->old));
+    rig_expect_wait(rig, 30, false);
+    while (rig->step.kind == ACME_STEP_WAIT) {
+        rig_timer(rig);
+        rig_reply(rig, 200, rig_deployments(rig, rig->old));
+    }
+    assert_int_equal(rig->now_ms, RIG_START + 10 * ACME_MINUTE_MS);
+    rig_expect_call(rig, "GET", "/enrollments/10002/history/changes");
+}
+
+static const char *history_of(struct rig *rig, const char *status, X509 *leaf)
+{
+    struct acme_bytes pem = pki_pem(rig->arena, &leaf, 1);
+    const char *text = acme_arena_strndup(rig->arena, (const char *)pem.data, pem.len);
+    return rig_format(rig,
+                      "{\"changes\":[{\"status\":\"completed\",\"createdOn\":\"2026-10-01T00:00:00Z\"},"
+                      "{\"status\":\"%s\",\"createdOn\":\"2027-01-14T00:00:00Z\",\"primaryCertificate\":{"
+                      "\"certificate\":%s}}]}",
+                      status, rig_quote(rig, text));
+}
+
+static void test_an_adopted_change_may_be_deployed_before_the_look(void **state)
+{
+    struct rig *rig = *state;
+    adopted_and_gone(rig);
+    rig_reply(rig, 200, history_of(rig, "completed", rig->old));
+    rig_expect_call(rig, "GET", "/enrollments/10002/deployments");
+    rig_reply(rig, 200, rig_deployments(rig, rig->old));
+    rig_expect_issued(rig, rig->old);
+    assert_int_equal(rig->updates, 0);
+}
+
+static void test_an_adopted_change_that_was_cancelled_gives_no_old_certificate(void **state)
+{
+    struct rig *rig = *state;
+    adopted_and_gone(rig);
+    rig_reply(rig, 200, history_of(rig, "completed", rig->leaf)); /* not there yet */
+    rig_expect_wait(rig, 300, false);
+    rig_timer(rig);
+    rig_reply(rig, 200, rig_deployments(rig, rig->old));
+    rig_expect_call(rig, "GET", "/enrollments/10002/history/changes");
+    rig_reply(rig, 200, history_of(rig, "cancelled", rig->old));
+    rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
 }
 
 static void test_revocation_says_where(void **state)
@@ -341,8 +437,13 @@ int main(void)
         TEST(test_enrollment_by_common_name),
         TEST(test_no_enrollment),
         TEST(test_waits_in_line),
+        TEST(test_another_enrollment_is_named_meanwhile),
+        TEST(test_a_profile_that_is_gone_begins_nothing),
         TEST(test_a_foreign_change_is_waited_for),
+        TEST(test_what_a_foreign_change_deploys_is_not_the_orders),
         TEST(test_a_renewal_of_cps_itself_is_adopted),
+        TEST(test_an_adopted_change_may_be_deployed_before_the_look),
+        TEST(test_an_adopted_change_that_was_cancelled_gives_no_old_certificate),
         TEST(test_revocation_says_where),
         TEST(test_deadline),
         TEST(test_deadline_cancels_what_has_not_begun),

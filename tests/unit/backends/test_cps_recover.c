@@ -86,7 +86,7 @@ static void test_nothing_left_this_machine(void **state)
     rig_expect_wait(rig, 5, true);
     assert_null(strstr(rig->state, "sentAt"));
     rig_timer(rig);
-    rig_reply(rig, 200, rig_enrollment(rig, "ov", RIG_SANS, "[]"));
+    rig_read(rig, "ov", RIG_SANS, "[]");
     rig_expect_call(rig, "PUT", RIG_UPDATE);
 }
 
@@ -107,10 +107,25 @@ static void test_no_trace_for_long_enough(void **state)
     }
     rig_reply(rig, 200, rig_enrollment(rig, "ov", RIG_SANS, "[]"));
     rig_reply(rig, 404, "");
-    rig_expect_call(rig, "GET", "/enrollments/10002"); /* read anew for the second update */
-    rig_reply(rig, 200, rig_enrollment(rig, "ov", RIG_SANS, "[]"));
+    rig_read(rig, "ov", RIG_SANS, "[]"); /* anew, for the second update */
     rig_expect_call(rig, "PUT", RIG_UPDATE);
     assert_int_equal(rig->updates, 2);
+}
+
+/* An update may have waited for its turn, or CPS works on what we gave up: what counts is how long nothing
+ * shows, not when it was sent. */
+static void test_a_late_look_is_no_proof(void **state)
+{
+    struct rig *rig = *state;
+    begin_update(rig);
+    rig->now_ms += 4 * ACME_MINUTE_MS;
+    rig_call_failed(rig, true);
+    rig_timer(rig);
+    rig_reply(rig, 200, rig_enrollment(rig, "ov", RIG_SANS, "[]"));
+    rig_reply(rig, 200, "{\"changes\":[]}");
+    rig_expect_wait(rig, 20, false);
+    rig_timer(rig);
+    expect_found(rig);
 }
 
 static void test_finished_meanwhile(void **state)
@@ -148,6 +163,22 @@ static void test_not_listed_yet(void **state)
     rig_expect_wait(rig, 20, false);
     rig_timer(rig);
     expect_found(rig);
+}
+
+static void test_what_is_not_listed_for_long_is_looked_for_rarely(void **state)
+{
+    struct rig *rig = *state;
+    begin_update(rig);
+    rig_restart(rig, ACME_EVENT_RECOVER);
+    for (int looks = 0; looks < 60; looks++) {
+        rig_reply(rig, 200, rig_enrollment(rig, "ov", RIG_SANS, "null"));
+        rig_reply(rig, 200,
+                  "{\"changes\":[{\"status\":\"incomplete\",\"createdOn\":\"2027-01-15T08:00:01Z\"}]}");
+        assert_int_equal(rig->step.kind, ACME_STEP_WAIT);
+        rig_timer(rig);
+    }
+    assert_true(rig->now_ms - RIG_START > 2 * ACME_HOUR_MS);
+    assert_int_equal(rig->updates, 1);
 }
 
 static void test_a_foreign_change_is_not_taken_for_ours(void **state)
@@ -188,10 +219,10 @@ static void test_conflict(void **state)
     rig_expect_wait(rig, 120, true);
     rig_expect_note(rig, "A change is pending");
     rig_timer(rig);
-    rig_reply(rig, 200, rig_enrollment(rig, "ov", RIG_SANS, FOREIGN));
+    rig_read(rig, "ov", RIG_SANS, FOREIGN);
     rig_expect_wait(rig, 300, false);
     rig_timer(rig);
-    rig_reply(rig, 200, rig_enrollment(rig, "ov", RIG_SANS, "[]"));
+    rig_read(rig, "ov", RIG_SANS, "[]");
     rig_expect_call(rig, "PUT", RIG_UPDATE);
 }
 
@@ -225,7 +256,7 @@ static void test_throttled(void **state)
     rig_expect_wait(rig, 90, false);
     assert_null(strstr(rig->state, "sentAt"));
     rig_timer(rig);
-    rig_reply(rig, 200, rig_enrollment(rig, "ov", RIG_SANS, "[]"));
+    rig_read(rig, "ov", RIG_SANS, "[]");
     rig_expect_call(rig, "PUT", RIG_UPDATE);
 }
 
@@ -343,9 +374,11 @@ int main(void)
         TEST(test_accepted_without_saying_what),
         TEST(test_nothing_left_this_machine),
         TEST(test_no_trace_for_long_enough),
+        TEST(test_a_late_look_is_no_proof),
         TEST(test_finished_meanwhile),
         TEST(test_cancelled_meanwhile),
         TEST(test_not_listed_yet),
+        TEST(test_what_is_not_listed_for_long_is_looked_for_rarely),
         TEST(test_a_foreign_change_is_not_taken_for_ours),
         TEST(test_cancelled_ones_are_not_taken_for_ours),
         TEST(test_conflict),

@@ -141,6 +141,27 @@ static void what_is_no_challenge_is_not_passed_on(void **state)
         answer.token = values[i];
         assert_refused(state, &hook_config, answer);
     }
+    static const char *const tokens[] = {"..", ".htaccess", "tok.1"}; /* hooks name files by them */
+    for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++) {
+        struct acme_dv_answer answer = http_answer;
+        answer.token = tokens[i];
+        assert_refused(state, &hook_config, answer);
+    }
+    static const char *const records[] = {"www.example.test.", "_dmarc.example.test.", "_acme-challenge.",
+                                          "_acme-challenge", "x._acme-challenge.example.test"};
+    for (size_t i = 0; i < sizeof records / sizeof records[0]; i++) {
+        struct acme_dv_answer answer = dns_answer;
+        answer.path = records[i];
+        assert_refused(state, &dns_config, answer);
+        assert_refused(state, &hook_config, answer);
+    }
+    static const char *const urls[] = {"http://x/`id`", "http://x/$(id)", "http://x/a;id", "http://x/'",
+                                       "http://x/a|b"};
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        struct acme_dv_answer answer = http_answer;
+        answer.path = urls[i];
+        assert_refused(state, &hook_config, answer);
+    }
     struct acme_dv_answer answer = http_answer;
     answer.path = "file:///etc/passwd";
     assert_refused(state, &hook_config, answer);

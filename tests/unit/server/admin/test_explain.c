@@ -345,12 +345,9 @@ static void tells_of_children(void **state)
 {
     struct rig *r = *state;
     struct fixture *f = r->f;
-    struct acme_profile profile = {.name = "default", .key_at_edge = true};
-    r->config.profiles = &profile;
-    r->config.profile_count = 1;
     struct acme_order order = fixture_ready_order(f, fixture_account(f), "a.example");
     const char *job_id = fixture_id(f);
-    struct acme_issuance issuance = rig_finalize(r, &order, "key", job_id);
+    struct acme_issuance issuance = rig_finalize(r, &order, ACME_KEY_AT_EDGE, job_id);
     struct acme_issuance child = issuance;
     struct acme_job child_job = fixture_job(f, "signer");
     child_job.share = issuance.account_id;

@@ -16,8 +16,9 @@ static void assert_theirs(struct jobs_rig *r, const struct acme_order *order,
 static void delegated(void **state)
 {
     struct jobs_rig *r = *state;
+    r->profile.key_at_edge = false; /* it was true at finalize */
     jobs_start(r);
-    struct acme_issuance issuance = jobs_order(r, fixture_account(r->f), "k1");
+    struct acme_issuance issuance = jobs_order(r, fixture_account(r->f), ACME_KEY_AT_EDGE);
     struct acme_order order = jobs_wait_status(r, issuance.order_id, ACME_ORDER_VALID);
     struct acme_issuance child = jobs_wait_child(r, issuance.id, ACME_ISSUANCE_ISSUED);
     assert_theirs(r, &order, &child);
@@ -26,16 +27,27 @@ static void delegated(void **state)
     assert_int_equal(r->edge_starts, 1);
 }
 
-/* The certificate's key is not the client's: only a profile that says so hands it out. */
+/* The certificate's key is not the client's: it is handed out only when the profile said so as the order was
+ * finalized, whatever it says by now. */
 static void key_is_not_at_edge(void **state)
 {
     struct jobs_rig *r = *state;
-    r->profile.key_at_edge = false;
     jobs_start(r);
     struct acme_issuance issuance = jobs_order(r, fixture_account(r->f), "k1");
     struct acme_order order = jobs_wait_status(r, issuance.order_id, ACME_ORDER_INVALID);
     assert_non_null(strstr(order.error, "does not fit this order"));
     (void)jobs_wait_child(r, issuance.id, ACME_ISSUANCE_ISSUED); /* for its own CSR it is right */
+}
+
+/* They are of another kind: whoever is at work must not read them as its own. */
+static void settings_of_another_issuer_are_not_passed_on(void **state)
+{
+    struct jobs_rig *r = *state;
+    r->profile.issuer = "signer"; /* since the order was finalized */
+    jobs_start(r);
+    struct acme_issuance issuance = jobs_order(r, fixture_account(r->f), ACME_KEY_AT_EDGE);
+    (void)jobs_wait_status(r, issuance.order_id, ACME_ORDER_VALID);
+    assert_true(r->wrong_settings > 0);
 }
 
 static void stopped_and_started(void **state)
@@ -44,7 +56,7 @@ static void stopped_and_started(void **state)
     r->never_signs = true;
     r->asks = true;
     jobs_start(r);
-    struct acme_issuance issuance = jobs_order(r, fixture_account(r->f), "k1");
+    struct acme_issuance issuance = jobs_order(r, fixture_account(r->f), ACME_KEY_AT_EDGE);
     (void)jobs_wait_child(r, issuance.id, ACME_ISSUANCE_PENDING);
     jobs_stop(r);
     jobs_start(r);
@@ -72,7 +84,7 @@ static void denied(void **state)
     struct acme_job_question question;
     r->asks = true;
     jobs_start(r);
-    struct acme_issuance issuance = jobs_order(r, fixture_account(r->f), "k1");
+    struct acme_issuance issuance = jobs_order(r, fixture_account(r->f), ACME_KEY_AT_EDGE);
     const char *job_id = jobs_wait_question(r, &issuance, &question);
     assert_code(acme_store_question_answer(r->f->store, job_id, "another", ACME_ANSWER_DENY, "eve", NOW),
                 ACME_E_STATE);
@@ -88,18 +100,19 @@ static void one_after_the_other(void **state)
 {
     struct jobs_rig *r = *state;
     const char *account = fixture_account(r->f);
+    const char *other = fixture_account(r->f);
     r->uses_line = true;
     r->hold_line = true;
     jobs_start(r);
-    struct acme_issuance first = jobs_order(r, account, "k1");
+    struct acme_issuance first = jobs_order(r, account, ACME_KEY_AT_EDGE);
     while (r->edge_starts < 1)
         jobs_pause();
-    struct acme_issuance second = jobs_order(r, account, "k2");
+    struct acme_issuance second = jobs_order(r, other, ACME_KEY_AT_EDGE);
     while (r->edge_starts < 2)
         jobs_pause();
     struct acme_job_report report = {.leased = true};
     while (report.leased)
-        assert_ok(acme_store_job_find(r->f->store, r->f->arena, "edge", account, second.id, &report));
+        assert_ok(acme_store_job_find(r->f->store, r->f->arena, "edge", other, second.id, &report));
     assert_string_equal(report.remark.note, "waits for its turn");
     r->hold_line = false;
     (void)jobs_wait_status(r, first.order_id, ACME_ORDER_VALID);
@@ -111,7 +124,7 @@ static void not_wanted_any_more(void **state)
 {
     struct jobs_rig *r = *state;
     struct fixture *f = r->f;
-    struct acme_issuance parent = jobs_order(r, fixture_account(f), "k1");
+    struct acme_issuance parent = jobs_order(r, fixture_account(f), ACME_KEY_AT_EDGE);
     struct acme_issuance child = parent;
     struct acme_job *jobs = NULL;
     size_t count = 0;
@@ -147,6 +160,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(delegated, jobs_setup, jobs_teardown),
+        cmocka_unit_test_setup_teardown(settings_of_another_issuer_are_not_passed_on, jobs_setup,
+                                        jobs_teardown),
         cmocka_unit_test_setup_teardown(key_is_not_at_edge, jobs_setup, jobs_teardown),
         cmocka_unit_test_setup_teardown(stopped_and_started, jobs_setup, jobs_teardown),
         cmocka_unit_test_setup_teardown(denied, jobs_setup, jobs_teardown),
