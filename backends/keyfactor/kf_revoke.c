@@ -193,6 +193,24 @@ static bool has_id(const cJSON *list, int64_t id)
     return false;
 }
 
+static const cJSON *suspended_entry(const cJSON *json, int64_t cert_id)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, acme_kf_get(json, "SuspendedCerts"))
+    {
+        if (acme_kf_int(item, "CertId") == cert_id)
+            return item;
+    }
+    return NULL;
+}
+
+enum kf_revoked acme_kf_revoked(const cJSON *json, int64_t cert_id)
+{
+    if (suspended_entry(json, cert_id) != NULL)
+        return KF_REVOKED_SUSPENDED;
+    return has_id(acme_kf_get(json, "RevokedIds"), cert_id) ? KF_REVOKED_DONE : KF_REVOKED_NOT;
+}
+
 static struct acme_err suspended(struct kf_context *ctx, const cJSON *entry)
 {
     struct kf_state *state = ctx->state;
@@ -223,15 +241,15 @@ static struct acme_err revoke_reply(struct kf_context *ctx)
     state->failures = 0;
     state->polls = 0;
     state->accepted_ms = ctx->input->now_ms;
-    const cJSON *item;
-    cJSON_ArrayForEach(item, acme_kf_get(json, "SuspendedCerts"))
-    {
-        if (acme_kf_int(item, "CertId") == state->cert_id)
-            return suspended(ctx, item);
-    }
-    if (has_id(acme_kf_get(json, "RevokedIds"), state->cert_id))
+    switch (acme_kf_revoked(json, state->cert_id)) {
+    case KF_REVOKED_SUSPENDED:
+        return suspended(ctx, suspended_entry(json, state->cert_id));
+    case KF_REVOKED_DONE:
         return done(ctx, acme_arena_printf(ctx->arena, "Keyfactor revoked certificate %lld.",
                                            (long long)state->cert_id));
+    case KF_REVOKED_NOT:
+        break;
+    }
     return look(ctx); /* an answer without words: its state tells */
 }
 
