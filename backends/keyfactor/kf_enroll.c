@@ -177,6 +177,18 @@ static struct acme_err read_certs(struct kf_context *ctx, const cJSON *info, str
     return acme_ok();
 }
 
+/* The Password, or a message that repeats it, is not left in memory that is used again. */
+static void wipe_texts(void *object)
+{
+    cJSON *item;
+    cJSON_ArrayForEach(item, (cJSON *)object)
+    {
+        if (cJSON_IsString(item))
+            OPENSSL_cleanse(item->valuestring, strlen(item->valuestring));
+        wipe_texts(item);
+    }
+}
+
 static struct acme_err read_enrolled(struct kf_context *ctx, const cJSON *info, struct enrolled *ret)
 {
     const char *disposition = acme_kf_str(info, "RequestDisposition");
@@ -264,6 +276,8 @@ struct acme_err acme_kf_enroll_reply(struct kf_context *ctx)
     if (!acme_failed(err)) {
         const cJSON *info = acme_kf_get(json, "CertificateInformation");
         bool taken = false;
+        if (renewal) /* before the tree itself is released */
+            ENSURE(acme_arena_defer(ctx->arena, wipe_texts, json), ACME_E_NOMEM);
         TRY(take_reply(ctx, info != NULL ? info : json, &taken));
         if (taken)
             return acme_ok();

@@ -3,7 +3,33 @@
 
 #include "kf_rig.h"
 
+#include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
+
+static int secrets_released; /* blocks of JSON given back with the Password still in them */
+
+static void release(void *block)
+{
+    if (block != NULL && memmem(block, malloc_usable_size(block), RIG_STORE, strlen(RIG_STORE)) != NULL)
+        secrets_released++;
+    free(block);
+}
+
+static int watch_releases(void **state)
+{
+    (void)state;
+    cJSON_Hooks hooks = {.malloc_fn = malloc, .free_fn = release};
+    cJSON_InitHooks(&hooks);
+    return 0;
+}
+
+static int expect_no_secret_released(void **state)
+{
+    (void)state;
+    cJSON_InitHooks(NULL);
+    return secrets_released;
+}
 
 static void continues(struct rig *rig, const char *ref)
 {
@@ -255,5 +281,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lost_renewal_is_found, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(test_lost_renewal_is_not_repeated, rig_setup, rig_teardown),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, watch_releases, expect_no_secret_released);
 }
