@@ -65,10 +65,7 @@ static struct acme_err keep_deadline(struct huawei_context *ctx)
     const char *last = step->note;
     *step = (struct acme_step){0};
     return acme_huawei_fail(
-        ctx, acme_arena_printf(ctx->arena, "Given up because the deployment's time is over. Last: %s%s", last,
-                               ctx->state->create_sent_ms != 0
-                                   ? " A certificate object may have been made: look for it in ELB."
-                                   : ""));
+        ctx, acme_arena_printf(ctx->arena, "Given up because the deployment's time is over. Last: %s", last));
 }
 
 static struct acme_err huawei_step(const struct acme_deployer *deployer, struct acme_arena *arena,

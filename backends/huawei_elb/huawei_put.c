@@ -212,12 +212,15 @@ static struct acme_err read_object(const struct huawei_context *ctx, struct huaw
 }
 
 /* What is not there any more: the operator's object cannot be replaced, one of ours is made again. */
-static struct acme_err object_gone(struct huawei_context *ctx, const struct huawei_verdict *verdict)
+static struct acme_err object_gone(struct huawei_context *ctx, struct huawei_verdict *verdict)
 {
     if (!ctx->huawei->config.create)
         return acme_huawei_refused(ctx, verdict);
+    if (ctx->state->put) { /* ELB has taken it a moment ago: it is about to show it */
+        verdict->class = HUAWEI_VERDICT_FEW_TRIES;
+        return acme_huawei_refused(ctx, verdict);
+    }
     ctx->state->certificate_id = "";
-    ctx->state->put = false;
     return acme_huawei_wait(ctx, 0, false,
                             "The certificate object made earlier is gone: another one will be made, to which "
                             "listeners have to be bound anew.");
