@@ -266,8 +266,10 @@ struct acme_backend {
     int burst;                /* calls at once after a pause */
     int64_t refused_pause_ms; /* after a 401: no call for so long, doubled for each further one up to an hour:
                                  for upstreams that lock who fails to log in. 0: none */
-    const char *account;      /* names the account at the upstream: backends with the same text share their
-                                 limits, the strictest count; NULL: its own */
+    int login_mark;      /* 0 to 255, changes with the secret of the login (once in 256 times it does not) and
+                            hardly tells anything of it: a pause after a 401 ends with a new secret */
+    const char *account; /* names the account at the upstream: backends with the same text share their
+                            limits, the strictest count; NULL: its own */
     acme_backend_inspect inspect; /* NULL: there is nothing to look at */
 };
 

@@ -149,8 +149,10 @@ static void take_wait(struct active_job *job, const struct acme_step *step)
 
 /* ---- calls ---- */
 
-static void continue_on_job_thread(void *job)
+static void continue_on_job_thread(void *argument)
 {
+    struct active_job *job = argument;
+    acme_upstream_keep(job->queue->upstream);
     take_step(job);
 }
 

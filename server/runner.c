@@ -494,6 +494,8 @@ static struct acme_err set_upstream(const struct acme_runner *runner, struct job
     queue->upstream = acme_upstream_create(backend->name, &limits);
     ENSURE(queue->upstream != NULL, ACME_E_NOMEM);
     queue->owns_upstream = true;
+    if (limits.refused_pause_ms > 0 && backend->account != NULL)
+        TRY(acme_upstream_remember(queue->upstream, runner->options.store, backend, now_ms(runner)));
     return acme_ok();
 }
 

@@ -4,7 +4,9 @@
 #include "base/log.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 /* A 429 that does not say for how long. */
@@ -14,8 +16,16 @@ struct acme_upstream {
     const char *name;
     pthread_mutex_t lock;
     struct acme_gate gate;
-    bool down; /* the gate has closed because of failures and no answer has come since */
+    bool down;                /* the gate has closed because of failures and no answer has come since */
+    struct acme_store *store; /* NULL: refusals are not kept */
+    char *value;              /* its name */
+    int mark;                 /* of the login */
+    bool kept;                /* the store has a refusal */
+    bool changed;             /* and is to learn of another, or of none */
+    int64_t refused_until_ms; /* of the calendar; 0: none */
 };
+
+enum { ARENA_BYTES = 16 * 1024, VALUE_SIZE = 64, REFUSALS_MAX = 1000000 };
 
 static int64_t monotonic_ms(void)
 {
@@ -40,6 +50,7 @@ void acme_upstream_destroy(struct acme_upstream *upstream)
     if (upstream == NULL)
         return;
     pthread_mutex_destroy(&upstream->lock);
+    free(upstream->value);
     free(upstream);
 }
 
@@ -52,6 +63,71 @@ void acme_upstream_tighten(struct acme_upstream *upstream, const struct acme_gat
         kept->burst = limits->burst;
     if (limits->refused_pause_ms > kept->refused_pause_ms)
         kept->refused_pause_ms = limits->refused_pause_ms;
+}
+
+/* "<until> <refusals> <mark>". A value that cannot be read is as good as none. */
+static void take_up(struct acme_upstream *upstream, struct acme_bytes value, int64_t now_ms)
+{
+    char text[VALUE_SIZE];
+    char *end = NULL;
+    if (value.len == 0 || value.len >= sizeof text)
+        return;
+    memcpy(text, value.data, value.len);
+    text[value.len] = '\0';
+    int64_t until_ms = strtoll(text, &end, 10);
+    int64_t refusals = strtoll(end, &end, 10);
+    int64_t mark = strtoll(end, NULL, 10);
+    if (mark != upstream->mark || until_ms <= 0 || until_ms == INT64_MAX || refusals <= 0 ||
+        refusals > REFUSALS_MAX)
+        return;
+    acme_gate_refuse(&upstream->gate, monotonic_ms(), until_ms - now_ms, (int)refusals);
+    if (until_ms > now_ms)
+        acme_log(WARN, "the upstream refused the login in an earlier run, it is left alone for a while",
+                 LOG_STR("issuer", upstream->name),
+                 LOG_INT("pause_ms", acme_gate_closed_ms(&upstream->gate, monotonic_ms())));
+}
+
+struct acme_err acme_upstream_remember(struct acme_upstream *upstream, struct acme_store *store,
+                                       const struct acme_backend *backend, int64_t now_ms)
+{
+    static const char prefix[] = "refused login ";
+    size_t size = sizeof prefix + strlen(backend->account);
+    ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(ARENA_BYTES);
+    upstream->value = malloc(size);
+    ENSURE(arena != NULL && upstream->value != NULL, ACME_E_NOMEM);
+    (void)snprintf(upstream->value, size, "%s%s", prefix, backend->account);
+    upstream->store = store;
+    upstream->mark = backend->login_mark;
+    struct acme_bytes value;
+    struct acme_err err = acme_store_value_get(store, arena, upstream->value, &value);
+    if (err.code == ACME_E_NOT_FOUND)
+        return acme_ok();
+    TRY(err);
+    upstream->kept = true;
+    take_up(upstream, value, now_ms);
+    return acme_ok();
+}
+
+void acme_upstream_keep(struct acme_upstream *upstream)
+{
+    if (upstream == NULL || upstream->store == NULL)
+        return;
+    char text[VALUE_SIZE];
+    struct acme_bytes value = {.data = NULL};
+    pthread_mutex_lock(&upstream->lock);
+    bool changed = upstream->changed;
+    if (upstream->refused_until_ms != 0) {
+        int len = snprintf(text, sizeof text, "%lld %d %d", (long long)upstream->refused_until_ms,
+                           upstream->gate.refusals, upstream->mark);
+        value = (struct acme_bytes){.data = (const uint8_t *)text, .len = (size_t)len};
+    }
+    upstream->changed = false;
+    upstream->kept = changed ? value.data != NULL : upstream->kept;
+    pthread_mutex_unlock(&upstream->lock);
+    struct acme_err err = changed ? acme_store_value_set(upstream->store, upstream->value, value) : acme_ok();
+    if (acme_failed(err))
+        acme_log(ERROR, "it could not be kept that the upstream refuses the login, or does so no more",
+                 LOG_STR("issuer", upstream->name), LOG_STR("code", acme_code_name(err.code)));
 }
 
 int64_t acme_upstream_book(struct acme_upstream *upstream, int64_t max_wait_ms, struct acme_gate_slot *ret)
@@ -123,6 +199,13 @@ void acme_upstream_called(struct acme_upstream *upstream, const struct acme_outb
     bool was_closed = acme_gate_closed_ms(&upstream->gate, at_ms) > 0;
     bool closes = acme_gate_report(&upstream->gate, at_ms, outcome, asked_ms);
     int64_t closed_ms = acme_gate_closed_ms(&upstream->gate, at_ms);
+    if (outcome == ACME_GATE_REFUSED) {
+        upstream->refused_until_ms = now_ms + closed_ms;
+        upstream->changed = true;
+    } else if (outcome == ACME_GATE_ANSWERED) {
+        upstream->refused_until_ms = 0;
+        upstream->changed = upstream->changed || upstream->kept;
+    }
     bool opens = upstream->down && outcome != ACME_GATE_FAILED;
     upstream->down = (upstream->down || closes) && !opens;
     pthread_mutex_unlock(&upstream->lock);

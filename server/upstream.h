@@ -3,9 +3,11 @@
 #ifndef ACME_SERVER_UPSTREAM_H
 #define ACME_SERVER_UPSTREAM_H
 
+#include "backends/backend.h"
 #include "base/err.h"
 #include "server/outbound.h"
 #include "server/upstream_gate.h"
+#include "store/store.h"
 
 struct acme_upstream;
 
@@ -17,6 +19,17 @@ void acme_upstream_destroy(struct acme_upstream *upstream); /* NULL is allowed *
 /** acme_upstream_tighten(upstream, limits): another user of the account wants these: the stricter ones count.
  * Thread: before the first booking. */
 void acme_upstream_tighten(struct acme_upstream *upstream, const struct acme_gate_limits *limits);
+
+/** acme_upstream_remember(upstream, store, backend, now_ms): from now on the store keeps that the login of
+ * this account was refused (value "refused login <account>"), and what an earlier run noted there counts: a
+ * server that is started again and again must not lock the account. `store` and `account` are borrowed.
+ * Errors: as the store's. Thread: before the first booking. */
+struct acme_err acme_upstream_remember(struct acme_upstream *upstream, struct acme_store *store,
+                                       const struct acme_backend *backend, int64_t now_ms) ACME_MUST_USE;
+
+/** acme_upstream_keep(upstream): write what the last calls have changed in that, if anything; failures are
+ * logged. Waits for the store: not on the outbound thread. NULL is allowed. */
+void acme_upstream_keep(struct acme_upstream *upstream);
 
 /** acme_upstream_book(upstream, max_wait_ms, ret): take a slot for one call, at most max_wait_ms from now:
  * returns 0. Else returns after how many milliseconds it is worth another try (at least 1), and *ret is

@@ -3,6 +3,7 @@
 #define MINUTE_US INT64_C(60000000)
 
 enum {
+    LOGIN_MS = 500, /* what a first call takes, roughly */
     PAUSE_FIRST_MS = 5 * 1000,
     PAUSE_MAX_MS = 5 * 60 * 1000,
     CLOSED_MAX_MS = 60 * 60 * 1000, /* a mistaken header must not silence an upstream for a day */
@@ -13,6 +14,16 @@ void acme_gate_init(struct acme_gate *gate, const struct acme_gate_limits *limit
     *gate = (struct acme_gate){.limits = *limits};
     if (gate->limits.burst < 1)
         gate->limits.burst = 1;
+}
+
+static bool is_down(const struct acme_gate *gate)
+{
+    return gate->failures >= ACME_GATE_FAILURES_ALLOWED;
+}
+
+static bool is_login_doubtful(const struct acme_gate *gate)
+{
+    return gate->limits.refused_pause_ms > 0 && !gate->accepted;
 }
 
 static int64_t interval_us(const struct acme_gate *gate)
@@ -49,7 +60,7 @@ int64_t acme_gate_closed_ms(struct acme_gate *gate, int64_t now_ms)
     if (closed_ms > CLOSED_MAX_MS) /* the clock went back */
         gate->closed_until_ms = closed_ms = 0;
     if (closed_ms <= 0 && gate->probing)
-        closed_ms = PAUSE_FIRST_MS;
+        closed_ms = is_down(gate) ? PAUSE_FIRST_MS : LOGIN_MS;
     return closed_ms > 0 ? closed_ms : 0;
 }
 
@@ -71,7 +82,7 @@ bool acme_gate_book(struct acme_gate *gate, int64_t now_ms, int64_t max_wait_ms,
         if (wait_us > gate->ahead_us)
             gate->ahead_us = wait_us;
     }
-    gate->probing = gate->failures >= ACME_GATE_FAILURES_ALLOWED;
+    gate->probing = is_down(gate) || is_login_doubtful(gate);
     *ret = (struct acme_gate_slot){.at_ms = now_ms + ms_of(wait_us), .probe = gate->probing};
     return true;
 }
@@ -111,10 +122,13 @@ bool acme_gate_report(struct acme_gate *gate, int64_t now_ms, enum acme_gate_out
         if (outcome == ACME_GATE_REFUSED) {
             close_until(gate, now_ms + doubled(gate->limits.refused_pause_ms, gate->refusals, CLOSED_MAX_MS));
             gate->refusals++;
+            gate->accepted = false;
             return false;
         }
-        if (outcome == ACME_GATE_ANSWERED)
+        if (outcome == ACME_GATE_ANSWERED) {
             gate->refusals = 0;
+            gate->accepted = true;
+        }
         if (outcome == ACME_GATE_ANSWERED && retry_after_ms <= 0)
             gate->closed_until_ms = 0;
         return false;
@@ -128,4 +142,11 @@ bool acme_gate_report(struct acme_gate *gate, int64_t now_ms, enum acme_gate_out
     close_until(gate,
                 now_ms + doubled(PAUSE_FIRST_MS, gate->failures - ACME_GATE_FAILURES_ALLOWED, PAUSE_MAX_MS));
     return gate->failures == ACME_GATE_FAILURES_ALLOWED;
+}
+
+void acme_gate_refuse(struct acme_gate *gate, int64_t now_ms, int64_t closed_ms, int refusals)
+{
+    close_until(gate, now_ms + (closed_ms < CLOSED_MAX_MS ? closed_ms : CLOSED_MAX_MS));
+    gate->refusals = refusals;
+    gate->accepted = false;
 }

@@ -20,13 +20,14 @@ struct acme_gate {
     int failures;            /* in a row */
     int refusals;            /* of the login, in a row */
     int64_t closed_until_ms; /* nothing passes before; 0: open */
-    bool probing;            /* one call is under way to see whether the upstream is back */
+    bool probing;  /* one call is under way to see whether the upstream is back, or takes the login */
+    bool accepted; /* the login, by the last answer; counts only where refusals have a pause */
 };
 
 /* The right to make one call. */
 struct acme_gate_slot {
     int64_t at_ms; /* not before */
-    bool probe;    /* the only one while the upstream is suspected to be down */
+    bool probe;    /* the only one while the upstream is suspected to be down, or to refuse the login */
 };
 
 enum acme_gate_outcome {
@@ -55,10 +56,16 @@ bool acme_gate_book(struct acme_gate *gate, int64_t now_ms, int64_t max_wait_ms,
  * ACME_GATE_FAILURES_ALLOWED failures in a row nothing passes for 5 s, then a single call as a probe; while
  * probes fail the pauses double up to 5 minutes. A refused login closes it for refused_pause_ms, doubled for
  * each further one in a row, at most an hour: whoever shares the account must not add to the failures that
- * make the upstream lock it. retry_after_ms (0: none) closes the gate for that long,
- * whatever came. Returns true when the gate has just closed because of failures: worth a line in the log. */
+ * make the upstream lock it. For the same reason a
+ * login that has not been accepted yet is tried by one call at a time. retry_after_ms (0: none) closes the
+ * gate for that long, whatever came. Returns true when the gate has just closed because of failures: worth a
+ * line in the log. */
 bool acme_gate_report(struct acme_gate *gate, int64_t now_ms, enum acme_gate_outcome outcome,
                       int64_t retry_after_ms);
+
+/** acme_gate_refuse(gate, now_ms, closed_ms, refusals): the login was refused so often in a row, by an
+ * earlier run: closed for so long from now on, an hour at most. */
+void acme_gate_refuse(struct acme_gate *gate, int64_t now_ms, int64_t closed_ms, int refusals);
 
 /** acme_gate_cancel(gate, slot): the call is not made after all. */
 void acme_gate_cancel(struct acme_gate *gate, const struct acme_gate_slot *slot);

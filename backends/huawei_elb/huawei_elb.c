@@ -1,6 +1,8 @@
 /* The deployer object and the way through one step. */
 #include "backends/huawei_elb/huawei_internal.h"
 
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -65,10 +67,7 @@ static struct acme_err keep_deadline(struct huawei_context *ctx)
     const char *last = step->note;
     *step = (struct acme_step){0};
     return acme_huawei_fail(
-        ctx, acme_arena_printf(ctx->arena, "Given up because the deployment's time is over. Last: %s%s", last,
-                               ctx->state->create_sent_ms != 0
-                                   ? " A certificate object may have been made: look for it in ELB."
-                                   : ""));
+        ctx, acme_arena_printf(ctx->arena, "Given up because the deployment's time is over. Last: %s", last));
 }
 
 static struct acme_err huawei_step(const struct acme_deployer *deployer, struct acme_arena *arena,
@@ -215,6 +214,23 @@ static bool copy_strings(struct huawei_deployer *huawei, const char *name)
            (!config->create || config->name != NULL);
 }
 
+static bool set_login_mark(struct huawei_deployer *huawei)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    bool ok = md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1;
+    for (size_t i = 0; i < sizeof huawei->secrets.text / sizeof huawei->secrets.text[0]; i++) {
+        const char *secret = huawei->secrets.text[i];
+        ok = ok && (secret == NULL || EVP_DigestUpdate(md, secret, strlen(secret)) == 1);
+    }
+    ok = ok && EVP_DigestFinal_ex(md, digest, NULL) == 1;
+    EVP_MD_CTX_free(md);
+    if (ok)
+        huawei->base.backend.login_mark = digest[0];
+    OPENSSL_cleanse(digest, sizeof digest);
+    return ok;
+}
+
 static void set_backend(struct huawei_deployer *huawei)
 {
     const struct acme_huawei_elb_config *config = &huawei->config;
@@ -253,6 +269,10 @@ struct acme_err acme_huawei_elb_create(const char *name, const struct acme_huawe
     }
     huawei->secrets = (struct acme_secrets){
         {huawei->config.iam.password, huawei->config.access_key_secret, huawei->config.security_token}};
+    if (!set_login_mark(huawei)) {
+        huawei_destroy(&huawei->base);
+        return acme_err(ACME_E_NOMEM);
+    }
     set_backend(huawei);
     *ret = &huawei->base;
     return acme_ok();

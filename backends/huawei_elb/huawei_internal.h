@@ -5,7 +5,8 @@
  *                                                                     PUT -> VERIFY -> DONE
  *
  * and with `create`, while there is no object: CREATE (once) -> VERIFY; its outcome unknown: LIST.
- * PUT may be repeated: after any interruption everything starts over with SHOW. */
+ * PUT may be repeated: after any interruption everything starts over with SHOW. Where calls are so few that a
+ * PUT right behind its SHOW is refused (429), the next one comes some seconds behind. */
 #ifndef ACME_BACKENDS_HUAWEI_ELB_HUAWEI_INTERNAL_H
 #define ACME_BACKENDS_HUAWEI_ELB_HUAWEI_INTERNAL_H
 
@@ -46,6 +47,8 @@ struct huawei_state {
     const char *marker;         /* of the list's next page; NULL: the first */
     int64_t pages;              /* of the list in this round */
     bool put;                   /* ELB has taken the certificate */
+    int64_t throttled;          /* PUTs refused because there were too many calls, in a row */
+    int64_t seen_ms;            /* when a look has shown that the PUT may be made; 0: not waited for */
     int64_t misses;             /* looks after that which have shown another one */
     int64_t failures;           /* in a row */
     int64_t refusals;           /* of the login, in a row */

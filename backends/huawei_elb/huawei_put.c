@@ -7,6 +7,10 @@
 #define QUEUE_FIRST_MS  (2 * ACME_SECOND_MS)
 #define QUEUE_MAX_MS    (30 * ACME_SECOND_MS)
 #define MISS_FIRST_MS   (2 * ACME_SECOND_MS)
+/* Between a look and its PUT after the last such PUT came too soon, and how long the look then counts. */
+#define GAP_FIRST_MS    (2 * ACME_SECOND_MS)
+#define GAP_MAX_MS      ACME_MINUTE_MS
+#define SEEN_GOOD_MS    (2 * ACME_MINUTE_MS)
 
 enum { MISSES_MAX = 5 };
 
@@ -91,6 +95,29 @@ static struct acme_err claim(struct huawei_context *ctx, bool *ret_go)
     return acme_ok();
 }
 
+static struct acme_err put(struct huawei_context *ctx, const struct huawei_material *material,
+                           const char *certificate_id)
+{
+    const char *key_pem = NULL;
+    bool go = false;
+    TRY(acme_huawei_key_or_wait(ctx, material, &key_pem, &go));
+    if (!go)
+        return acme_ok();
+    const struct acme_buf *body = NULL;
+    TRY(acme_huawei_material_body(ctx, material, key_pem, false, &body));
+    return acme_huawei_call(ctx, HUAWEI_CALL_PUT, "PUT", acme_huawei_path(ctx, certificate_id), "", body,
+                            acme_arena_printf(ctx->arena, "Puts the certificate%s into object %s.",
+                                              key_pem != NULL ? " and its key" : "", certificate_id));
+}
+
+/* A look before this wait has shown that the PUT may be made. */
+static bool was_seen(struct huawei_context *ctx)
+{
+    int64_t seen_ms = ctx->state->seen_ms;
+    ctx->state->seen_ms = 0;
+    return seen_ms != 0 && ctx->input->now_ms >= seen_ms && ctx->input->now_ms - seen_ms <= SEEN_GOOD_MS;
+}
+
 struct acme_err acme_huawei_begin(struct huawei_context *ctx)
 {
     struct huawei_material material = {.pem = NULL};
@@ -110,6 +137,8 @@ struct acme_err acme_huawei_begin(struct huawei_context *ctx)
         return acme_huawei_list_begin(ctx, &material);
     if (id == NULL)
         return acme_huawei_create_begin(ctx, &material, key_pem);
+    if (was_seen(ctx))
+        return put(ctx, &material, id);
     return acme_huawei_call(ctx, HUAWEI_CALL_SHOW, "GET", acme_huawei_path(ctx, id), "", NULL,
                             acme_arena_printf(ctx->arena, "Looks at certificate object %s.", id));
 }
@@ -183,12 +212,15 @@ static struct acme_err read_object(const struct huawei_context *ctx, struct huaw
 }
 
 /* What is not there any more: the operator's object cannot be replaced, one of ours is made again. */
-static struct acme_err object_gone(struct huawei_context *ctx, const struct huawei_verdict *verdict)
+static struct acme_err object_gone(struct huawei_context *ctx, struct huawei_verdict *verdict)
 {
     if (!ctx->huawei->config.create)
         return acme_huawei_refused(ctx, verdict);
+    if (ctx->state->put) { /* ELB has taken it a moment ago: it is about to show it */
+        verdict->class = HUAWEI_VERDICT_FEW_TRIES;
+        return acme_huawei_refused(ctx, verdict);
+    }
     ctx->state->certificate_id = "";
-    ctx->state->put = false;
     return acme_huawei_wait(ctx, 0, false,
                             "The certificate object made earlier is gone: another one will be made, to which "
                             "listeners have to be bound anew.");
@@ -200,6 +232,8 @@ static struct acme_err refused(struct huawei_context *ctx)
     TRY(acme_huawei_judge(ctx, &verdict));
     if (verdict.class == HUAWEI_VERDICT_GONE)
         return object_gone(ctx, &verdict);
+    if (ctx->state->call == HUAWEI_CALL_PUT && ctx->input->reply->status == 429)
+        ctx->state->throttled++;
     return acme_huawei_refused(ctx, &verdict);
 }
 
@@ -208,21 +242,7 @@ static void calm(struct huawei_state *state)
     state->failures = 0;
     state->refusals = 0;
     state->tries = 0;
-}
-
-static struct acme_err put(struct huawei_context *ctx, const struct huawei_material *material,
-                           const struct huawei_object *object)
-{
-    const char *key_pem = NULL;
-    bool go = false;
-    TRY(acme_huawei_key_or_wait(ctx, material, &key_pem, &go));
-    if (!go)
-        return acme_ok();
-    const struct acme_buf *body = NULL;
-    TRY(acme_huawei_material_body(ctx, material, key_pem, false, &body));
-    return acme_huawei_call(ctx, HUAWEI_CALL_PUT, "PUT", acme_huawei_path(ctx, object->id), "", body,
-                            acme_arena_printf(ctx->arena, "Puts the certificate%s into object %s.",
-                                              key_pem != NULL ? " and its key" : "", object->id));
+    state->throttled = 0;
 }
 
 struct acme_err acme_huawei_show_reply(struct huawei_context *ctx)
@@ -247,7 +267,13 @@ struct acme_err acme_huawei_show_reply(struct huawei_context *ctx)
     TRY(find_obstacle(ctx, &object, &obstacle));
     if (obstacle != NULL)
         return acme_huawei_fail(ctx, obstacle);
-    return put(ctx, &material, &object);
+    if (ctx->state->throttled > 0) {
+        ctx->state->seen_ms = ctx->input->now_ms;
+        return acme_huawei_wait(
+            ctx, acme_pace_backoff_ms(GAP_FIRST_MS, GAP_MAX_MS, ctx->state->throttled - 1), false,
+            "ELB takes few calls: waits between the look at the object and the change.");
+    }
+    return put(ctx, &material, object.id);
 }
 
 struct acme_err acme_huawei_verify(struct huawei_context *ctx, const char *certificate_id, const char *note)

@@ -17,6 +17,8 @@ static const struct acme_saved_member members[] = {
     MEMBER(marker, TEXT, "marker"),
     MEMBER(pages, NUMBER, "pages"),
     MEMBER(put, FLAG, "put"),
+    MEMBER(throttled, NUMBER, "throttled"),
+    MEMBER(seen_ms, NUMBER, "seenAt"),
     MEMBER(misses, NUMBER, "misses"),
     MEMBER(failures, NUMBER, "failures"),
     MEMBER(refusals, NUMBER, "refusals"),

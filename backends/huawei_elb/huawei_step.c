@@ -95,6 +95,14 @@ struct acme_err acme_huawei_wait(struct huawei_context *ctx, int64_t delay_ms, b
 struct acme_err acme_huawei_fail(struct huawei_context *ctx, const char *text)
 {
     ENSURE(text != NULL, ACME_E_NOMEM);
+    if (ctx->state->create_sent_ms != 0) { /* another try would know nothing of it */
+        text =
+            acme_arena_printf(ctx->arena,
+                              "%s A certificate object may have been made: look for it in ELB, and delete it "
+                              "before another try.",
+                              text);
+        ENSURE(text != NULL, ACME_E_NOMEM);
+    }
     ctx->step->kind = ACME_STEP_FAILED;
     ctx->step->problem = (struct acme_problem){.type = ACME_PROBLEM_SERVER_INTERNAL, .detail = text};
     ctx->step->note = text;

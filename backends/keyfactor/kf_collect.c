@@ -4,6 +4,7 @@
 
 #include <openssl/x509v3.h>
 #include <string.h>
+#include <strings.h>
 
 /* Issued but not to be had for this long is an error and not a delay. */
 #define COLLECT_PATIENCE_MS ACME_DAY_MS
@@ -21,6 +22,20 @@ static struct acme_err issued(struct kf_context *ctx, const struct acme_cert_lis
     ENSURE(ctx->step->note != NULL, ACME_E_NOMEM);
     ctx->state->call = KF_CALL_NONE;
     ctx->state->certificates = NULL;
+    return acme_ok();
+}
+
+/* Command may answer a renewal with the certificate that is there already. */
+static struct acme_err is_earlier(const struct kf_context *ctx, X509 *leaf, bool *ret)
+{
+    const struct acme_earlier *earlier = &ctx->request->earlier;
+    struct acme_cert_info info;
+    *ret = false;
+    if (!ctx->state->renewing || earlier->serial_hex == NULL)
+        return acme_ok();
+    struct acme_err err = acme_cert_info_read(ctx->arena, leaf, &info);
+    ENSURE(err.code != ACME_E_NOMEM, ACME_E_NOMEM);
+    *ret = !acme_failed(err) && strcasecmp(info.serial_hex, earlier->serial_hex) == 0;
     return acme_ok();
 }
 
@@ -77,8 +92,13 @@ struct acme_err acme_kf_collect_take(struct kf_context *ctx, const struct acme_c
     struct acme_cert_list chain;
     bool downloaded = state->call == KF_CALL_DOWNLOAD;
     struct acme_err err = acme_chain_build(certs, ctx->request->csr->spki_sha256, &chain);
-    if (!acme_failed(err))
-        return issued(ctx, certs);
+    if (!acme_failed(err)) {
+        bool earlier = false;
+        TRY(is_earlier(ctx, chain.certs[0], &earlier));
+        return earlier ? acme_kf_renew_instead(
+                             ctx, "Keyfactor did not renew the certificate but sent the earlier one.", false)
+                       : issued(ctx, certs);
+    }
     if (err.code != ACME_E_NOT_FOUND && err.code != ACME_E_FORMAT)
         return err;
     const char *subject = acme_kf_subject(ctx);
@@ -90,10 +110,10 @@ struct acme_err acme_kf_collect_take(struct kf_context *ctx, const struct acme_c
             ctx,
             acme_arena_printf(
                 ctx->arena,
-                "Keyfactor renewed with another key (%s), which no client has: not used; revoke "
-                "it there if nobody needs it. Set renew: false for this issuer if this is "
-                "always so. Requesting a new certificate instead.",
-                subject),
+                "Keyfactor renewed with another key (%s), which no client has: not used%s. Set "
+                "renew: false for this issuer if this is always so. Requesting a new certificate "
+                "instead.",
+                subject, state->cert_id > 0 ? ", and revoked" : "; revoke it there"),
             true);
     }
     if (downloaded)

@@ -111,9 +111,11 @@ struct acme_err acme_kf_enroll_call(struct kf_context *ctx)
 
 struct acme_err acme_kf_enroll_begin(struct kf_context *ctx)
 {
+    ctx->state->phase = KF_PHASE_ENROLL;
+    if (ctx->state->surplus.count > 0)
+        return acme_kf_tidy(ctx);
     if (ctx->request->withdraw)
         return acme_kf_nothing_begun(ctx);
-    ctx->state->phase = KF_PHASE_ENROLL;
     return acme_kf_renews(ctx) ? acme_kf_available_begin(ctx) : acme_kf_enroll_call(ctx);
 }
 
@@ -130,7 +132,9 @@ static struct acme_err search_because(struct kf_context *ctx, const char *why)
 static struct acme_err refused(struct kf_context *ctx, const struct kf_verdict *verdict)
 {
     ctx->state->sent_ms = 0;
-    if (verdict->class == KF_VERDICT_ANEW)
+    /* Renewing takes permissions of its own, which a login for enrollments may well lack. */
+    bool forbidden = ctx->state->renewing && ctx->input->reply->status == 403;
+    if (verdict->class == KF_VERDICT_ANEW || forbidden)
         return acme_kf_renew_instead(ctx, verdict->note, false);
     if (verdict->class == KF_VERDICT_CREDENTIALS)
         return acme_kf_wait_failure(ctx, ACME_LOGIN_FIRST_MS, ACME_LOGIN_MAX_MS, verdict->note);
@@ -171,6 +175,18 @@ static struct acme_err read_certs(struct kf_context *ctx, const cJSON *info, str
             return err; /* what cannot be read is downloaded */
     }
     return acme_ok();
+}
+
+/* The Password, or a message that repeats it, is not left in memory that is used again. */
+static void wipe_texts(void *object)
+{
+    cJSON *item;
+    cJSON_ArrayForEach(item, (cJSON *)object)
+    {
+        if (cJSON_IsString(item))
+            OPENSSL_cleanse(item->valuestring, strlen(item->valuestring));
+        wipe_texts(item);
+    }
 }
 
 static struct acme_err read_enrolled(struct kf_context *ctx, const cJSON *info, struct enrolled *ret)
@@ -260,6 +276,8 @@ struct acme_err acme_kf_enroll_reply(struct kf_context *ctx)
     if (!acme_failed(err)) {
         const cJSON *info = acme_kf_get(json, "CertificateInformation");
         bool taken = false;
+        if (renewal) /* before the tree itself is released */
+            ENSURE(acme_arena_defer(ctx->arena, wipe_texts, json), ACME_E_NOMEM);
         TRY(take_reply(ctx, info != NULL ? info : json, &taken));
         if (taken)
             return acme_ok();

@@ -129,14 +129,15 @@ struct acme_err acme_kf_follow_begin(struct kf_context *ctx)
     return acme_kf_recover_begin(ctx);
 }
 
-/* The client's administrator learns why a person said no, in that person's words. */
+/* The client's administrator learns why a person said no, in that person's words. What a machine says of its
+ * own trouble is for the operator. */
 static struct acme_err failed(struct kf_context *ctx, const struct kf_status *status, const char *comment)
 {
     const char *subject = acme_kf_subject(ctx);
     const char *words = acme_upstream_quoted(ctx->arena, &ctx->secrets, comment);
     ENSURE(subject != NULL && words != NULL, ACME_E_NOMEM);
     const char *detail = status->detail;
-    if (*words != '\0') {
+    if (*words != '\0' && status->problem == ACME_PROBLEM_UNAUTHORIZED) {
         const char *printable = acme_printable(ctx->arena, comment, strlen(comment), WORDS_MAX_CHARS);
         ENSURE(printable != NULL, ACME_E_NOMEM);
         detail = acme_arena_printf(ctx->arena, "%s Its comment: %s", status->detail, printable);
@@ -257,6 +258,9 @@ struct acme_err acme_kf_find_reply(struct kf_context *ctx)
     {
         struct acme_cert_list own = {.count = 0};
         int key = 0;
+        int64_t request_id = acme_kf_int(row, "CertRequestId");
+        if (request_id > 0 && request_id != state->request_id) /* listed although not asked for */
+            continue;
         TRY(acme_kf_row_key(ctx, row, &own, &key));
         if (acme_kf_int(row, "Id") <= 0 || key <= best)
             continue;

@@ -351,11 +351,6 @@ void acme_kf_recover_enter(struct kf_context *ctx, int64_t since_ms);
 struct acme_err acme_kf_recover_begin(struct kf_context *ctx) ACME_MUST_USE;
 struct acme_err acme_kf_search_reply(struct kf_context *ctx) ACME_MUST_USE;
 struct acme_err acme_kf_instance_reply(struct kf_context *ctx) ACME_MUST_USE;
-/** acme_kf_tidy(ctx): see to what is left of the duplicates, then follow. _done: a call for that was answered
- * or failed: a refusal is taken, a passing trouble a few times not. */
-struct acme_err acme_kf_tidy(struct kf_context *ctx) ACME_MUST_USE;
-struct acme_err acme_kf_tidy_done(struct kf_context *ctx) ACME_MUST_USE;
-
 /** acme_kf_row_take(ctx, row): judge a row of the list that is searched; what is ours becomes a match.
  * *ret_old: the row, and what follows it in a list with the newest first, is too old to be ours.
  * Errors: NOMEM. */
@@ -367,7 +362,19 @@ struct acme_err acme_kf_row_key(struct kf_context *ctx, const cJSON *row, struct
 /** acme_kf_row_revoked(row): it is a certificate that is revoked. */
 bool acme_kf_row_revoked(const cJSON *row);
 
+/* ---- kf_tidy.c ---- */
+
+/** acme_kf_tidy(ctx): see to what is left of the duplicates and of what is not needed, then go on with the
+ * phase: enroll or follow. _done: a call for that was answered or failed: a refusal is taken, a passing
+ * trouble a few times not. */
+struct acme_err acme_kf_tidy(struct kf_context *ctx) ACME_MUST_USE;
+struct acme_err acme_kf_tidy_done(struct kf_context *ctx) ACME_MUST_USE;
+
 /* ---- kf_withdraw.c ---- */
+
+/** acme_kf_deny_failed(json, request_id): under a good status the request is among those that could not be
+ * denied. json NULL: it has no words. */
+bool acme_kf_deny_failed(const cJSON *json, int64_t request_id);
 
 /** acme_kf_withdraw_begin(ctx, why): take back what is followed. */
 struct acme_err acme_kf_withdraw_begin(struct kf_context *ctx, enum kf_withdrawal why) ACME_MUST_USE;
@@ -383,6 +390,12 @@ struct acme_err acme_kf_deny_call(struct kf_context *ctx, enum kf_call call, int
                                   const char *comment, const char *note) ACME_MUST_USE;
 
 /* ---- kf_revoke.c ---- */
+
+/* What the answer to a revocation says of one certificate. */
+enum kf_revoked { KF_REVOKED_NOT, KF_REVOKED_SUSPENDED, KF_REVOKED_DONE };
+
+/** acme_kf_revoked(json, cert_id): json NULL: it has no words. */
+enum kf_revoked acme_kf_revoked(const cJSON *json, int64_t cert_id);
 
 /** acme_kf_revoke_call(ctx, call, cert_id, reason, comment, note): the step is the revocation. */
 struct acme_err acme_kf_revoke_call(struct kf_context *ctx, enum kf_call call, int64_t cert_id, int reason,

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { PAGE_SIZE = 50, MAX_PAGES = 40, MAX_REFUSALS = 5, TIDY_TRIES = 5 };
+enum { PAGE_SIZE = 50, MAX_PAGES = 40, MAX_REFUSALS = 5 };
 
 /* Command gets this long to show what it accepted; doubled with every call made, so that a service which
  * answers 500 to each is not showered with requests. */
@@ -17,8 +17,6 @@ enum { PAGE_SIZE = 50, MAX_PAGES = 40, MAX_REFUSALS = 5, TIDY_TRIES = 5 };
 
 /* A workflow that is complete shows its certificate after the next synchronization. */
 #define COMPLETE_PATIENCE_MS ACME_DAY_MS
-
-#define DUPLICATE "Duplicate of another request by the same ACME order."
 
 void acme_kf_recover_enter(struct kf_context *ctx, int64_t since_ms)
 {
@@ -250,43 +248,6 @@ static struct acme_err choose_match(struct kf_context *ctx)
     TRY(acme_kf_tidy(ctx));
     ctx->step->note = acme_arena_printf(ctx->arena, "Found it in Keyfactor as %s%s.", subject, others);
     ENSURE(ctx->step->note != NULL, ACME_E_NOMEM);
-    return acme_ok();
-}
-
-/* ---- duplicates ---- */
-
-struct acme_err acme_kf_tidy(struct kf_context *ctx)
-{
-    struct kf_state *state = ctx->state;
-    if (state->duplicates.count > 0)
-        return acme_kf_deny_call(ctx, KF_CALL_DENY, state->duplicates.id[0], DUPLICATE,
-                                 "Keyfactor holds duplicates of this order's request.");
-    if (state->surplus.count > 0)
-        return acme_kf_revoke_call(ctx, KF_CALL_UNDO, state->surplus.id[0], 4, DUPLICATE,
-                                   "Keyfactor holds duplicates of this order's certificate.");
-    return acme_kf_follow_begin(ctx);
-}
-
-struct acme_err acme_kf_tidy_done(struct kf_context *ctx)
-{
-    struct kf_state *state = ctx->state;
-    bool undo = state->call == KF_CALL_UNDO;
-    const struct acme_http_reply *reply = ctx->input->event == ACME_EVENT_REPLY ? ctx->input->reply : NULL;
-    bool passing = reply == NULL || reply->status == 429 || reply->status >= 500;
-    if (passing && state->failures < TIDY_TRIES - 1)
-        return acme_kf_wait_failure(ctx, ACME_BACKOFF_FIRST_MS, ACME_BACKOFF_MAX_MS,
-                                    undo ? "Keyfactor did not revoke a duplicate certificate yet."
-                                         : "Keyfactor did not deny a duplicate request yet.");
-    state->failures = 0;
-    (void)acme_ids_pop(undo ? &state->surplus : &state->duplicates);
-    const char *note = undo ? "A duplicate certificate was revoked in Keyfactor."
-                            : "A duplicate request was denied in Keyfactor.";
-    if (reply == NULL || reply->status < 200 || reply->status > 299)
-        note = undo ? "Keyfactor did not revoke a duplicate certificate; revoke it there by hand."
-                    : "Keyfactor did not deny a duplicate request; deny it there, or revoke what it yields.";
-    TRY(acme_kf_tidy(ctx));
-    if (ctx->step->kind == ACME_STEP_CALL)
-        ctx->step->note = note;
     return acme_ok();
 }
 

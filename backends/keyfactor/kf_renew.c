@@ -77,7 +77,10 @@ struct acme_err acme_kf_renew_instead(struct kf_context *ctx, const char *why, b
 {
     struct kf_state *state = ctx->state;
     ENSURE(why != NULL, ACME_E_NOMEM);
+    int64_t useless = failure && state->cert_id != acme_kf_earlier_id(ctx) ? state->cert_id : 0;
     *state = (struct kf_state){.phase = KF_PHASE_ENROLL, .refused = true};
+    if (useless > 0)
+        acme_ids_add(&state->surplus, useless);
     if (failure)
         return acme_kf_wait_failure(ctx, ACME_SECOND_MS, ACME_SECOND_MS, why);
     TRY(acme_kf_enroll_begin(ctx));

@@ -53,17 +53,24 @@ static bool is_known_reason(int reason)
     return reason == 0 || reason == 1 || (reason >= 3 && reason <= 5);
 }
 
-static struct acme_err look(struct kf_context *ctx)
+static struct acme_err thumbprint_of(struct kf_context *ctx, const char **ret)
 {
-    const struct acme_revoke_request *revocation = ctx->revocation;
     X509 *cert = NULL;
-    struct acme_err err = acme_cert_parse(ctx->arena, revocation->certificate, &cert);
+    struct acme_err err = acme_cert_parse(ctx->arena, ctx->revocation->certificate, &cert);
     if (err.code == ACME_E_FORMAT)
         return acme_err(ACME_E_INTERNAL);
     TRY(err);
-    const char *thumbprint = acme_kf_thumbprint(ctx->arena, cert);
+    *ret = acme_kf_thumbprint(ctx->arena, cert);
+    return acme_err(*ret != NULL ? ACME_OK : ACME_E_NOMEM);
+}
+
+static struct acme_err look(struct kf_context *ctx)
+{
+    const struct acme_revoke_request *revocation = ctx->revocation;
+    const char *thumbprint = NULL;
+    TRY(thumbprint_of(ctx, &thumbprint));
     const char *collection = acme_kf_collection(ctx, false);
-    ENSURE(thumbprint != NULL && collection != NULL, ACME_E_NOMEM);
+    ENSURE(collection != NULL, ACME_E_NOMEM);
     return acme_kf_call(
         ctx, KF_CALL_LOOK, "GET",
         acme_arena_printf(ctx->arena,
@@ -131,6 +138,20 @@ static struct acme_err still_good(struct kf_context *ctx)
                                                  (long long)state->cert_id));
 }
 
+/* The row of the certificate, however much is listed; NULL: there is none. Another one must not be revoked
+ * because a query was dropped on its way. */
+static const cJSON *row_of(const cJSON *list, const char *thumbprint)
+{
+    const cJSON *row;
+    cJSON_ArrayForEach(row, list)
+    {
+        const char *theirs = acme_kf_str(row, "Thumbprint");
+        if (theirs != NULL && strcasecmp(theirs, thumbprint) == 0)
+            return row;
+    }
+    return NULL;
+}
+
 static struct acme_err look_reply(struct kf_context *ctx)
 {
     struct kf_state *state = ctx->state;
@@ -140,7 +161,9 @@ static struct acme_err look_reply(struct kf_context *ctx)
         return err;
     if (acme_failed(err) || !cJSON_IsArray(json))
         return judge_failure(ctx, KF_AT_LIST);
-    const cJSON *row = cJSON_GetArrayItem(json, 0);
+    const char *thumbprint = NULL;
+    TRY(thumbprint_of(ctx, &thumbprint));
+    const cJSON *row = row_of(json, thumbprint);
     int64_t cert_id = acme_kf_int(row, "Id");
     if (cert_id <= 0)
         return missing(ctx);
@@ -168,6 +191,24 @@ static bool has_id(const cJSON *list, int64_t id)
             return true;
     }
     return false;
+}
+
+static const cJSON *suspended_entry(const cJSON *json, int64_t cert_id)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, acme_kf_get(json, "SuspendedCerts"))
+    {
+        if (acme_kf_int(item, "CertId") == cert_id)
+            return item;
+    }
+    return NULL;
+}
+
+enum kf_revoked acme_kf_revoked(const cJSON *json, int64_t cert_id)
+{
+    if (suspended_entry(json, cert_id) != NULL)
+        return KF_REVOKED_SUSPENDED;
+    return has_id(acme_kf_get(json, "RevokedIds"), cert_id) ? KF_REVOKED_DONE : KF_REVOKED_NOT;
 }
 
 static struct acme_err suspended(struct kf_context *ctx, const cJSON *entry)
@@ -200,15 +241,15 @@ static struct acme_err revoke_reply(struct kf_context *ctx)
     state->failures = 0;
     state->polls = 0;
     state->accepted_ms = ctx->input->now_ms;
-    const cJSON *item;
-    cJSON_ArrayForEach(item, acme_kf_get(json, "SuspendedCerts"))
-    {
-        if (acme_kf_int(item, "CertId") == state->cert_id)
-            return suspended(ctx, item);
-    }
-    if (has_id(acme_kf_get(json, "RevokedIds"), state->cert_id))
+    switch (acme_kf_revoked(json, state->cert_id)) {
+    case KF_REVOKED_SUSPENDED:
+        return suspended(ctx, suspended_entry(json, state->cert_id));
+    case KF_REVOKED_DONE:
         return done(ctx, acme_arena_printf(ctx->arena, "Keyfactor revoked certificate %lld.",
                                            (long long)state->cert_id));
+    case KF_REVOKED_NOT:
+        break;
+    }
     return look(ctx); /* an answer without words: its state tells */
 }
 

@@ -79,7 +79,7 @@ static struct acme_err too_far(struct kf_context *ctx, const char *note)
 }
 
 /* Under a good status the request may still be among those that could not be denied. */
-static bool has_failed(const cJSON *json, int64_t request_id)
+bool acme_kf_deny_failed(const cJSON *json, int64_t request_id)
 {
     const cJSON *item;
     cJSON_ArrayForEach(item, acme_kf_get(json, "Failures"))
@@ -103,7 +103,7 @@ struct acme_err acme_kf_withdraw_done(struct kf_context *ctx)
         struct acme_err err = acme_reply_json(ctx->arena, reply, &json);
         if (err.code == ACME_E_NOMEM)
             return err;
-        if (!acme_failed(err) && has_failed(json, ctx->state->request_id))
+        if (!acme_failed(err) && acme_kf_deny_failed(json, ctx->state->request_id))
             return too_far(
                 ctx, acme_arena_printf(ctx->arena, "Keyfactor %s could not be denied any more.", subject));
         return acme_kf_withdrawn_fail(ctx, acme_arena_printf(ctx->arena, "Keyfactor %s was withdrawn: %s.",

@@ -210,11 +210,29 @@ static void test_echoed_keys_are_overwritten(void **state)
 
 #define RUNNING(test) cmocka_unit_test_setup_teardown(test, elb_setup, elb_teardown)
 
+/* A pause after a refused login ends when the secret is another one. */
+static void test_mark_of_the_login(void **state)
+{
+    struct elb_rig *rig = *state;
+    int first = rig->deployer->backend.login_mark;
+    elb_reconfigure(rig);
+    assert_int_equal(rig->deployer->backend.login_mark, first);
+    assert_in_range(first, 0, 255);
+    rig->config.access_key_secret = "another";
+    elb_reconfigure(rig);
+    assert_int_not_equal(rig->deployer->backend.login_mark, first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RUNNING(test_logins),        RUNNING(test_targets),         RUNNING(test_domain_forms),
-        RUNNING(test_domain_limits), RUNNING(test_pem_on_one_line), RUNNING(test_echoed_keys_are_overwritten),
+        RUNNING(test_mark_of_the_login),
+        RUNNING(test_logins),
+        RUNNING(test_targets),
+        RUNNING(test_domain_forms),
+        RUNNING(test_domain_limits),
+        RUNNING(test_pem_on_one_line),
+        RUNNING(test_echoed_keys_are_overwritten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

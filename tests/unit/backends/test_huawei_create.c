@@ -183,13 +183,46 @@ static void test_gone(void **state)
     assert_string_equal(rig->step.target, ELB_ID);
 }
 
+/* Taken a moment ago, not shown yet: no reason to make a second one. */
+static void test_shown_late(void **state)
+{
+    struct elb_rig *rig = *state;
+    making(rig);
+    elb_reply(rig, 201, elb_object(rig, rig->leaf, ""));
+    elb_reply(rig, 404, elb_error(rig, "ELB.8904", "not found"));
+    elb_expect_wait(rig, 5, true);
+    elb_timer(rig);
+    elb_expect_call(rig, "GET", ELB_PATH "/" ELB_ID);
+    elb_reply(rig, 200, elb_object(rig, rig->leaf, ""));
+    elb_expect_done(rig);
+    assert_int_equal(rig->onces, 1);
+}
+
+/* Whoever tries again has no state any more. */
+static void test_failure_with_an_open_outcome(void **state)
+{
+    struct elb_rig *rig = *state;
+    making(rig);
+    elb_call_failed(rig, true);
+    elb_timer(rig);
+    elb_reply(rig, 403, "");
+    elb_expect_failed(rig, "elb:certificates:get, :list");
+    elb_expect_failed(rig, "A certificate object may have been made");
+}
+
 #define RUNNING(test) cmocka_unit_test_setup_teardown(test, elb_setup, elb_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RUNNING(test_made_once), RUNNING(test_made_but_never_heard), RUNNING(test_recover_without_a_state),
-        RUNNING(test_not_made),  RUNNING(test_list_trouble),         RUNNING(test_refused),
+        RUNNING(test_made_once),
+        RUNNING(test_shown_late),
+        RUNNING(test_failure_with_an_open_outcome),
+        RUNNING(test_made_but_never_heard),
+        RUNNING(test_recover_without_a_state),
+        RUNNING(test_not_made),
+        RUNNING(test_list_trouble),
+        RUNNING(test_refused),
         RUNNING(test_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -314,10 +314,57 @@ static void test_deadline(void **state)
 
 #define RUNNING(test) cmocka_unit_test_setup_teardown(test, elb_setup, elb_teardown)
 
+/* One call per second: the PUT right behind the look would be refused again and again. */
+static void test_throttle_of_few_calls(void **state)
+{
+    struct elb_rig *rig = *state;
+    elb_putting(rig);
+    for (int i = 0; i < 2; i++) {
+        elb_reply(rig, 429, elb_error(rig, "APIGW.0308", "limit:1,time:1 second"));
+        elb_expect_wait(rig, i == 0 ? 5 : 10, true);
+        elb_timer(rig);
+        elb_expect_call(rig, "GET", ELB_PATH "/" ELB_ID);
+        elb_reply(rig, 200, elb_object(rig, rig->old, ""));
+        elb_expect_wait(rig, i == 0 ? 2 : 4, false);
+        elb_timer(rig);
+        elb_expect_call(rig, "PUT", ELB_PATH "/" ELB_ID);
+    }
+    elb_reply(rig, 500, ""); /* the look has been used */
+    elb_timer(rig);
+    elb_expect_call(rig, "GET", ELB_PATH "/" ELB_ID);
+    elb_reply(rig, 200, elb_object(rig, rig->old, ""));
+    elb_timer(rig);
+    elb_expect_call(rig, "PUT", ELB_PATH "/" ELB_ID);
+    elb_reply(rig, 200, elb_object(rig, rig->leaf, ""));
+    elb_expect_call(rig, "GET", ELB_PATH "/" ELB_ID);
+    elb_reply(rig, 429, "");
+    elb_timer(rig);
+    elb_reply(rig, 200, elb_object(rig, rig->leaf, ""));
+    elb_expect_done(rig);
+}
+
+/* What the object was some minutes ago says nothing. */
+static void test_an_old_look_does_not_count(void **state)
+{
+    struct elb_rig *rig = *state;
+    elb_putting(rig);
+    elb_reply(rig, 429, "");
+    elb_timer(rig);
+    elb_reply(rig, 200, elb_object(rig, rig->old, ""));
+    elb_expect_wait(rig, 2, false);
+    rig->now_ms += 3 * ACME_MINUTE_MS;
+    elb_restart(rig, ACME_EVENT_TIMER);
+    elb_expect_call(rig, "GET", ELB_PATH "/" ELB_ID);
+    elb_reply(rig, 200, elb_object(rig, rig->foreign, ""));
+    elb_expect_failed(rig, "has another key");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         RUNNING(test_kept_key),
+        RUNNING(test_throttle_of_few_calls),
+        RUNNING(test_an_old_look_does_not_count),
         RUNNING(test_in_place_already),
         RUNNING(test_in_place_in_part),
         RUNNING(test_root_is_left_out),

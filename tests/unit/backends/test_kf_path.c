@@ -194,6 +194,24 @@ static void test_approval_at_the_ca(void **state)
     rig_expect_issued(rig);
 }
 
+/* A list that goes beyond what was asked for has older certificates of the same key. */
+static void test_certificate_of_another_request(void **state)
+{
+    struct rig *rig = *state;
+    rig_pending(rig);
+    rig_reply(rig, 200, "{\"Id\":881,\"StateString\":\"Issued\"}");
+    const char *other = rig_row(rig, 7, rig->leaf, NULL);
+    rig_reply(rig, 200, rig_format(rig, "[{\"CertRequestId\":12,%s]", other + 1));
+    rig_expect_wait(rig, 5, false);
+    rig_expect_note(rig, "no certificate of request 881 yet");
+    rig_timer(rig);
+    rig_reply(rig, 200, "{\"Id\":881,\"StateString\":\"Issued\"}");
+    const char *ours = rig_row(rig, 1207, rig->leaf, NULL);
+    rig_reply(rig, 200,
+              rig_format(rig, "[{\"CertRequestId\":12,%s,{\"CertRequestId\":881,%s]", other + 1, ours + 1));
+    rig_expect_ref(rig, "1207");
+}
+
 static void test_denial(void **state)
 {
     struct rig *rig = *state;
@@ -204,8 +222,10 @@ static void test_denial(void **state)
     assert_non_null(strstr(rig->step.problem.detail, "not in the list"));
     rig->state = "{}";
     rig_pending(rig);
-    rig_reply(rig, 200, "{\"Id\":881,\"StateString\":\"Failed\"}");
+    rig_reply(rig, 200, "{\"Id\":881,\"StateString\":\"Failed\",\"DenialComment\":\"ca01 is down\"}");
     rig_expect_failed(rig, ACME_PROBLEM_SERVER_INTERNAL);
+    rig_expect_note(rig, "ca01 is down");
+    assert_null(strstr(rig->step.problem.detail, "ca01"));
     rig->state = "{}";
     rig_start(rig);
     rig_reply(rig, 200,
@@ -330,6 +350,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_download_flavours, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(test_download_troubles, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(test_approval_at_the_ca, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_certificate_of_another_request, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(test_denial, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(test_requests_that_may_not_be_read, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(test_workflow, rig_setup, rig_teardown),

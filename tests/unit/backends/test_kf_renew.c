@@ -3,7 +3,33 @@
 
 #include "kf_rig.h"
 
+#include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
+
+static int secrets_released; /* blocks of JSON given back with the Password still in them */
+
+static void release(void *block)
+{
+    if (block != NULL && memmem(block, malloc_usable_size(block), RIG_STORE, strlen(RIG_STORE)) != NULL)
+        secrets_released++;
+    free(block);
+}
+
+static int watch_releases(void **state)
+{
+    (void)state;
+    cJSON_Hooks hooks = {.malloc_fn = malloc, .free_fn = release};
+    cJSON_InitHooks(&hooks);
+    return 0;
+}
+
+static int expect_no_secret_released(void **state)
+{
+    (void)state;
+    cJSON_InitHooks(NULL);
+    return secrets_released;
+}
 
 static void continues(struct rig *rig, const char *ref)
 {
@@ -141,7 +167,17 @@ static void test_another_key_is_never_handed_out(void **state)
     rig_expect_wait(rig, 1, true); /* whose note is a warning */
     rig_expect_note(rig, "another key (certificate 1300)");
     rig_timer(rig);
+    rig_expect_call(rig, "POST", "Certificates/Revoke");
+    rig_expect_body(rig, "{\"CertificateIds\":[1300],\"Reason\":4,\"Comment\":\"Renewed for an ACME order");
+    rig_reply(rig, 503, "");
+    rig_expect_wait(rig, 10, true);
+    rig_timer(rig);
+    rig_expect_call(rig, "POST", "Certificates/Revoke");
+    rig_restart(rig, ACME_EVENT_TIMER); /* the process died meanwhile */
+    rig_expect_call(rig, "POST", "Certificates/Revoke");
+    rig_reply(rig, 200, "{\"RevokedIds\":[1300],\"SuspendedCerts\":[]}");
     rig_expect_enroll(rig); /* and no second renewal */
+    rig_expect_note(rig, "Certificate 1300, which nobody needs, was revoked");
     rig_call_failed(rig, true);
     rig_no_search(rig);
     assert_int_equal(rig->step.kind, ACME_STEP_WAIT);
@@ -157,7 +193,50 @@ static void test_pending_renewal(void **state)
     rig_reply(rig, 200, rig_format(rig, "[%s]", rig_row(rig, 1300, rig->stranger, NULL)));
     rig_expect_wait(rig, 1, true);
     rig_timer(rig);
+    rig_expect_call(rig, "POST", "Certificates/Revoke");
+    rig_reply(rig, 200,
+              "{\"RevokedIds\":[],\"SuspendedCerts\":[{\"CertId\":1300,\"WorkflowId\":\"" RIG_WORKFLOW
+              "\"}]}");
     rig_expect_enroll(rig);
+    rig_expect_note(rig, "waits for an approval");
+}
+
+/* A login for enrollments may lack what a renewal takes. */
+static void test_forbidden_is_enrolled(void **state)
+{
+    struct rig *rig = *state;
+    renew(rig);
+    rig_reply(rig, 403, "{\"ErrorCode\":\"0xA0140002\",\"Message\":\"no permission\"}");
+    rig_expect_enroll(rig);
+    rig->state = "{}";
+    renew(rig);
+    rig_reply(rig, 401, "");
+    rig_expect_wait(rig, 60, true);
+}
+
+static void test_the_earlier_one_is_no_renewal(void **state)
+{
+    struct rig *rig = *state;
+    struct acme_cert_info info;
+    renew(rig);
+    assert_false(acme_failed(acme_cert_info_read(rig->arena, rig->leaf, &info)));
+    rig->request.earlier.serial_hex = info.serial_hex;
+    rig_reply(rig, 200, renewed(rig, 1300));
+    rig_reply(rig, 200, rig_download(rig, rig->leaf));
+    rig_expect_enroll(rig);
+    rig_expect_note(rig, "the earlier one");
+}
+
+static void test_refused_revocation_is_said(void **state)
+{
+    struct rig *rig = *state;
+    renew(rig);
+    rig_reply(rig, 200, renewed(rig, 1300));
+    rig_reply(rig, 200, rig_download(rig, rig->stranger));
+    rig_timer(rig);
+    rig_reply(rig, 403, "");
+    rig_expect_enroll(rig);
+    rig_expect_note(rig, "did not revoke certificate 1300");
 }
 
 /* It has no tag of its own: its name and key tell, and that it is not the one before. */
@@ -195,9 +274,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_not_available, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(test_refused_is_enrolled, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(test_another_key_is_never_handed_out, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_forbidden_is_enrolled, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_the_earlier_one_is_no_renewal, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_refused_revocation_is_said, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(test_pending_renewal, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(test_lost_renewal_is_found, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(test_lost_renewal_is_not_repeated, rig_setup, rig_teardown),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, watch_releases, expect_no_secret_released);
 }

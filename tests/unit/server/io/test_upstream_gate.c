@@ -191,6 +191,47 @@ static void test_refused_logins(void **state)
     assert_int_equal(acme_gate_closed_ms(&gate, now_ms), 600 * 1000); /* from the beginning */
 }
 
+/* Several jobs with one login: as long as it is not known to be good one of them tries it. */
+static void test_a_login_is_tried_once(void **state)
+{
+    (void)state;
+    struct acme_gate gate = make(600, 10);
+    gate.limits.refused_pause_ms = 600 * 1000;
+    struct acme_gate_slot slot;
+    struct acme_gate_slot other;
+    assert_true(acme_gate_book(&gate, START_MS, 0, &slot));
+    assert_true(slot.probe);
+    assert_false(acme_gate_book(&gate, START_MS, 0, &other));
+    assert_int_equal(acme_gate_closed_ms(&gate, START_MS), 500);
+    acme_gate_cancel(&gate, &slot);
+    assert_true(acme_gate_book(&gate, START_MS, 0, &slot));
+    acme_gate_report(&gate, START_MS, ACME_GATE_REFUSED, 0);
+    assert_int_equal(acme_gate_closed_ms(&gate, START_MS), 600 * 1000);
+    int64_t now_ms = START_MS + 600 * 1000;
+    assert_true(acme_gate_book(&gate, now_ms, 0, &slot));
+    assert_false(acme_gate_book(&gate, now_ms, 0, &other));
+    acme_gate_report(&gate, now_ms, ACME_GATE_ANSWERED, 0);
+    assert_true(acme_gate_book(&gate, now_ms, 0, &slot));
+    assert_true(acme_gate_book(&gate, now_ms, 0, &other));
+    assert_false(other.probe);
+}
+
+static void test_refused_by_an_earlier_run(void **state)
+{
+    (void)state;
+    struct acme_gate gate = make(600, 10);
+    gate.limits.refused_pause_ms = 600 * 1000;
+    acme_gate_refuse(&gate, START_MS, 300 * 1000, 2);
+    assert_int_equal(acme_gate_closed_ms(&gate, START_MS), 300 * 1000);
+    int64_t now_ms = START_MS + 300 * 1000;
+    struct acme_gate_slot slot;
+    assert_true(acme_gate_book(&gate, now_ms, 0, &slot));
+    acme_gate_report(&gate, now_ms, ACME_GATE_REFUSED, 0);
+    assert_int_equal(acme_gate_closed_ms(&gate, now_ms), 2400 * 1000); /* the third in a row */
+    acme_gate_refuse(&gate, now_ms, (int64_t)24 * 3600 * 1000, 0);
+    assert_int_equal(acme_gate_closed_ms(&gate, now_ms), 3600 * 1000);
+}
+
 static void test_the_clock_goes_back(void **state)
 {
     (void)state;
@@ -215,6 +256,8 @@ int main(void)
         cmocka_unit_test(test_one_probe),
         cmocka_unit_test(test_throttled),
         cmocka_unit_test(test_refused_logins),
+        cmocka_unit_test(test_a_login_is_tried_once),
+        cmocka_unit_test(test_refused_by_an_earlier_run),
         cmocka_unit_test(test_the_clock_goes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
