@@ -248,6 +248,7 @@ static struct acme_err hear_of_end(struct active_job *job, const struct acme_pro
     struct acme_step_input *input = &job->run->input;
     job->reply_arena = acme_arena_create(STEP_ARENA_BYTES);
     ENSURE(job->reply_arena != NULL, ACME_E_NOMEM);
+    input->answer = NULL; /* the step that had this run has seen it */
     if (end->outcome == ACME_PROCESS_NOT_STARTED) {
         input->event = ACME_EVENT_CALL_FAILED;
         input->reached = false;
@@ -274,11 +275,23 @@ static void program_done(void *context, const struct acme_process_end *end)
         acme_job_submit(job, continue_on_job_thread);
 }
 
+/* A program may take an hour. If this was to be the call that tries an upstream which does not work, nobody
+ * else could try it meanwhile. */
+static void return_slot(struct active_job *job)
+{
+    if (!job->has_slot)
+        return;
+    job->has_slot = false;
+    acme_upstream_cancel(job->queue->upstream, &job->slot);
+    acme_runner_wake(job->runner, job->queue->name);
+}
+
 static void run_program(struct active_job *job, const struct acme_step *step)
 {
     struct acme_processes *processes = acme_runner_options_of(job->runner)->processes;
     if (!announce(job, step))
         return;
+    return_slot(job);
     struct acme_err err = acme_err(ACME_E_UNSUPPORTED);
     if (processes != NULL)
         err = acme_processes_run(processes, &step->run, program_done, job);

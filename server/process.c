@@ -18,6 +18,7 @@ enum {
     USUAL_TIMEOUT_MS = 60 * 1000,
     READS_AT_END = 32, /* a pipe holds 16 of them */
     GRACE_MS = 1000,   /* from SIGTERM to SIGKILL */
+    LET_GO_MS = 300,   /* from there to where a stop does not wait any longer */
     OUTPUT_ROOM = 2 * ACME_PROGRAM_OUTPUT_BYTES,
     TICK_MS = 50 /* how often a program is looked at where there is no pidfd */
 };
@@ -138,13 +139,21 @@ static int64_t press(struct watch *watch)
     }
     int64_t next_ms = watch->kill_ms == 0 ? watch->end_ms : watch->kill_ms;
     if (watch->killed)
-        next_ms = now_ms + GRACE_MS;
+        next_ms = now_ms + (watch->cancelled ? LET_GO_MS : GRACE_MS);
     return next_ms > now_ms ? next_ms - now_ms : 0;
 }
 
-static void supervise(struct watch *watch)
+/* Programs that have gained privileges cannot be killed by us. A stop leaves them alone. */
+static bool is_let_go(const struct watch *watch)
 {
-    while (!has_ended(watch)) {
+    return watch->cancelled && watch->killed && monotonic_ms() >= watch->kill_ms + LET_GO_MS;
+}
+
+/* False: it still runs. */
+static bool supervise(struct watch *watch)
+{
+    bool ended = false;
+    while (!(ended = has_ended(watch)) && !is_let_go(watch)) {
         int64_t delay_ms = press(watch);
         if (watch->child.end_fd < 0 && delay_ms > TICK_MS)
             delay_ms = TICK_MS;
@@ -167,6 +176,7 @@ static void supervise(struct watch *watch)
     close_fd(&watch->child.in_fd);
     close_fd(&watch->child.out_fd);
     close_fd(&watch->child.end_fd);
+    return ended;
 }
 
 /* Its last bytes. */
@@ -221,8 +231,8 @@ static void execute(struct run *run, struct watch *watch)
             watch->end_ms = monotonic_ms() + timeout_ms;
             if (watch->input.len == 0)
                 close_fd(&watch->child.in_fd);
-            supervise(watch);
-            reap(watch, &end.result);
+            if (supervise(watch))
+                reap(watch, &end.result);
             if (!watch->cancelled)
                 end.outcome = ACME_PROCESS_ENDED;
         }

@@ -313,14 +313,15 @@ struct end {
     const char *error;
 };
 
-/* One that was superseded on its way stays so: what follows it runs afterwards. */
+/* One that was superseded on its way stays so, unless it got there: its certificate is in place then until
+ * what follows it has replaced it, which may fail. */
 static struct acme_err end(struct acme_db *db, void *arg)
 {
     const struct end *request = arg;
     TRY(acme_store_job_delete(db, request->job_id, request->owner, request->id));
     return acme_db_run(db, NULL,
                        "UPDATE deployments SET status = $1, ended_ms = $2, error = $3"
-                       " WHERE id = $4 AND status = 'pending'",
+                       " WHERE id = $4 AND (status = 'pending' OR $1 = 'deployed')",
                        DB_TEXT(status_words[request->status]), DB_INT(request->now_ms),
                        DB_TEXT(request->error), DB_TEXT(request->id));
 }

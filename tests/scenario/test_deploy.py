@@ -254,7 +254,7 @@ class Renewing(DeployCase):
         runs = self.wait_for_runs(2)
         self.assertEqual([run["chain"] for run in runs], [first, second])
         self.assertGreaterEqual(self.runs("begin")[1]["time"], runs[0]["time"])
-        self.wait_for_status("superseded", "deployed")
+        self.wait_for_status("deployed", "deployed")
 
     def test_a_failed_one_is_not_retried_behind_a_newer_one(self):
         self.begin_serving()
@@ -285,6 +285,18 @@ class Revoking(DeployCase):
         self.obtain("a.localhost")
         self.wait_for_status("deployed", "deployed")
         self.assertEqual(self.statuses(), ["deployed, replaced since", "deployed"])
+
+    def test_one_that_a_newer_one_did_not_replace_is_told(self):
+        """It was superseded while its program ran, and put in place all the same."""
+        self.begin_serving()
+        self.does("time.sleep(1) if len(open(os.environ['RECORDS'] + '/runs').readlines()) == 1 else sys.exit(1)")
+        chain = self.obtain("a.localhost")
+        self.wait_for_runs(1, "begin")
+        self.obtain("a.localhost")
+        self.wait_for_status("deployed", "failed")
+        self.revoke(chain)
+        self.bridge.wait_for_log("ALERT a revoked certificate is still in place", "deployer=web")
+        self.assertEqual(self.statuses(), ["revoked, still in place", "failed"])
 
     def test_one_that_was_replaced_is_not(self):
         self.begin_serving()

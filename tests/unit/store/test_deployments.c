@@ -153,11 +153,14 @@ static void what_is_under_way_comes_first(void **state)
     struct acme_deployment third = deploy(f, account, "a.example.com", "web", false);
     assert_int_equal(status_of(f, &second), ACME_DEPLOYMENT_SUPERSEDED);
     assert_int_equal(claim(f, ACME_DEPLOY_QUEUE "web", NOW, &jobs), 2);
-    /* It has deployed, and is superseded all the same. */
+    /* It got there, and stays in place if what supersedes it fails. */
     end(f, &first, ACME_DEPLOYMENT_DEPLOYED);
-    assert_int_equal(status_of(f, &first), ACME_DEPLOYMENT_SUPERSEDED);
     assert_ok(acme_store_deployment_behind(f->store, f->arena, third.id, &before));
     assert_null(before);
+    end(f, &third, ACME_DEPLOYMENT_FAILED);
+    assert_ok(acme_store_deployment_get(f->store, f->arena, first.id, &first));
+    assert_int_equal(first.status, ACME_DEPLOYMENT_DEPLOYED);
+    assert_true(first.in_place);
 }
 
 static void retries(void **state)

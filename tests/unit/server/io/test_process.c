@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -307,6 +308,54 @@ static void a_stop_cancels(void **state)
     }
 }
 
+/* In a process of its own, without privileges: its program, which has become root as sudo does, cannot be
+ * killed. */
+static int stop_what_cannot_be_killed(const char *program)
+{
+    enum { NOBODY = 65534 };
+    struct acme_processes *processes = NULL;
+    struct heard heard;
+    struct acme_program_call call = {.arguments = {program, "--reuid=0", "/bin/sleep", "20"},
+                                     .argument_count = 4};
+    struct timespec from;
+    struct timespec to;
+    begin(&heard);
+    if (setgid(NOBODY) != 0 || setuid(NOBODY) != 0 || acme_failed(acme_processes_start(1, 1, &processes)) ||
+        acme_failed(acme_processes_run(processes, &call, hear, &heard)))
+        return 1;
+    nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    acme_processes_stop(processes);
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    return to.tv_sec - from.tv_sec > 10 || heard.outcome != ACME_PROCESS_CANCELLED ? 2 : 0;
+}
+
+static void a_stop_does_not_wait_for_privileged_ones(void **state)
+{
+    (void)state;
+    char place[] = "/tmp/acmebridge-process-XXXXXX";
+    char program[64];
+    char copy[256];
+    if (getuid() != 0)
+        skip();
+    assert_non_null(mkdtemp(place));
+    (void)snprintf(program, sizeof program, "%s/setpriv", place);
+    (void)snprintf(copy, sizeof copy, "cp /usr/bin/setpriv %s && chmod 755 %s && chmod 4755 %s", program,
+                   place, program);
+    struct heard heard;
+    run_shell(copy, &heard);
+    assert_int_equal(heard.result.exit_code, 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(stop_what_cannot_be_killed(program));
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(unlink(program), 0);
+    assert_int_equal(rmdir(place), 0);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +372,7 @@ int main(void)
         cmocka_unit_test(it_gets_nothing_else),
         cmocka_unit_test(many_run_and_wait),
         cmocka_unit_test(a_stop_cancels),
+        cmocka_unit_test(a_stop_does_not_wait_for_privileged_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

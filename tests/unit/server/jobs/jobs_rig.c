@@ -85,6 +85,23 @@ static struct acme_err ask(struct jobs_rig *r, const struct acme_step_input *inp
     return acme_ok();
 }
 
+/* The operator's answer, if one is awaited, comes before the script. */
+static bool runs_first(struct jobs_rig *r, const struct acme_step_input *input, struct acme_step *ret)
+{
+    if (r->script == NULL)
+        return false;
+    if (input->event == ACME_EVENT_REPLY) {
+        r->late_answers += input->answer != NULL;
+        r->scripts_failed += input->ran == NULL || input->ran->exit_code != 0;
+        r->scripts_ended++;
+        return false;
+    }
+    *ret = (struct acme_step){
+        .kind = ACME_STEP_RUN,
+        .run = {.arguments = {"/bin/sh", "-c", r->script}, .argument_count = 3, .timeout_ms = 15000}};
+    return !r->asks || input->answer != NULL;
+}
+
 static struct acme_err edge_step(const struct acme_issuer *issuer, struct acme_arena *arena,
                                  const struct acme_issue_request *request, cJSON *state,
                                  const struct acme_step_input *input, struct acme_step *ret)
@@ -97,6 +114,8 @@ static struct acme_err edge_step(const struct acme_issuer *issuer, struct acme_a
         r->edge_starts++;
     if (request->profile_settings != &settings_of_edge)
         r->wrong_settings++;
+    if (runs_first(r, input, ret))
+        return acme_ok();
     if (r->uses_line) {
         size_t ahead = 0;
         TRY(services->claim(services->context, "enrollment 1", &ahead));
@@ -196,8 +215,10 @@ void jobs_start(struct jobs_rig *r)
     static const struct acme_address_policy policy;
     const struct acme_outbound_options outbound = {.policy = &policy, .max_fetches = 8};
     assert_ok(acme_outbound_start(&outbound, &r->outbound));
+    assert_ok(acme_processes_start(4, 8, &r->processes));
     const struct acme_runner_options options = {.store = r->f->store,
                                                 .outbound = r->outbound,
+                                                .processes = r->processes,
                                                 .clock = &acme_clock_system,
                                                 .owner = "runner",
                                                 .lease_ms = 60000,
@@ -218,9 +239,11 @@ void jobs_start(struct jobs_rig *r)
 void jobs_stop(struct jobs_rig *r)
 {
     acme_runner_stop(r->runner);
+    acme_processes_stop(r->processes);
     acme_outbound_stop(r->outbound);
     acme_runner_destroy(r->runner);
     r->runner = NULL;
+    r->processes = NULL;
     r->outbound = NULL;
 }
 

@@ -4,6 +4,7 @@
 #define ACME_TESTS_UNIT_SERVER_JOBS_RIG_H
 
 #include "backends/pki.h"
+#include "server/process.h"
 #include "server/runner.h"
 #include "store/fixture.h"
 
@@ -18,6 +19,7 @@ struct jobs_rig {
     struct fixture *f;
     struct pki pki;
     struct acme_outbound *outbound;
+    struct acme_processes *processes;
     struct acme_runner *runner;
     struct acme_profile profile; /* "default", of "edge" */
     struct acme_bytes edge_csr;
@@ -29,11 +31,15 @@ struct jobs_rig {
     atomic_bool hold_line;   /* edge: keep what it has got */
     atomic_bool asks;        /* edge: before it ends */
     atomic_bool never_signs; /* signer: keep waiting */
+    const char *script;      /* edge: run this shell script first */
     /* What they have seen. */
     atomic_int signer_starts;
     atomic_int edge_starts;
     atomic_int wrong_settings;
     atomic_int stale_answers;
+    atomic_int scripts_ended;
+    atomic_int scripts_failed;
+    atomic_int late_answers; /* of the operator, seen again when the script has ended */
 };
 
 int jobs_setup(void **state);

@@ -156,6 +156,43 @@ static void not_wanted_any_more(void **state)
     assert_int_equal(r->signer_starts, 0);
 }
 
+/* The script of each waits for the other's, and there is one call in a minute: they have not taken it. */
+static void programs_take_no_slots(void **state)
+{
+    struct jobs_rig *r = *state;
+    const char *account = fixture_account(r->f);
+    char place[] = "/tmp/acmebridge-jobs-XXXXXX";
+    assert_non_null(mkdtemp(place));
+    r->script = acme_arena_printf(
+        r->f->arena, "touch %s/$$; until [ $(ls %s | wc -l) -ge 2 ]; do sleep 0.05; done", place, place);
+    r->edge.base.backend.requests_per_minute = 1;
+    r->edge.base.backend.burst = 1;
+    jobs_start(r);
+    struct acme_issuance first = jobs_order(r, account, "k1");
+    struct acme_issuance second = jobs_order(r, account, "k2");
+    (void)jobs_wait_status(r, first.order_id, ACME_ORDER_VALID);
+    (void)jobs_wait_status(r, second.order_id, ACME_ORDER_VALID);
+    assert_int_equal(r->scripts_failed, 0);
+    r->script = acme_arena_printf(r->f->arena, "rm -r %s", place);
+    (void)jobs_wait_status(r, jobs_order(r, account, "k3").order_id, ACME_ORDER_VALID);
+}
+
+static void an_answer_is_told_once(void **state)
+{
+    struct jobs_rig *r = *state;
+    struct acme_job_question question;
+    r->asks = true;
+    r->script = "true";
+    jobs_start(r);
+    struct acme_issuance issuance = jobs_order(r, fixture_account(r->f), "k1");
+    const char *job = jobs_wait_question(r, &issuance, &question);
+    assert_ok(acme_store_question_answer(r->f->store, job, question.key, ACME_ANSWER_ACKNOWLEDGE, "me", NOW));
+    acme_runner_look(r->runner);
+    while (r->scripts_ended < 1)
+        jobs_pause();
+    assert_int_equal(r->late_answers, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +204,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(denied, jobs_setup, jobs_teardown),
         cmocka_unit_test_setup_teardown(one_after_the_other, jobs_setup, jobs_teardown),
         cmocka_unit_test_setup_teardown(not_wanted_any_more, jobs_setup, jobs_teardown),
+        cmocka_unit_test_setup_teardown(programs_take_no_slots, jobs_setup, jobs_teardown),
+        cmocka_unit_test_setup_teardown(an_answer_is_told_once, jobs_setup, jobs_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
