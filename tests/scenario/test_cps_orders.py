@@ -82,7 +82,7 @@ class Keys(CpsCase):
         enrollment = self.enrollment("ov", NAME, key_holder="client")
         self.cps.fault("read", "delay", delay_s=4.0, times=2)
         client, order = self.begin(NAME)
-        self.failed(self.ends(client, order), "badCSR", "key")
+        self.failed(self.ends(client, order), "badCSR", "key_holder: edge")
         self.assert_changes(enrollment, client=0)
 
     def test_request_of_cps_is_fine(self):
