@@ -9,6 +9,7 @@ import tempfile
 import unittest
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from client_case import run_client  # first: it finds the others
 from cps_case import CpsCase, cps_issuer
@@ -142,18 +143,18 @@ class KeyfactorAndElb(Clients, KeyfactorCase):
             self.assertEqual(self.elb.live(place), leaf_sha256(self.live()), place)
             self.assertTrue(self.elb.look(place)["pair_fits"])
 
-    def check_chain(self):
-        with open(self.path("config", "live", NAME, "privkey.pem"), "rb") as stream:
-            key = stream.read().decode("ascii")
-        leaf = self.check_certificate(self.live(), leaf_of(self.live()), [NAME], self.kf.ready["root_file"], 2)
-        return leaf, key
+    def check_pair(self):
+        """(leaf, key as PEM) that certbot has, after they were checked."""
+        pem = self.read("config", "live", NAME, "privkey.pem")
+        key = serialization.load_pem_private_key(pem.encode("ascii"), None)
+        return self.check_certificate(self.live(), key, [NAME], self.kf.ready["root_file"], 2), pem
 
     def keys_sent(self, place):
         return [entry["key_sent"] for entry in self.elb.journal(certificate=place) if entry["effect"]]
 
     def test_issued_renewed_revoked(self):
         self.good(self.certonly(PROFILE, "--reuse-key", "-d", NAME))
-        first, key = self.check_chain()
+        first, key = self.check_pair()
         self.have_ended("file", "deployed")
         # Nobody has brought the key to the other one yet: an operator does, once.
         self.have_ended("keep", "failed")
@@ -163,7 +164,7 @@ class KeyfactorAndElb(Clients, KeyfactorCase):
         self.check_live()
 
         self.good(self.renew("--reuse-key"))
-        second, _ = self.check_chain()
+        second, _ = self.check_pair()
         self.assertNotEqual(first.serial_number, second.serial_number)
         self.assertEqual(public_der(first), public_der(second))
         for name in ("file", "keep"):
@@ -212,7 +213,7 @@ class EdgeKeys(CpsClients):
         enrollment = self.enrollment("ov", NAME)
         self.bridge.start()
         meta = self.client(self.bridge, profile="edge").directory["meta"]
-        self.assertIn("edge", meta["profiles"]["edge"])
+        self.assertIn("private key is made and stays at the Akamai edge", meta["profiles"]["edge"])
         self.good(self.certonly("edge", "-d", NAME))
         self.assertEqual(self.at_the_edge(enrollment), [leaf_of(self.live())])
         self.assert_changes(enrollment)

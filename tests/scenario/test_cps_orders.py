@@ -97,9 +97,12 @@ class Keys(CpsCase):
 
     def test_directory_says_where_the_key_is(self):
         self.enrollment("ov", NAME)
+        self.enrollment("third-party", SECOND, profile="brought", key_holder="client")
         self.bridge.start()
-        client = self.client(self.bridge)
-        self.assertIn("edge", client.get(self.bridge.url + "/directory").json["meta"]["profiles"]["edge"])
+        profiles = self.client(self.bridge).directory["meta"]["profiles"]
+        words = "private key is made and stays at the Akamai edge"
+        self.assertIn(words, profiles["edge"])
+        self.assertNotIn(words, profiles["brought"])
 
 
 class Names(CpsCase):
