@@ -355,6 +355,15 @@ static struct acme_err cps_deploy_step(const struct acme_deployer *deployer, str
     return acme_ok();
 }
 
+static struct acme_err inspect(const struct acme_backend *backend, struct acme_arena *arena,
+                               const struct acme_inspect_request *request, struct acme_inspection *inspection,
+                               const struct acme_step_input *input, struct acme_inspect_step *ret)
+{
+    const struct cps_deployer *cps = (const struct cps_deployer *)backend;
+    return acme_cps_inspect_target(&cps->config, backend->name, &cps->target, arena, request, inspection,
+                                   input, ret);
+}
+
 /* ---- the object ---- */
 
 static void destroy(struct acme_deployer *deployer)
@@ -382,6 +391,7 @@ struct acme_err acme_cps_deployer_create(const char *name, const struct acme_cps
         err = acme_cps_config_copy(cps->arena, config, &cps->config);
     if (!acme_failed(err))
         err = acme_cps_backend_fill(cps->arena, name, &cps->config, &cps->base.backend);
+    cps->base.backend.inspect = inspect;
     if (acme_failed(err)) {
         destroy(&cps->base);
         return err;

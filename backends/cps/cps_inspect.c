@@ -2,7 +2,6 @@
 #include "backends/cps/cps_internal.h"
 
 #include <string.h>
-#include <strings.h>
 
 /* Stages: the list once, when a profile names its enrollment by a common name; then for each profile its
  * enrollment and the CSRs of the newest pending change. */
@@ -12,6 +11,7 @@ enum { TARGETS_MAX = 256, KEYS_MAX = 1024, SKEW_WORTH_S = 10 };
 
 struct target {
     const struct acme_inspect_profile *profile;
+    const char *title;  /* how the operator knows it: "Profile edge" */
     int64_t enrollment; /* 0: not found */
     int64_t change;     /* the newest pending one of a third-party enrollment; 0: none */
 };
@@ -30,6 +30,7 @@ struct inspecting {
     const struct acme_inspect_request *request;
     struct acme_inspection *inspection;
     struct findings *own;
+    bool deployer; /* which needs third-party enrollments, and no issuer to sign for them */
 };
 
 #define FIND(in, level, ...)                                                                                 \
@@ -54,9 +55,15 @@ static struct acme_err begin(struct inspecting *in)
     ENSURE(own != NULL, ACME_E_NOMEM);
     for (size_t i = 0; i < in->request->profile_count && own->count < TARGETS_MAX; i++) {
         const struct acme_cps_profile *settings = in->request->profiles[i].settings;
-        if (settings != NULL)
-            own->targets[own->count++] =
-                (struct target){.profile = &in->request->profiles[i], .enrollment = settings->enrollment_id};
+        if (settings == NULL)
+            continue;
+        struct target *target = &own->targets[own->count++];
+        *target = (struct target){.profile = &in->request->profiles[i],
+                                  .title = acme_arena_printf(in->ctx->arena, "%s %s",
+                                                             in->deployer ? "Deployer" : "Profile",
+                                                             in->request->profiles[i].name),
+                                  .enrollment = settings->enrollment_id};
+        ENSURE(target->title != NULL, ACME_E_NOMEM);
     }
     in->own = own;
     in->inspection->own = own;
@@ -92,10 +99,9 @@ static struct acme_err find_failure(struct inspecting *in, bool *ret_over)
         return FIND(in, ERROR, "%s", verdict.note);
     }
     if (verdict.class == CPS_VERDICT_MISSING)
-        return FIND(in, ERROR,
-                    "Profile %s: CPS does not know enrollment %lld, or this API client may not see it.",
-                    target->profile->name, (long long)target->enrollment);
-    return FIND(in, ERROR, "Profile %s: %s", target->profile->name, verdict.note);
+        return FIND(in, ERROR, "%s: CPS does not know enrollment %lld, or this API client may not see it.",
+                    target->title, (long long)target->enrollment);
+    return FIND(in, ERROR, "%s: %s", target->title, verdict.note);
 }
 
 static struct acme_err take_list(struct inspecting *in, const cJSON *json)
@@ -104,26 +110,16 @@ static struct acme_err take_list(struct inspecting *in, const cJSON *json)
     for (size_t i = 0; i < own->count; i++) {
         struct target *target = &own->targets[i];
         const char *wanted = settings_of(target)->common_name;
-        size_t matches = 0;
+        if (target->enrollment != 0)
+            continue;
         int64_t found = 0;
-        const cJSON *item;
-        const cJSON *list = acme_json_get(json, "enrollments");
-        cJSON_ArrayForEach(item, (target->enrollment == 0 && cJSON_IsArray(list) ? list : NULL))
-        {
-            const char *name = acme_json_str(acme_json_get(item, "csr"), "cn");
-            int64_t id = 0;
-            if (name == NULL || wanted == NULL || strcasecmp(name, wanted) != 0)
-                continue;
-            if (!acme_cps_id(item, "id", &id))
-                id = acme_cps_last_id(acme_json_str(item, "location"));
-            matches += id > 0;
-            found = id > 0 ? id : found;
-        }
-        if (target->enrollment == 0 && matches == 1)
+        size_t matches =
+            acme_cps_list_find(acme_json_get(json, "enrollments"), wanted != NULL ? wanted : "", &found);
+        if (matches == 1)
             target->enrollment = found;
-        else if (target->enrollment == 0)
-            TRY(FIND(in, ERROR, "Profile %s: CPS has %zu enrollments with the common name %s, not one.",
-                     target->profile->name, matches, wanted != NULL ? wanted : "?"));
+        else
+            TRY(FIND(in, ERROR, "%s: CPS has %zu enrollments with the common name %s, not one.",
+                     target->title, matches, wanted != NULL ? wanted : "?"));
     }
     return acme_ok();
 }
@@ -132,51 +128,56 @@ static struct acme_err find_kind(struct inspecting *in, const struct target *tar
                                  const struct cps_enrollment *enrollment)
 {
     const struct acme_cps_profile *settings = settings_of(target);
-    const char *name = target->profile->name;
+    const char *name = target->title;
     long long id = (long long)target->enrollment;
-    TRY(FIND(in, GOOD, "Profile %s: enrollment %lld is for %s, a %s one, with %zu alternative names%s%s.",
-             name, id, acme_cps_shown(in->ctx, enrollment->common_name, 253),
+    TRY(FIND(in, GOOD, "%s: enrollment %lld is for %s, a %s one, with %zu alternative names%s%s.", name, id,
+             acme_cps_shown(in->ctx, enrollment->common_name, 253),
              enrollment->third_party ? "third-party"
              : enrollment->dv        ? "DV"
                                      : "OV or EV",
              enrollment->san_count, enrollment->multi_stacked ? ", dual-stacked" : "",
              enrollment->change_management ? ", with change management" : ""));
+    if (in->deployer)
+        return enrollment->third_party ? acme_ok()
+                                       : FIND(in, ERROR,
+                                              "%s: enrollment %lld is no third-party one, and CPS takes "
+                                              "certificates of others for "
+                                              "these only.",
+                                              name, id);
     if (enrollment->third_party && settings->third_party_issuer == NULL)
         TRY(FIND(in, ERROR,
-                 "Profile %s: enrollment %lld is a third-party one, so the profile needs "
+                 "%s: enrollment %lld is a third-party one, so the profile needs "
                  "third_party_issuer.",
                  name, id));
     if (!enrollment->third_party && settings->third_party_issuer != NULL)
-        TRY(FIND(in, WARNING,
-                 "Profile %s: third_party_issuer is of no use, enrollment %lld is no third-party one.", name,
-                 id));
+        TRY(FIND(in, WARNING, "%s: third_party_issuer is of no use, enrollment %lld is no third-party one.",
+                 name, id));
     if (!enrollment->third_party && !settings->key_at_edge)
         TRY(FIND(in, ERROR,
-                 "Profile %s: with key_holder: client no order can ever be fulfilled by enrollment %lld, "
+                 "%s: with key_holder: client no order can ever be fulfilled by enrollment %lld, "
                  "whose CSRs "
                  "nobody sees: it needs key_holder: edge.",
                  name, id));
     if (enrollment->third_party && enrollment->excludes_sans)
-        TRY(FIND(
-            in, WARNING,
-            "Profile %s: enrollment %lld leaves the SANs out of its CSRs (thirdParty.excludeSans), so only "
-            "orders for its common name alone can be fulfilled.",
-            name, id));
+        TRY(FIND(in, WARNING,
+                 "%s: enrollment %lld leaves the SANs out of its CSRs (thirdParty.excludeSans), so only "
+                 "orders for its common name alone can be fulfilled.",
+                 name, id));
     return acme_ok();
 }
 
 static struct acme_err find_room(struct inspecting *in, const struct target *target,
                                  const struct cps_enrollment *enrollment)
 {
-    const char *name = target->profile->name;
+    const char *name = target->title;
     if (enrollment->max_sans >= 0 && (int64_t)enrollment->san_count >= enrollment->max_sans)
-        TRY(FIND(in, WARNING, "Profile %s: all %lld alternative names that Akamai allows are in use.", name,
+        TRY(FIND(in, WARNING, "%s: all %lld alternative names that Akamai allows are in use.", name,
                  (long long)enrollment->max_sans));
     else if (enrollment->max_sans >= 0)
-        TRY(FIND(in, GOOD, "Profile %s: %zu of %lld alternative names are in use.", name,
-                 enrollment->san_count, (long long)enrollment->max_sans));
+        TRY(FIND(in, GOOD, "%s: %zu of %lld alternative names are in use.", name, enrollment->san_count,
+                 (long long)enrollment->max_sans));
     for (size_t i = 0; i < enrollment->pending_count; i++)
-        TRY(FIND(in, WARNING, "Profile %s: change %lld (%s) is pending; new orders wait for it.", name,
+        TRY(FIND(in, WARNING, "%s: change %lld (%s) is pending; new orders wait for it.", name,
                  (long long)enrollment->pending[i].id,
                  *enrollment->pending[i].type != '\0' ? enrollment->pending[i].type : "kind unknown"));
     return acme_ok();
@@ -190,7 +191,7 @@ static struct acme_err take_enrollment(struct inspecting *in, struct target *tar
     ENSURE(err.code != ACME_E_NOMEM, ACME_E_NOMEM);
     if (acme_failed(err)) {
         in->own->in_part = true;
-        return FIND(in, ERROR, "Profile %s: enrollment %lld cannot be read.", target->profile->name,
+        return FIND(in, ERROR, "%s: enrollment %lld cannot be read.", target->title,
                     (long long)target->enrollment);
     }
     if (enrollment->third_party && enrollment->pending_count > 0)
@@ -208,8 +209,8 @@ static struct acme_err take_csrs(struct inspecting *in, const struct target *tar
         struct acme_upstream_key *key = &in->own->keys[in->own->key_count++];
         key->profile = target->profile->name;
         memcpy(key->spki_sha256, ctx->csrs[i].csr.spki_sha256, sizeof key->spki_sha256);
-        TRY(FIND(in, GOOD, "Profile %s: change %lld waits for a certificate for its %s CSR.",
-                 target->profile->name, (long long)target->change, ctx->csrs[i].label));
+        TRY(FIND(in, GOOD, "%s: change %lld waits for a certificate for its %s CSR.", target->title,
+                 (long long)target->change, ctx->csrs[i].label));
     }
     return acme_ok();
 }
@@ -291,24 +292,26 @@ static struct acme_err end(struct inspecting *in, bool over, struct acme_inspect
     return acme_ok();
 }
 
-struct acme_err acme_cps_inspect(const struct acme_backend *backend, struct acme_arena *arena,
-                                 const struct acme_inspect_request *request,
-                                 struct acme_inspection *inspection, const struct acme_step_input *input,
-                                 struct acme_inspect_step *ret)
+static struct acme_err look(const struct acme_cps_config *config, bool deployer, struct acme_arena *arena,
+                            const struct acme_inspect_request *request, struct acme_inspection *inspection,
+                            const struct acme_step_input *input, struct acme_inspect_step *ret)
 {
     static const struct acme_cps_policy no_policy = {0};
-    const struct cps_issuer *cps = (const struct cps_issuer *)backend;
     struct cps_state *state = acme_arena_alloc(arena, sizeof *state);
     struct cps_context *ctx = acme_arena_alloc(arena, sizeof *ctx);
     ENSURE(state != NULL && ctx != NULL, ACME_E_NOMEM);
     struct acme_step step = {0};
-    *ctx = (struct cps_context){.config = &cps->config,
+    *ctx = (struct cps_context){.config = config,
                                 .policy = &no_policy,
                                 .arena = arena,
                                 .input = input,
                                 .state = state,
                                 .step = &step};
-    struct inspecting in = {.ctx = ctx, .request = request, .inspection = inspection, .own = inspection->own};
+    struct inspecting in = {.ctx = ctx,
+                            .request = request,
+                            .inspection = inspection,
+                            .own = inspection->own,
+                            .deployer = deployer};
     bool over = false;
     if (in.own == NULL) {
         TRY(begin(&in));
@@ -325,4 +328,31 @@ struct acme_err acme_cps_inspect(const struct acme_backend *backend, struct acme
     if (over || inspection->stage == STAGE_OVER)
         return end(&in, over, ret);
     return call_stage(&in, ret);
+}
+
+struct acme_err acme_cps_inspect(const struct acme_backend *backend, struct acme_arena *arena,
+                                 const struct acme_inspect_request *request,
+                                 struct acme_inspection *inspection, const struct acme_step_input *input,
+                                 struct acme_inspect_step *ret)
+{
+    const struct cps_issuer *cps = (const struct cps_issuer *)backend;
+    return look(&cps->config, false, arena, request, inspection, input, ret);
+}
+
+struct acme_err acme_cps_inspect_target(const struct acme_cps_config *config, const char *name,
+                                        const struct acme_cps_target *target, struct acme_arena *arena,
+                                        const struct acme_inspect_request *request,
+                                        struct acme_inspection *inspection,
+                                        const struct acme_step_input *input, struct acme_inspect_step *ret)
+{
+    struct acme_cps_profile *settings = acme_arena_alloc(arena, sizeof *settings);
+    struct acme_inspect_profile *profile = acme_arena_alloc(arena, sizeof *profile);
+    ENSURE(settings != NULL && profile != NULL, ACME_E_NOMEM);
+    *settings =
+        (struct acme_cps_profile){.enrollment_id = target->enrollment_id, .common_name = target->common_name};
+    *profile = (struct acme_inspect_profile){.name = name, .settings = settings};
+    struct acme_inspect_request own = *request;
+    own.profiles = profile;
+    own.profile_count = 1;
+    return look(config, true, arena, &own, inspection, input, ret);
 }

@@ -390,6 +390,14 @@ struct acme_err acme_cps_inspect(const struct acme_backend *backend, struct acme
                                  struct acme_inspection *inspection, const struct acme_step_input *input,
                                  struct acme_inspect_step *ret) ACME_MUST_USE;
 
+/** acme_cps_inspect_target(config, name, target, ...): likewise for the deployer `name`. */
+struct acme_err acme_cps_inspect_target(const struct acme_cps_config *config, const char *name,
+                                        const struct acme_cps_target *target, struct acme_arena *arena,
+                                        const struct acme_inspect_request *request,
+                                        struct acme_inspection *inspection,
+                                        const struct acme_step_input *input,
+                                        struct acme_inspect_step *ret) ACME_MUST_USE;
+
 struct cps_issuer {
     struct acme_issuer base;
     struct acme_cps_config config;

@@ -17,7 +17,9 @@ struct look {
 
 static void go(struct look *look, const struct acme_step_input *input)
 {
-    const struct acme_backend *backend = &look->rig->issuer->backend;
+    const struct rig *rig = look->rig;
+    const struct acme_backend *backend =
+        rig->deployer != NULL ? &rig->deployer->backend : &rig->issuer->backend;
     assert_int_equal(
         backend->inspect(backend, look->rig->arena, &look->request, look->inspection, input, &look->step)
             .code,
@@ -237,17 +239,48 @@ static void test_nothing_to_look_at(void **state)
     assert_int_equal(domains.calls, 0);
 }
 
+static void begin_deployer(struct look *look, struct rig *rig, const struct acme_cps_target *target)
+{
+    acme_deployer_destroy(rig->deployer);
+    rig->deployer = NULL;
+    assert_int_equal(acme_cps_deployer_create("edge", &rig->config, target, &rig->deployer).code, ACME_OK);
+    begin(look, rig, 0);
+}
+
+static void test_deployers(void **state)
+{
+    struct rig *rig = *state;
+    const struct acme_cps_target by_id = {.enrollment_id = 10002};
+    const struct acme_cps_target by_name = {.common_name = "www.example.test"};
+    struct look look = {0};
+    begin_deployer(&look, rig, &by_id);
+    expect_path(&look, "/enrollments/10002");
+    reply(&look, 200, rig_enrollment(rig, "third-party", RIG_SANS, "[]"));
+    assert_true(look.step.done);
+    GOOD(&look, "Deployer edge: enrollment 10002 is for www.example.test");
+
+    look = (struct look){0};
+    begin_deployer(&look, rig, &by_name);
+    expect_path(&look, "/enrollments");
+    reply(&look, 200, "{\"enrollments\":[{\"id\":10002,\"csr\":{\"cn\":\"www.example.test\"}}]}");
+    expect_path(&look, "/enrollments/10002");
+    reply(&look, 200, rig_enrollment(rig, "dv", RIG_SANS, "[]"));
+    ERROR(&look, "Deployer edge: enrollment 10002 is no third-party one");
+
+    look = (struct look){0};
+    begin_deployer(&look, rig, &by_name);
+    reply(&look, 200, "{\"enrollments\":[]}");
+    ERROR(&look, "CPS has 0 enrollments with the common name www.example.test");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-        TEST(test_all_is_well),
-        TEST(test_third_party_and_its_keys),
-        TEST(test_only_keys),
-        TEST(test_kinds_that_do_not_fit),
-        TEST(test_by_name),
-        TEST(test_refusals),
-        TEST(test_nothing_to_look_at),
+        TEST(test_all_is_well), TEST(test_third_party_and_its_keys),
+        TEST(test_only_keys),   TEST(test_kinds_that_do_not_fit),
+        TEST(test_by_name),     TEST(test_refusals),
+        TEST(test_deployers),   TEST(test_nothing_to_look_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
