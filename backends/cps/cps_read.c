@@ -9,9 +9,9 @@
 
 static const char nokey_detail[] =
     "Akamai CPS makes the private keys of edge certificates itself, so it cannot issue for the key of this "
-    "CSR. "
-    "Only a CSR that CPS has made for a pending change, and that still waits for its certificate, can be "
-    "finalized with this profile.";
+    "CSR. Only a CSR that CPS has made for a pending change, and that still waits for its certificate, can "
+    "be finalized with this profile; or have the operator set \"key_holder: edge\" in the profile's "
+    "enrollment: the certificate then has another key than the CSR.";
 
 /* The configuration may have changed while the order waited. */
 static bool is_still_named(const struct cps_issue *issue)

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #define KEY_PATIENCE_MS ACME_HOUR_MS
+#define KEY_FIRST_MS    (2 * ACME_SECOND_MS) /* most clients write it as soon as they have the certificate */
+#define KEY_MAX_MS      (5 * ACME_MINUTE_MS)
 #define QUEUE_FIRST_MS  (2 * ACME_SECOND_MS)
 #define QUEUE_MAX_MS    (30 * ACME_SECOND_MS)
 #define MISS_FIRST_MS   (2 * ACME_SECOND_MS)
@@ -42,7 +44,7 @@ static struct acme_err wait_for_key(struct huawei_context *ctx, const char *why)
                                    "retry\".",
                                    why));
     return acme_huawei_wait(
-        ctx, acme_pace_backoff_ms(15 * ACME_SECOND_MS, 5 * ACME_MINUTE_MS, state->key_looks++), false,
+        ctx, acme_pace_backoff_ms(KEY_FIRST_MS, KEY_MAX_MS, state->key_looks++), false,
         acme_arena_printf(ctx->arena, "Waits for the private key, at most for an hour: %s.", why));
 }
 

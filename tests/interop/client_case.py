@@ -15,6 +15,16 @@ from harness.case import ServerCase  # noqa: E402 (found through the line above)
 COMMAND_SECONDS = 100
 
 
+def run_client(directory, *command, **environment):
+    """Runs a client in a directory that is its home, too; returns (exit code, everything it printed, without its line
+    breaks)."""
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        timeout=COMMAND_SECONDS, cwd=directory,
+        env={"PATH": os.environ["PATH"], "HOME": directory, "LANG": "C.UTF-8", **environment})
+    return done.returncode, " ".join(done.stdout.split())
+
+
 class ClientCase(ServerCase):
     """The server with a simulator that needs about two seconds for a certificate."""
 
@@ -36,12 +46,7 @@ class ClientCase(ServerCase):
         self.responder.webroot = self.webroot
 
     def call(self, *arguments, **environment):
-        """Runs the client; returns (exit code, everything it printed, without its line breaks)."""
-        done = subprocess.run(
-            [self.program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=COMMAND_SECONDS, cwd=self.directory,
-            env={"PATH": os.environ["PATH"], "HOME": self.directory, "LANG": "C.UTF-8", **environment})
-        return done.returncode, " ".join(done.stdout.split())
+        return run_client(self.directory, self.program, *arguments, **environment)
 
     def directory_url(self, profile):
         return self.bridge.url + ("/directory" if profile is None else f"/profile/{profile}/directory")

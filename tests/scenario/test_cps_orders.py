@@ -82,7 +82,7 @@ class Keys(CpsCase):
         enrollment = self.enrollment("ov", NAME, key_holder="client")
         self.cps.fault("read", "delay", delay_s=4.0, times=2)
         client, order = self.begin(NAME)
-        self.failed(self.ends(client, order), "badCSR", "key")
+        self.failed(self.ends(client, order), "badCSR", "key_holder: edge")
         self.assert_changes(enrollment, client=0)
 
     def test_request_of_cps_is_fine(self):
@@ -97,9 +97,12 @@ class Keys(CpsCase):
 
     def test_directory_says_where_the_key_is(self):
         self.enrollment("ov", NAME)
+        self.enrollment("third-party", SECOND, profile="brought", key_holder="client")
         self.bridge.start()
-        client = self.client(self.bridge)
-        self.assertIn("edge", client.get(self.bridge.url + "/directory").json["meta"]["profiles"]["edge"])
+        profiles = self.client(self.bridge).directory["meta"]["profiles"]
+        words = "private key is made and stays at the Akamai edge"
+        self.assertIn(words, profiles["edge"])
+        self.assertNotIn(words, profiles["brought"])
 
 
 class Names(CpsCase):

@@ -120,8 +120,10 @@ static void test_key_file_is_waited_for(void **state)
         rig->now_ms = ELB_START;
         rig->key_file = cases[i].file;
         elb_start(rig);
-        elb_expect_wait(rig, 15, false);
+        elb_expect_wait(rig, 2, false);
         elb_expect_note(rig, cases[i].why);
+        elb_timer(rig);
+        elb_expect_wait(rig, 4, false);
         while (rig->step.kind == ACME_STEP_WAIT && rig->now_ms < ELB_START + 2 * ACME_HOUR_MS)
             elb_timer(rig);
         elb_expect_failed(rig, cases[i].why);
@@ -137,7 +139,7 @@ static void test_key_file_is_waited_for(void **state)
     elb_expect_call(rig, "GET", ELB_PATH "/" ELB_ID);
     rig->key_file = NULL; /* gone in the meantime */
     elb_reply(rig, 200, elb_object(rig, rig->old, ""));
-    elb_expect_wait(rig, 15, false);
+    elb_expect_wait(rig, 2, false);
 }
 
 static void test_unfit_objects(void **state)
