@@ -67,8 +67,10 @@ static struct acme_err load_issuance(struct explain *explain)
         return acme_ok();
     cJSON *state = NULL;
     if (!acme_failed(acme_json_parse(explain->arena, explain->job->job.state, strlen(explain->job->job.state),
-                                     &state)))
+                                     &state))) {
         explain->dcv = acme_json_get(state, "dcv");
+        explain->dv = acme_json_get(state, "dv");
+    }
     return acme_ok();
 }
 
@@ -231,6 +233,16 @@ static int earlier_first(const void *a, const void *b)
     return left->number < right->number ? -1 : 1;
 }
 
+static struct acme_err write_proofs(struct explain *explain, const char *name, const cJSON *proofs)
+{
+    if (proofs == NULL)
+        return acme_ok();
+    const char *text = acme_json_print(explain->arena, proofs);
+    ENSURE(text != NULL, ACME_E_NOMEM);
+    acme_jw_raw(explain->call->writer, name, text);
+    return acme_ok();
+}
+
 static void write_events(const struct explain *explain)
 {
     struct acme_json_writer *writer = explain->call->writer;
@@ -261,11 +273,8 @@ struct acme_err acme_admin_order_explain(struct admin_call *call)
     acme_jw_str(writer, "status", acme_admin_order_status(&explain.order, call->now_ms));
     acme_jw_time(writer, "now", call->now_ms);
     write_events(&explain);
-    if (explain.dcv != NULL) {
-        const char *dcv = acme_json_print(call->arena, explain.dcv);
-        ENSURE(dcv != NULL, ACME_E_NOMEM);
-        acme_jw_raw(writer, "dcv", dcv);
-    }
+    TRY(write_proofs(&explain, "dcv", explain.dcv));
+    TRY(write_proofs(&explain, "dv", explain.dv));
     if (explain.question != NULL)
         acme_admin_write_question(writer, explain.question);
     acme_jw_str(writer, "next", explain.next);

@@ -31,6 +31,7 @@ struct explain {
     const struct acme_deployment *deployments; /* of the certificate */
     size_t deployment_count;
     const cJSON *dcv; /* the list in the job's state; NULL: none */
+    const cJSON *dv;  /* likewise, ACME challenges that the issuer's CA gave it */
     struct explain_event *events;
     size_t event_count;
     size_t event_room;
@@ -49,7 +50,8 @@ void acme_explain_order(struct explain *explain);
 void acme_explain_issuance(struct explain *explain);
 void acme_explain_certificate(struct explain *explain);
 
-/** acme_explain_dcv_open(item): does an entry of explain->dcv still want something to be published? */
+/** acme_explain_dcv_open(item): does an entry of explain->dcv or ->dv still want something to be published?
+ */
 bool acme_explain_dcv_open(const cJSON *item);
 
 /** acme_explain_next(explain): set next, until_ms and advice. */

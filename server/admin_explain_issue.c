@@ -84,7 +84,8 @@ static void explain_way(struct explain *explain)
 bool acme_explain_dcv_open(const cJSON *item)
 {
     const char *status = acme_json_str(item, "status");
-    return acme_json_str(item, "domain") != NULL && (status == NULL || strcasecmp(status, "validated") != 0);
+    return acme_json_str(item, "domain") != NULL &&
+           (status == NULL || (strcasecmp(status, "validated") != 0 && strcasecmp(status, "valid") != 0));
 }
 
 static void explain_dcv(struct explain *explain)
@@ -105,6 +106,38 @@ static void explain_dcv(struct explain *explain)
                 strcmp(member->string, "mode") != 0)
                 text = acme_explain_text(explain, "%s; %s: %s", text, member->string, member->valuestring);
         }
+        acme_explain_add(explain, explain->call->now_ms, "%s", text);
+    }
+}
+
+/* Whoever publishes them by hand needs every part of them. */
+static void explain_dv(struct explain *explain)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, explain->dv)
+    {
+        const char *domain = acme_json_str(item, "domain");
+        if (domain == NULL)
+            continue;
+        const char *status = acme_json_str(item, "status");
+        const char *error = acme_json_str(item, "error");
+        const cJSON *http = acme_json_get(item, "http");
+        const cJSON *dns = acme_json_get(item, "dns");
+        const char *url = acme_json_str(http, "url");
+        const char *body = acme_json_str(http, "body");
+        const char *name = acme_json_str(dns, "name");
+        const char *value = acme_json_str(dns, "value");
+        const char *text =
+            acme_explain_text(explain,
+                              acme_explain_dcv_open(item) ? "the CA wants proof of %s (%s%s%s)"
+                                                          : "the CA has proof of %s (%s%s%s)",
+                              domain, status != NULL ? status : "it does not say how it stands",
+                              error != NULL ? ": " : "", error != NULL ? error : "");
+        if (acme_explain_dcv_open(item) && url != NULL && body != NULL)
+            text = acme_explain_text(explain, "%s; http-01: %s with the content %s", text, url, body);
+        if (acme_explain_dcv_open(item) && name != NULL && value != NULL)
+            text =
+                acme_explain_text(explain, "%s; dns-01: TXT record %s with the value %s", text, name, value);
         acme_explain_add(explain, explain->call->now_ms, "%s", text);
     }
 }
@@ -196,6 +229,7 @@ void acme_explain_issuance(struct explain *explain)
     if (explain->question != NULL)
         explain_question(explain);
     explain_dcv(explain);
+    explain_dv(explain);
     if (explain->order.status != ACME_ORDER_INVALID)
         return;
     if (issuance->upstream_ref != NULL)

@@ -37,18 +37,26 @@ static void after_pending(struct explain *explain)
             "nothing is done here until the client comes: look at its log if it does not");
 }
 
+static bool is_any_open(const cJSON *proofs)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, proofs)
+    {
+        if (acme_explain_dcv_open(item))
+            return true;
+    }
+    return false;
+}
+
 /* Approval is the usual reason to wait long at an SCM. */
 static const char *advice_while_waiting(struct explain *explain, const struct acme_issuer_config *issuer)
 {
     const char *ref = explain->job->remark.upstream_ref;
-    bool proof_wanted = false;
-    const cJSON *item;
-    cJSON_ArrayForEach(item, explain->dcv)
-    {
-        proof_wanted = proof_wanted || acme_explain_dcv_open(item);
-    }
-    if (proof_wanted)
+    if (is_any_open(explain->dcv))
         return "publish what the CA wants as proof (above), or prove the domain in the CA's own interface";
+    if (is_any_open(explain->dv))
+        return "publish what the CA wants as proof (above) if the profile's dv leaves that to you; see the "
+               "issuer's last word if it does not";
     if (explain->job->job.attempts > 0)
         return "see the issuer's last word above; tries go on by themselves, and nothing is ordered twice";
     if (issuer->type == ACME_ISSUER_SCM && ref != NULL)

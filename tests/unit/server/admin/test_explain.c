@@ -185,6 +185,24 @@ static void waiting_at_the_issuer(void **state)
     (void)event_at(told, "the CA has proof of a.example by a way it did not name; status: Validated");
     expect_next(told, "processing", "asks lab again", "1970-01-08T00:16:40Z", "if the request 4242 waits");
 
+    /* Challenges that a CA behind the issuer gives it. */
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "lab", r->now_ms + 1000, &lease, 1,
+                                    &(struct acme_turns){.last = ""}, &claimed, &count));
+    assert_ok(acme_store_job_wait(
+        f->store, job, "me",
+        "{\"dv\":[{\"domain\":\"a.example\",\"status\":\"Awaiting user\",\"error\":\"DNS_ERROR\","
+        "\"http\":{\"url\":\"http://a.example/x\",\"body\":\"x.y\"},"
+        "\"dns\":{\"name\":\"_acme-challenge.a.example.\",\"value\":\"xyz\"}},"
+        "{\"domain\":\"b.example\",\"status\":\"VALID\",\"http\":{\"url\":\"u\",\"body\":\"b\"}},{},7]}",
+        r->now_ms, 0, NULL));
+    told = explain(r, order.id);
+    (void)event_at(told, "the CA wants proof of a.example (Awaiting user: DNS_ERROR); http-01: "
+                         "http://a.example/x with the content x.y; dns-01: TXT record "
+                         "_acme-challenge.a.example. with the value xyz");
+    (void)event_at(told, "the CA has proof of b.example (VALID)");
+    assert_int_equal(cJSON_GetArraySize(acme_json_get(told, "dv")), 4);
+    expect_next(told, "processing", "asks lab again", "1970-01-08T00:16:40Z", "if the profile's dv leaves");
+
     r->config.issuer_count = 0;
     told = explain(r, order.id);
     expect_next(told, "processing", "no issuer lab any more", "1970-01-08T00:16:40Z",
