@@ -56,7 +56,7 @@ struct acme_revoke_request {
 struct acme_issuer;
 
 struct acme_issuer_class {
-    const char *type; /* as in the configuration: "local", "scm", "keyfactor" */
+    const char *type; /* as in the configuration: "local", "scm", "keyfactor", "cps" */
 
     /** step(issuer, arena, request, state, input, ret): decide one step. `state` is a JSON object the issuer
      * may change; it is saved with every WAIT, before every once-CALL and after its outcome. Everything in

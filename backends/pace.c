@@ -33,7 +33,8 @@ int64_t acme_pace_poll_ms(const char *tag, int64_t polls, int64_t age_ms, int64_
     return spread(tag, polls + 1, delay_ms < max_ms ? delay_ms : max_ms);
 }
 
-int64_t acme_pace_retry_after_ms(const struct acme_step_input *input)
+/* What the reply of this step asks for; 0: nothing. */
+static int64_t retry_after_ms(const struct acme_step_input *input)
 {
     if (input->event != ACME_EVENT_REPLY || input->reply == NULL)
         return 0;
@@ -57,7 +58,7 @@ int64_t acme_pace_search_ms(int64_t elapsed_ms, int64_t quiet_ms)
 void acme_pace_wait(struct acme_step *step, const struct acme_step_input *input, int64_t delay_ms,
                     bool failure, const char *note)
 {
-    int64_t asked_ms = acme_pace_retry_after_ms(input);
+    int64_t asked_ms = retry_after_ms(input);
     step->kind = ACME_STEP_WAIT;
     step->wait_until_ms = input->now_ms + (delay_ms < asked_ms ? asked_ms : delay_ms);
     step->failure = failure;

@@ -34,7 +34,5 @@ void acme_pace_wait(struct acme_step *step, const struct acme_step_input *input,
  * finished. Before the deadline a wait is cut so that it ends there. Thread: any. */
 bool acme_pace_is_over(struct acme_step *step, const struct acme_step_input *input, int64_t deadline_ms);
 
-/** acme_pace_retry_after_ms(input): what the reply of this step asks for; 0: nothing. Thread: any. */
-int64_t acme_pace_retry_after_ms(const struct acme_step_input *input);
 
 #endif

@@ -2,6 +2,7 @@
  * of its profiles. */
 #include "backends/cps/edgerc.h"
 #include "server/config.h"
+#include "server/config_rows.h"
 #include "server/config_secret.h"
 #include "server/config_tables.h"
 #include "server/config_text.h"
@@ -298,39 +299,10 @@ void acme_config_check_cps_deployer(struct acme_config_reader *reader, const str
 
 /* How an account at Akamai is reached: `owner` is the struct that is filled, `kind` its bit. */
 #define CONNECTION(kind, owner)                                                                              \
-    {.name = "deadline_hours",                                                                               \
-     .type = ACME_CONFIG_INT64,                                                                              \
-     .applies = (kind),                                                                                      \
-     .offset = offsetof(owner, deadline_ms),                                                                 \
-     .min = 1,                                                                                               \
-     .max = 8760,                                                                                            \
-     .standard = 336,                                                                                        \
-     .scale = ACME_HOUR_MS,                                                                                  \
-     .unit = "hours"},                                                                                       \
-        {.name = "max_concurrency",                                                                          \
-         .type = ACME_CONFIG_INT,                                                                            \
-         .applies = (kind),                                                                                  \
-         .offset = offsetof(owner, max_concurrency),                                                         \
-         .min = 1,                                                                                           \
-         .max = 256,                                                                                         \
-         .standard = 4,                                                                                      \
-         .unit = "calls"},                                                                                   \
-        {.name = "requests_per_minute",                                                                      \
-         .type = ACME_CONFIG_INT,                                                                            \
-         .applies = (kind),                                                                                  \
-         .offset = offsetof(owner, requests_per_minute),                                                     \
-         .min = 1,                                                                                           \
-         .max = 60000,                                                                                       \
-         .standard = 35,                                                                                     \
-         .unit = "requests"},                                                                                \
-        {.name = "burst",                                                                                    \
-         .type = ACME_CONFIG_INT,                                                                            \
-         .applies = (kind),                                                                                  \
-         .offset = offsetof(owner, burst),                                                                   \
-         .min = 1,                                                                                           \
-         .max = 1000,                                                                                        \
-         .standard = 20,                                                                                     \
-         .unit = "requests"},                                                                                \
+    ACME_CONFIG_ROW_DEADLINE(kind, offsetof(owner, deadline_ms), 336),                                       \
+        ACME_CONFIG_ROW_CONCURRENCY(kind, offsetof(owner, max_concurrency), 4, 256, "calls"),                \
+        ACME_CONFIG_ROW_PACE(kind, offsetof(owner, requests_per_minute), 35),                                \
+        ACME_CONFIG_ROW_BURST(kind, offsetof(owner, burst), 20),                                             \
         {.name = "edgerc_file", .type = ACME_CONFIG_LATER, .applies = (kind)},                               \
         {.name = "edgerc_section",                                                                           \
          .type = ACME_CONFIG_TEXT,                                                                           \
@@ -341,40 +313,11 @@ void acme_config_check_cps_deployer(struct acme_config_reader *reader, const str
          .type = ACME_CONFIG_TEXT,                                                                           \
          .applies = (kind),                                                                                  \
          .offset = offsetof(owner, cps.account_switch_key)},                                                 \
-        {.name = "url",                                                                                      \
-         .type = ACME_CONFIG_TEXT,                                                                           \
-         .applies = (kind),                                                                                  \
-         .offset = offsetof(owner, cps.url),                                                                 \
-         .unit = ACME_CONFIG_UPSTREAM_FORM,                                                                  \
-         .check = acme_config_upstream_url},                                                                 \
-        {.name = "ca_file",                                                                                  \
-         .type = ACME_CONFIG_TEXT,                                                                           \
-         .applies = (kind),                                                                                  \
-         .offset = offsetof(owner, cps.ca_file),                                                             \
-         .check = acme_config_readable_file},                                                                \
-        {.name = "proxy",                                                                                    \
-         .type = ACME_CONFIG_TEXT,                                                                           \
-         .applies = (kind),                                                                                  \
-         .offset = offsetof(owner, cps.proxy),                                                               \
-         .check = acme_config_proxy},                                                                        \
-        {.name = "connect_timeout_seconds",                                                                  \
-         .type = ACME_CONFIG_INT,                                                                            \
-         .applies = (kind),                                                                                  \
-         .offset = offsetof(owner, cps.connect_timeout_ms),                                                  \
-         .min = 1,                                                                                           \
-         .max = 60,                                                                                          \
-         .standard = 10,                                                                                     \
-         .scale = 1000,                                                                                      \
-         .unit = "seconds"},                                                                                 \
-        {.name = "call_timeout_seconds",                                                                     \
-         .type = ACME_CONFIG_INT,                                                                            \
-         .applies = (kind),                                                                                  \
-         .offset = offsetof(owner, cps.call_timeout_ms),                                                     \
-         .min = 5,                                                                                           \
-         .max = 180,                                                                                         \
-         .standard = 90,                                                                                     \
-         .scale = 1000,                                                                                      \
-         .unit = "seconds"},                                                                                 \
+        ACME_CONFIG_ROW_URL(kind, offsetof(owner, cps.url), false),                                          \
+        ACME_CONFIG_ROW_CA_FILE(kind, offsetof(owner, cps.ca_file)),                                         \
+        ACME_CONFIG_ROW_PROXY(kind, offsetof(owner, cps.proxy)),                                             \
+        ACME_CONFIG_ROW_CONNECT_TIMEOUT(kind, offsetof(owner, cps.connect_timeout_ms)),                      \
+        ACME_CONFIG_ROW_CALL_TIMEOUT(kind, offsetof(owner, cps.call_timeout_ms), 90),                        \
         {.name = "poll_seconds",                                                                             \
          .type = ACME_CONFIG_INT64,                                                                          \
          .applies = (kind),                                                                                  \
@@ -384,11 +327,7 @@ void acme_config_check_cps_deployer(struct acme_config_reader *reader, const str
          .standard = 30,                                                                                     \
          .scale = ACME_SECOND_MS,                                                                            \
          .unit = "seconds"},                                                                                 \
-    {                                                                                                        \
-        .name = "poll_max_seconds", .type = ACME_CONFIG_INT64, .applies = (kind),                            \
-        .offset = offsetof(owner, cps.poll_max_ms), .min = 1, .max = 86400, .standard = 300,                 \
-        .scale = ACME_SECOND_MS, .unit = "seconds"                                                           \
-    }
+        ACME_CONFIG_ROW_POLL_MAX(kind, offsetof(owner, cps.poll_max_ms), 300)
 
 static const struct acme_config_key keys[] = {CONNECTION(ACME_CONFIG_KIND_CPS, struct acme_issuer_config)};
 const struct acme_config_table acme_config_cps_table = {keys, COUNT(keys), NULL, NULL};

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "server/config.h"
 #include "server/config_objects.h"
+#include "server/config_rows.h"
 #include "server/config_tables.h"
 #include "server/config_text.h"
 
@@ -132,23 +133,8 @@ static const struct acme_config_key keys[] = {
      .offset = AT(names),
      .count_offset = AT(name_count),
      .check = acme_config_host_name},
-    {.name = "deadline_hours",
-     .type = ACME_CONFIG_INT64,
-     .applies = FOR(ACME_DEPLOYER_COMMAND),
-     .offset = AT(deadline_ms),
-     .min = 1,
-     .max = 8760,
-     .standard = 24,
-     .scale = ACME_HOUR_MS,
-     .unit = "hours"},
-    {.name = "max_concurrency",
-     .type = ACME_CONFIG_INT,
-     .applies = FOR(ACME_DEPLOYER_COMMAND),
-     .offset = AT(max_concurrency),
-     .min = 1,
-     .max = 64,
-     .standard = 2,
-     .unit = "programs"},
+    ACME_CONFIG_ROW_DEADLINE(FOR(ACME_DEPLOYER_COMMAND), AT(deadline_ms), 24),
+    ACME_CONFIG_ROW_CONCURRENCY(FOR(ACME_DEPLOYER_COMMAND), AT(max_concurrency), 2, 64, "programs"),
     {.name = "command",
      .type = ACME_CONFIG_READ,
      .required = true,

@@ -1,5 +1,6 @@
 /* What a deployer of type huawei-elb has: where its object is, the login, the key, the domains. */
 #include "server/config.h"
+#include "server/config_rows.h"
 #include "server/config_secret.h"
 #include "server/config_tables.h"
 #include "server/config_text.h"
@@ -240,21 +241,8 @@ static void read_auth(struct acme_config_reader *reader, const struct acme_yaml_
 #define OWN           (1U << ACME_DEPLOYER_HUAWEI_ELB)
 
 static const struct acme_config_key keys[] = {
-    {.name = "deadline_hours",
-     .type = ACME_CONFIG_INT64,
-     .applies = OWN,
-     .offset = COMMON(deadline_ms),
-     .min = 1,
-     .max = 8760,
-     .standard = 168,
-     .scale = ACME_HOUR_MS,
-     .unit = "hours"},
-    {.name = "url",
-     .type = ACME_CONFIG_TEXT,
-     .applies = OWN,
-     .offset = AT(url),
-     .unit = ACME_CONFIG_UPSTREAM_FORM,
-     .check = acme_config_upstream_url},
+    ACME_CONFIG_ROW_DEADLINE(OWN, COMMON(deadline_ms), 168),
+    ACME_CONFIG_ROW_URL(OWN, AT(url), false),
     {.name = "region",
      .type = ACME_CONFIG_TEXT,
      .applies = OWN,
@@ -287,32 +275,10 @@ static const struct acme_config_key keys[] = {
     {.name = "domains", .type = ACME_CONFIG_READ, .applies = OWN, .read = read_domains},
     {.name = "domain_limits", .type = ACME_CONFIG_READ, .applies = OWN, .read = read_domain_limits},
     {.name = "description", .type = ACME_CONFIG_READ, .applies = OWN, .read = read_description},
-    {.name = "ca_file",
-     .type = ACME_CONFIG_TEXT,
-     .applies = OWN,
-     .offset = AT(ca_file),
-     .check = acme_config_readable_file},
-    {.name = "proxy",
-     .type = ACME_CONFIG_TEXT,
-     .applies = OWN,
-     .offset = AT(proxy),
-     .check = acme_config_proxy},
-    {.name = "requests_per_minute",
-     .type = ACME_CONFIG_INT,
-     .applies = OWN,
-     .offset = COMMON(requests_per_minute),
-     .min = 1,
-     .max = 60000,
-     .standard = 60,
-     .unit = "requests"},
-    {.name = "burst",
-     .type = ACME_CONFIG_INT,
-     .applies = OWN,
-     .offset = COMMON(burst),
-     .min = 1,
-     .max = 1000,
-     .standard = 5,
-     .unit = "requests"},
+    ACME_CONFIG_ROW_CA_FILE(OWN, AT(ca_file)),
+    ACME_CONFIG_ROW_PROXY(OWN, AT(proxy)),
+    ACME_CONFIG_ROW_PACE(OWN, COMMON(requests_per_minute), 60),
+    ACME_CONFIG_ROW_BURST(OWN, COMMON(burst), 5),
 };
 const struct acme_config_table acme_config_huawei_table = {
     .keys = keys, .count = COUNT(keys), .also = &acme_config_cps_deployer_table};

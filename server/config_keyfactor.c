@@ -1,5 +1,6 @@
 /* What an issuer of type keyfactor has beside the keys all upstreams have. */
 #include "server/config.h"
+#include "server/config_rows.h"
 #include "server/config_secret.h"
 #include "server/config_tables.h"
 #include "server/config_text.h"
@@ -100,13 +101,7 @@ static void read_enrollment_fields(struct acme_config_reader *reader, const stru
 /* ---- the keys ---- */
 
 static const struct acme_config_key keys[] = {
-    {.name = "url",
-     .type = ACME_CONFIG_TEXT,
-     .required = true,
-     .applies = OWN,
-     .offset = AT(url),
-     .unit = ACME_CONFIG_UPSTREAM_FORM,
-     .check = acme_config_upstream_url},
+    ACME_CONFIG_ROW_URL(OWN, AT(url), true),
     {.name = "api_path",
      .type = ACME_CONFIG_TEXT,
      .applies = OWN,
@@ -155,43 +150,11 @@ static const struct acme_config_key keys[] = {
     {.name = "metadata", .type = ACME_CONFIG_READ, .applies = OWN, .read = read_metadata},
     {.name = "enrollment_fields", .type = ACME_CONFIG_READ, .applies = OWN, .read = read_enrollment_fields},
     {.name = "renew", .type = ACME_CONFIG_FLAG, .applies = OWN, .offset = AT(renew), .standard = 1},
-    {.name = "ca_file",
-     .type = ACME_CONFIG_TEXT,
-     .applies = OWN,
-     .offset = AT(ca_file),
-     .check = acme_config_readable_file},
-    {.name = "proxy",
-     .type = ACME_CONFIG_TEXT,
-     .applies = OWN,
-     .offset = AT(proxy),
-     .check = acme_config_proxy},
-    {.name = "connect_timeout_seconds",
-     .type = ACME_CONFIG_INT,
-     .applies = OWN,
-     .offset = AT(connect_timeout_ms),
-     .min = 1,
-     .max = 60,
-     .standard = 10,
-     .scale = 1000,
-     .unit = "seconds"},
-    {.name = "call_timeout_seconds",
-     .type = ACME_CONFIG_INT,
-     .applies = OWN,
-     .offset = AT(call_timeout_ms),
-     .min = 5,
-     .max = 180, /* less than a job's lease */
-     .standard = 120,
-     .scale = 1000,
-     .unit = "seconds"},
-    {.name = "poll_max_seconds",
-     .type = ACME_CONFIG_INT64,
-     .applies = OWN,
-     .offset = AT(poll_max_ms),
-     .min = 1,
-     .max = 86400,
-     .standard = 900,
-     .scale = ACME_SECOND_MS,
-     .unit = "seconds"},
+    ACME_CONFIG_ROW_CA_FILE(OWN, AT(ca_file)),
+    ACME_CONFIG_ROW_PROXY(OWN, AT(proxy)),
+    ACME_CONFIG_ROW_CONNECT_TIMEOUT(OWN, AT(connect_timeout_ms)),
+    ACME_CONFIG_ROW_CALL_TIMEOUT(OWN, AT(call_timeout_ms), 120),
+    ACME_CONFIG_ROW_POLL_MAX(OWN, AT(poll_max_ms), 900),
 };
 const struct acme_config_table acme_config_keyfactor_table = {keys, COUNT(keys), NULL,
                                                               &acme_config_cps_table};

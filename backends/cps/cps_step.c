@@ -54,11 +54,7 @@ struct acme_err acme_cps_call(struct cps_context *ctx, const struct cps_request 
 static struct acme_err wait_step(struct cps_context *ctx, int64_t delay_ms, bool failure, const char *note)
 {
     ENSURE(note != NULL, ACME_E_NOMEM);
-    int64_t asked_ms = acme_pace_retry_after_ms(ctx->input);
-    ctx->step->kind = ACME_STEP_WAIT;
-    ctx->step->wait_until_ms = ctx->input->now_ms + (delay_ms > asked_ms ? delay_ms : asked_ms);
-    ctx->step->failure = failure;
-    ctx->step->note = note;
+    acme_pace_wait(ctx->step, ctx->input, delay_ms, failure, note);
     ctx->state->call = CPS_CALL_NONE;
     return acme_ok();
 }

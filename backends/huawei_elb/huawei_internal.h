@@ -220,10 +220,6 @@ struct acme_err acme_huawei_verify_reply(struct huawei_context *ctx) ACME_MUST_U
 /** acme_huawei_verify(ctx, certificate_id, note): ask what the object holds now. */
 struct acme_err acme_huawei_verify(struct huawei_context *ctx, const char *certificate_id,
                                    const char *note) ACME_MUST_USE;
-/** acme_huawei_key_or_wait(ctx, material, ret_pem, ret_go): the key when one is to be sent; when it cannot be
- * had the step is a wait or a failure, and *ret_go false. */
-struct acme_err acme_huawei_key_or_wait(struct huawei_context *ctx, const struct huawei_material *material,
-                                        const char **ret_pem, bool *ret_go) ACME_MUST_USE;
 /** acme_huawei_certificate_id(ctx): of the object that is ours; NULL: none yet. */
 const char *acme_huawei_certificate_id(const struct huawei_context *ctx);
 

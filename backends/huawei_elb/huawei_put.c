@@ -48,8 +48,9 @@ static struct acme_err wait_for_key(struct huawei_context *ctx, const char *why)
         acme_arena_printf(ctx->arena, "Waits for the private key, at most for an hour: %s.", why));
 }
 
-struct acme_err acme_huawei_key_or_wait(struct huawei_context *ctx, const struct huawei_material *material,
-                                        const char **ret_pem, bool *ret_go)
+/* The key when one is to be sent; when it cannot be had the step is a wait or a failure, and *ret_go false. */
+static struct acme_err key_or_wait(struct huawei_context *ctx, const struct huawei_material *material,
+                                   const char **ret_pem, bool *ret_go)
 {
     const char *why = NULL;
     const char *pem = NULL;
@@ -102,7 +103,7 @@ static struct acme_err put(struct huawei_context *ctx, const struct huawei_mater
 {
     const char *key_pem = NULL;
     bool go = false;
-    TRY(acme_huawei_key_or_wait(ctx, material, &key_pem, &go));
+    TRY(key_or_wait(ctx, material, &key_pem, &go));
     if (!go)
         return acme_ok();
     const struct acme_buf *body = NULL;
@@ -128,7 +129,7 @@ struct acme_err acme_huawei_begin(struct huawei_context *ctx)
     TRY(get_material(ctx, &material, &go));
     if (!go)
         return acme_ok();
-    TRY(acme_huawei_key_or_wait(ctx, &material, &key_pem, &go));
+    TRY(key_or_wait(ctx, &material, &key_pem, &go));
     if (!go)
         return acme_ok();
     TRY(claim(ctx, &go));

@@ -96,7 +96,7 @@ void acme_kf_once(struct kf_context *ctx, bool renewing)
     ctx->step->once = true;
 }
 
-struct acme_err acme_kf_enroll_call(struct kf_context *ctx)
+static struct acme_err enroll_call(struct kf_context *ctx)
 {
     const char *body = enroll_body(ctx);
     ENSURE(body != NULL, ACME_E_NOMEM);
@@ -116,7 +116,7 @@ struct acme_err acme_kf_enroll_begin(struct kf_context *ctx)
         return acme_kf_tidy(ctx);
     if (ctx->request->withdraw)
         return acme_kf_nothing_begun(ctx);
-    return acme_kf_renews(ctx) ? acme_kf_available_begin(ctx) : acme_kf_enroll_call(ctx);
+    return acme_kf_renews(ctx) ? acme_kf_available_begin(ctx) : enroll_call(ctx);
 }
 
 /* Begin the search, and say in the note why it is made. */

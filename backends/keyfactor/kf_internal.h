@@ -288,8 +288,6 @@ struct acme_err acme_kf_enroll_begin(struct kf_context *ctx) ACME_MUST_USE;
 /** acme_kf_enroll_reply, _failed: of the enroll and of the renewal. */
 struct acme_err acme_kf_enroll_reply(struct kf_context *ctx) ACME_MUST_USE;
 struct acme_err acme_kf_enroll_failed(struct kf_context *ctx) ACME_MUST_USE;
-/** acme_kf_enroll_call(ctx): the step is the enroll itself. */
-struct acme_err acme_kf_enroll_call(struct kf_context *ctx) ACME_MUST_USE;
 /** acme_kf_once(ctx, renewing): the call just made must not happen twice: note it in the state. */
 void acme_kf_once(struct kf_context *ctx, bool renewing);
 
