@@ -640,6 +640,42 @@ static void test_denied(void **state)
     rig_expect_failed(rig, ACME_PROBLEM_UNAUTHORIZED);
 }
 
+/* CPS went on by itself before it heard of the refusal. */
+static void test_denied_too_late(void **state)
+{
+    struct rig *rig = *state;
+    rig_changing(rig, "ov");
+    at_the_gate(rig);
+    const char *info = management(rig, "\"2027-01-15T08:02:00Z\"", "\"x\":1", "null", "\"h\"");
+    rig_reply(rig, 200, info);
+    rig_answer(rig, ACME_DECISION_DENY, acme_arena_strdup(rig->arena, rig->step.question->key));
+    at_the_gate(rig);
+    rig_reply(rig, 200, info);
+    rig_expect_body(rig, "{\"acknowledgement\":\"deny\",\"hash\":\"h\"}");
+    rig_reply(rig, 409, "");
+    rig_timer(rig);
+    rig_reply(rig, 404, "");
+    rig_expect_call(rig, "GET", "/enrollments/10002/deployments");
+    rig_reply(rig, 200, rig_deployments(rig, rig->leaf));
+    rig_expect_issued(rig, rig->leaf);
+}
+
+static void test_denied_with_a_lost_answer(void **state)
+{
+    struct rig *rig = *state;
+    rig_changing(rig, "ov");
+    at_the_gate(rig);
+    const char *info = management(rig, "null", "\"x\":1", "null", "\"h\"");
+    rig_reply(rig, 200, info);
+    rig_answer(rig, ACME_DECISION_DENY, acme_arena_strdup(rig->arena, rig->step.question->key));
+    at_the_gate(rig);
+    rig_reply(rig, 200, info);
+    rig_call_failed(rig, true);
+    rig_timer(rig);
+    rig_reply(rig, 200, rig_change(rig, "cancelled", "", NULL));
+    rig_expect_failed(rig, ACME_PROBLEM_UNAUTHORIZED);
+}
+
 static void test_errors_block(void **state)
 {
     struct rig *rig = *state;
@@ -999,6 +1035,8 @@ int main(void)
         TEST(test_deployment_on_a_word),
         TEST(test_deadline_of_the_acknowledgement),
         TEST(test_denied),
+        TEST(test_denied_too_late),
+        TEST(test_denied_with_a_lost_answer),
         TEST(test_errors_block),
         TEST(test_long_details_are_shortened),
         TEST(test_an_answer_is_for_the_whole_of_a_warning),
