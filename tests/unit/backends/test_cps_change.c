@@ -897,6 +897,19 @@ static void test_polls_slow_down(void **state)
     assert_int_equal(last_ms, 300 * 1000);
 }
 
+static void test_what_is_never_offered_is_asked_for_rarely(void **state)
+{
+    struct rig *rig = *state;
+    rig_changing(rig, "ov");
+    for (int i = 0; i < 200; i++) {
+        rig_reply(rig, 200, rig_change(rig, "awaiting-input", "", PRE_WARNINGS));
+        rig_reply(rig, 404, "");
+        assert_int_equal(rig->step.kind, ACME_STEP_WAIT);
+        rig_timer(rig);
+    }
+    assert_true(rig->now_ms - RIG_START > 8 * ACME_HOUR_MS);
+}
+
 static void test_vanished_and_cancelled(void **state)
 {
     struct rig *rig = *state;
@@ -1046,6 +1059,7 @@ int main(void)
         TEST(test_endings),
         TEST(test_unknown_input_and_states),
         TEST(test_polls_slow_down),
+        TEST(test_what_is_never_offered_is_asked_for_rarely),
         TEST(test_vanished_and_cancelled),
         TEST(test_a_change_that_was_only_mislaid_is_followed_again),
         TEST(test_a_certificate_that_never_comes_is_given_up),
