@@ -328,11 +328,32 @@ bool acme_upstream_watch_allows(struct acme_upstream_watch *watch, struct acme_a
 
 /* ---- keys that the upstream has made ---- */
 
+int64_t acme_upstream_watch_keys_pause_ms(size_t profiles, int requests_per_minute)
+{
+    enum { CALLS_PER_PROFILE = 2, PARTS = 2 }; /* half of the pace is for those who wait for certificates */
+    if (requests_per_minute <= 0)
+        return KEYS_EVERY_MS;
+    int64_t pause_ms = (int64_t)profiles * CALLS_PER_PROFILE * PARTS * ACME_MINUTE_MS / requests_per_minute;
+    return pause_ms > KEYS_EVERY_MS ? pause_ms : KEYS_EVERY_MS;
+}
+
+static int64_t keys_pause_ms(const struct acme_upstream_watch *watch, const struct watched *watched)
+{
+    const struct acme_config *config = watch->options.config;
+    size_t count = 0;
+    for (size_t i = 0; i < config->profile_count; i++) {
+        const struct acme_profile *profile = &config->profiles[i];
+        count += !profile->key_at_edge && strcmp(profile->issuer, watched->backend->name) == 0;
+    }
+    return acme_upstream_watch_keys_pause_ms(count, watched->backend->requests_per_minute);
+}
+
 /* With the lock. */
 static void want_keys(struct acme_upstream_watch *watch, struct watched *watched)
 {
     int64_t now_ms = ticks_ms();
-    int64_t soon_ms = watched->keys_looked_ms == 0 ? now_ms : watched->keys_looked_ms + KEYS_EVERY_MS;
+    int64_t soon_ms =
+        watched->keys_looked_ms == 0 ? now_ms : watched->keys_looked_ms + keys_pause_ms(watch, watched);
     if (soon_ms < now_ms)
         soon_ms = now_ms;
     if (soon_ms < watched->keys_due_ms) {

@@ -32,8 +32,8 @@ bool acme_upstream_watch_allows(struct acme_upstream_watch *watch, struct acme_a
                                 const char **ret_why);
 
 /** acme_upstream_watch_want_keys(watch, issuer): an order was made whose CSR must have a key of the upstream:
- * have the list of these read soon, at most every ten seconds. Nothing happens for issuers that take any key.
- * Thread: any, until _destroy. */
+ * have the list of these read soon, at most every acme_upstream_watch_keys_pause_ms. Nothing happens for
+ * issuers that take any key. Thread: any, until _destroy. */
 void acme_upstream_watch_want_keys(struct acme_upstream_watch *watch, const char *issuer);
 
 /** acme_upstream_watch_allows_key(watch, arena, profile, spki_sha256, order_created_ms, ret_why): may an
@@ -51,5 +51,10 @@ void acme_upstream_watch_stop(struct acme_upstream_watch *watch);
 
 /** acme_upstream_watch_destroy(watch): release; it has been stopped. */
 void acme_upstream_watch_destroy(struct acme_upstream_watch *watch);
+
+/** acme_upstream_watch_keys_pause_ms(profiles, requests_per_minute): how long there is at least between two
+ * looks at the keys of that many profiles, so that clients cannot use up the upstream's pace by orders that
+ * are refused. 0 requests: no pace is kept. Thread: any. */
+int64_t acme_upstream_watch_keys_pause_ms(size_t profiles, int requests_per_minute);
 
 #endif

@@ -188,11 +188,13 @@ static struct acme_err change_reply(struct cps_context *ctx, enum cps_outcome *r
     if (acme_failed(err) || input->reply->status != 200) {
         struct cps_verdict verdict;
         TRY(acme_cps_judge(ctx, &verdict));
-        if (verdict.class == CPS_VERDICT_MISSING) {
+        if (verdict.class != CPS_VERDICT_MISSING)
+            return acme_cps_trouble(ctx, &verdict);
+        bool taking_back = false;
+        TRY(acme_cps_unpublish(ctx, &taking_back));
+        if (!taking_back)
             *ret = CPS_VANISHED;
-            return acme_ok();
-        }
-        return acme_cps_trouble(ctx, &verdict);
+        return acme_ok();
     }
     state->failures = 0;
     struct look look;
@@ -227,7 +229,7 @@ static struct acme_err info_trouble(struct cps_context *ctx)
     if (verdict.class != CPS_VERDICT_MISSING && verdict.class != CPS_VERDICT_CONFLICT)
         return acme_cps_trouble(ctx, &verdict);
     return acme_cps_wait_ms(
-        ctx, ctx->config->poll_ms,
+        ctx, acme_cps_poll_ms(ctx),
         acme_arena_printf(ctx->arena, "CPS does not offer what change %lld asks for yet; asking again.",
                           (long long)ctx->state->change));
 }

@@ -25,7 +25,9 @@ static struct acme_err outcome(struct cps_issue *issue, enum cps_outcome what)
     /* Known only now whether it may be cancelled; what is at its end is still taken. */
     if (issue->request->withdraw && what != CPS_FINISHED && !is_over)
         return acme_cps_withdrawn(issue);
-    if (is_over && state->denied)
+    /* A refusal whose answer was lost may have been heard. */
+    bool perhaps = what == CPS_CANCELLED && state->answer_key != NULL && state->answer_denies;
+    if (is_over && (state->denied || perhaps))
         return acme_cps_fail(ctx, ACME_PROBLEM_UNAUTHORIZED,
                              "The operator of this server did not let the certificate be deployed.",
                              acme_arena_printf(ctx->arena, "Change %lld was denied.", change));

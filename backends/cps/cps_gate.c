@@ -43,7 +43,6 @@ static struct acme_err tell(struct cps_context *ctx, const struct cps_gate *gate
     struct cps_state *state = ctx->state;
     const char *body = NULL;
     TRY(ack_body(ctx, gate, denies, &body));
-    state->denied = denies;
     const struct cps_request request = {
         .call = CPS_CALL_ACK,
         .method = "POST",
@@ -85,6 +84,7 @@ struct acme_err acme_cps_gate_answered(struct cps_context *ctx)
     struct cps_state *state = ctx->state;
     if (input->event == ACME_EVENT_REPLY && input->reply->status >= 200 && input->reply->status <= 299) {
         state->failures = 0;
+        state->denied = state->answer_key != NULL && state->answer_denies;
         state->answer_key = NULL;
         return acme_cps_wait_ms(ctx, ctx->config->poll_ms,
                                 acme_arena_printf(ctx->arena, "CPS was told to %s change %lld.",

@@ -55,7 +55,7 @@ static struct acme_err begin(struct inspecting *in)
     ENSURE(own != NULL, ACME_E_NOMEM);
     for (size_t i = 0; i < in->request->profile_count && own->count < TARGETS_MAX; i++) {
         const struct acme_cps_profile *settings = in->request->profiles[i].settings;
-        if (settings == NULL)
+        if (settings == NULL || (in->request->keys_only && settings->key_at_edge)) /* those need none */
             continue;
         struct target *target = &own->targets[own->count++];
         *target = (struct target){.profile = &in->request->profiles[i],

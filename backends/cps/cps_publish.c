@@ -199,10 +199,9 @@ struct acme_err acme_cps_publish(struct cps_context *ctx)
         TRY(run(ctx, ACME_DV_PUBLISH, answer, &why));
         if (why == NULL)
             return acme_ok();
-        return acme_cps_wait_failure(ctx, ctx->config->poll_max_ms, ctx->config->poll_max_ms,
-                                     acme_arena_printf(ctx->arena,
-                                                       "The challenge for %s is not published: %s.",
-                                                       text_of(domain, "domain"), why));
+        ctx->aside = acme_arena_printf(ctx->arena, "The challenge for %s is not published: %s.",
+                                       text_of(domain, "domain"), why);
+        ENSURE(ctx->aside != NULL, ACME_E_NOMEM);
     }
     return ctx->state->hurry ? call_hurry(ctx) : acme_cps_dv_wait(ctx);
 }

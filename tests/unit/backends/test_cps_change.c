@@ -640,6 +640,42 @@ static void test_denied(void **state)
     rig_expect_failed(rig, ACME_PROBLEM_UNAUTHORIZED);
 }
 
+/* CPS went on by itself before it heard of the refusal. */
+static void test_denied_too_late(void **state)
+{
+    struct rig *rig = *state;
+    rig_changing(rig, "ov");
+    at_the_gate(rig);
+    const char *info = management(rig, "\"2027-01-15T08:02:00Z\"", "\"x\":1", "null", "\"h\"");
+    rig_reply(rig, 200, info);
+    rig_answer(rig, ACME_DECISION_DENY, acme_arena_strdup(rig->arena, rig->step.question->key));
+    at_the_gate(rig);
+    rig_reply(rig, 200, info);
+    rig_expect_body(rig, "{\"acknowledgement\":\"deny\",\"hash\":\"h\"}");
+    rig_reply(rig, 409, "");
+    rig_timer(rig);
+    rig_reply(rig, 404, "");
+    rig_expect_call(rig, "GET", "/enrollments/10002/deployments");
+    rig_reply(rig, 200, rig_deployments(rig, rig->leaf));
+    rig_expect_issued(rig, rig->leaf);
+}
+
+static void test_denied_with_a_lost_answer(void **state)
+{
+    struct rig *rig = *state;
+    rig_changing(rig, "ov");
+    at_the_gate(rig);
+    const char *info = management(rig, "null", "\"x\":1", "null", "\"h\"");
+    rig_reply(rig, 200, info);
+    rig_answer(rig, ACME_DECISION_DENY, acme_arena_strdup(rig->arena, rig->step.question->key));
+    at_the_gate(rig);
+    rig_reply(rig, 200, info);
+    rig_call_failed(rig, true);
+    rig_timer(rig);
+    rig_reply(rig, 200, rig_change(rig, "cancelled", "", NULL));
+    rig_expect_failed(rig, ACME_PROBLEM_UNAUTHORIZED);
+}
+
 static void test_errors_block(void **state)
 {
     struct rig *rig = *state;
@@ -861,6 +897,19 @@ static void test_polls_slow_down(void **state)
     assert_int_equal(last_ms, 300 * 1000);
 }
 
+static void test_what_is_never_offered_is_asked_for_rarely(void **state)
+{
+    struct rig *rig = *state;
+    rig_changing(rig, "ov");
+    for (int i = 0; i < 200; i++) {
+        rig_reply(rig, 200, rig_change(rig, "awaiting-input", "", PRE_WARNINGS));
+        rig_reply(rig, 404, "");
+        assert_int_equal(rig->step.kind, ACME_STEP_WAIT);
+        rig_timer(rig);
+    }
+    assert_true(rig->now_ms - RIG_START > 8 * ACME_HOUR_MS);
+}
+
 static void test_vanished_and_cancelled(void **state)
 {
     struct rig *rig = *state;
@@ -999,6 +1048,8 @@ int main(void)
         TEST(test_deployment_on_a_word),
         TEST(test_deadline_of_the_acknowledgement),
         TEST(test_denied),
+        TEST(test_denied_too_late),
+        TEST(test_denied_with_a_lost_answer),
         TEST(test_errors_block),
         TEST(test_long_details_are_shortened),
         TEST(test_an_answer_is_for_the_whole_of_a_warning),
@@ -1008,6 +1059,7 @@ int main(void)
         TEST(test_endings),
         TEST(test_unknown_input_and_states),
         TEST(test_polls_slow_down),
+        TEST(test_what_is_never_offered_is_asked_for_rarely),
         TEST(test_vanished_and_cancelled),
         TEST(test_a_change_that_was_only_mislaid_is_followed_again),
         TEST(test_a_certificate_that_never_comes_is_given_up),

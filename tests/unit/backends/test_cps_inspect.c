@@ -109,6 +109,17 @@ static void test_all_is_well(void **state)
     assert_false(look.inspection->incomplete);
 }
 
+static void test_keys_are_not_looked_for_where_they_stay_at_the_edge(void **state)
+{
+    struct look look = {.settings = {{.enrollment_id = 7, .key_at_edge = true}, {.enrollment_id = 10002}},
+                        .request = {.keys_only = true}};
+    begin(&look, *state, 2);
+    expect_path(&look, "/enrollments/10002");
+    reply(&look, 200, third_party(*state, "[]"));
+    assert_true(look.step.done);
+    assert_true(look.inspection->keys_known);
+}
+
 static void test_third_party_and_its_keys(void **state)
 {
     struct rig *rig = *state;
@@ -277,10 +288,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-        TEST(test_all_is_well), TEST(test_third_party_and_its_keys),
-        TEST(test_only_keys),   TEST(test_kinds_that_do_not_fit),
-        TEST(test_by_name),     TEST(test_refusals),
-        TEST(test_deployers),   TEST(test_nothing_to_look_at),
+        TEST(test_all_is_well),
+        TEST(test_keys_are_not_looked_for_where_they_stay_at_the_edge),
+        TEST(test_third_party_and_its_keys),
+        TEST(test_only_keys),
+        TEST(test_kinds_that_do_not_fit),
+        TEST(test_by_name),
+        TEST(test_refusals),
+        TEST(test_deployers),
+        TEST(test_nothing_to_look_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

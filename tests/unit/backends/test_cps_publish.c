@@ -180,6 +180,36 @@ static void a_challenge_that_is_none_is_not_passed_on(void **state)
               rig_format(rig, "{\"dv\":[%s]}", domain(rig, "www.example.test", "Awaiting user", "$(x)")));
     assert_int_equal(rig->step.kind, ACME_STEP_WAIT);
     rig_expect_note(rig, "is not published: the token or value");
+    /* The others are. */
+    rig_timer(rig);
+    rig_reply(rig, 200,
+              rig_change(rig, "awaiting-input", "coodinate-domain-validation", "lets-encrypt-challenges"));
+    rig_reply(rig, 200,
+              rig_format(rig, "{\"dv\":[%s,%s]}", domain(rig, "www.example.test", "Awaiting user", "$(x)"),
+                         domain(rig, "example.test", "Awaiting user", "tok2")));
+    rig_expect_run(rig, "publish", "tok2.thumb");
+}
+
+static void answers_of_a_change_that_is_gone_are_taken_back(void **state)
+{
+    struct rig *rig = *state;
+    rig_changing(rig, "dv");
+    challenges(rig, "Awaiting user", "Awaiting user");
+    rig_ran(rig, 0, "");
+    rig_ran(rig, 0, "");
+    rig_reply(rig, 200, "");
+    rig_timer(rig);
+    rig_reply(rig, 404, "");
+    rig_expect_run(rig, "remove", "tok1.thumb");
+    rig_ran(rig, 0, "");
+    rig_expect_call(rig, "GET", RIG_CHANGE);
+    rig_reply(rig, 404, "");
+    rig_expect_run(rig, "remove", "tok2.thumb");
+    rig_ran(rig, 0, "");
+    rig_reply(rig, 404, "");
+    rig_expect_call(rig, "GET", "/enrollments/10002/deployments");
+    rig_reply(rig, 200, rig_deployments(rig, rig->leaf));
+    rig_expect_issued(rig, rig->leaf);
 }
 
 static void an_outcome_of_another_kind_is_not_believed(void **state)
@@ -207,6 +237,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_cannot_be_taken_back_is_said, setup, rig_teardown),
         cmocka_unit_test_setup_teardown(a_job_that_fails_takes_its_answers_back_first, setup, rig_teardown),
         cmocka_unit_test_setup_teardown(a_challenge_that_is_none_is_not_passed_on, setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(answers_of_a_change_that_is_gone_are_taken_back, setup, rig_teardown),
         cmocka_unit_test_setup_teardown(an_outcome_of_another_kind_is_not_believed, setup, rig_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,6 +144,15 @@ static void a_list_that_cannot_be_read(void **state)
     assert_true(allows(r, 0, foreign, created_ms, &why));
 }
 
+static void looks_keep_to_half_of_the_pace(void **state)
+{
+    (void)state;
+    assert_int_equal(acme_upstream_watch_keys_pause_ms(1, 0), 10000);
+    assert_int_equal(acme_upstream_watch_keys_pause_ms(1, 35), 10000);
+    assert_int_equal(acme_upstream_watch_keys_pause_ms(7, 35), 48000); /* 14 calls of 17.5 a minute */
+    assert_int_equal(acme_upstream_watch_keys_pause_ms(1, 1), 240000);
+}
+
 static void other_issuers_are_left_alone(void **state)
 {
     struct rig *r = *state;
@@ -164,6 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_miss_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_list_that_cannot_be_read, setup, teardown),
+        cmocka_unit_test(looks_keep_to_half_of_the_pace),
         cmocka_unit_test_setup_teardown(other_issuers_are_left_alone, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
