@@ -181,7 +181,7 @@ class Refused(ElbDeployCase):
         self.bridge.kill()
         self.bridge.start()
         time.sleep(3)
-        self.assertLessEqual(self.elb.identity()["all_failures"] - before, 4, "not even over a restart")
+        self.assertLessEqual(self.elb.identity()["all_failures"] - before, 2, "not even over a restart")
         self.assertFalse(self.elb.identity()["locked"])
 
     def test_wrong_password(self):
