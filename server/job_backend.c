@@ -189,7 +189,8 @@ static void call_done(void *context, const struct acme_outbound_result *result)
             acme_arena_strdup(job->reply_arena, result->detail != NULL ? result->detail : "");
         run->input.reached = result->failure != ACME_OUTBOUND_DNS &&
                              result->failure != ACME_OUTBOUND_CONNECT &&
-                             result->failure != ACME_OUTBOUND_TLS && result->failure != ACME_OUTBOUND_DENIED;
+                             result->failure != ACME_OUTBOUND_TLS && result->failure != ACME_OUTBOUND_LOGIN &&
+                             result->failure != ACME_OUTBOUND_DENIED;
     }
     acme_job_submit(job, continue_on_job_thread);
 }

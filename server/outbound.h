@@ -38,6 +38,7 @@ enum acme_outbound_failure {
     ACME_OUTBOUND_BROKEN,  /* connection lost or not HTTP, after the request may have been sent */
     ACME_OUTBOUND_TOO_LARGE, /* reply over its cap */
     ACME_OUTBOUND_REDIRECTS, /* too many, or a loop */
+    ACME_OUTBOUND_LOGIN,     /* call: no token, the login was refused just now; the call was not made */
     ACME_OUTBOUND_CANCELLED  /* we are stopping */
 };
 

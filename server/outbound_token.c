@@ -128,13 +128,13 @@ static const char *read_token(struct acme_token *token, struct acme_arena *arena
 }
 
 /* Whatever happened there, the call itself was not made. */
-static void tell_failure(struct acme_token *token, const char *why)
+static void tell_failure(struct acme_token *token, enum acme_outbound_failure failure, const char *why)
 {
     const char *user = NULL;
     char text[512];
     (void)snprintf(text, sizeof text, "no access token from %s: %s",
                    token->kind->describe(&token->login, &user), why);
-    tell(token, ACME_OUTBOUND_CONNECT, text);
+    tell(token, failure, text);
 }
 
 static void on_answer(void *context, const struct acme_outbound_result *result)
@@ -145,6 +145,7 @@ static void on_answer(void *context, const struct acme_outbound_result *result)
     if (arena != NULL)
         acme_arena_wipe_at_end(arena);
     const char *why = "out of memory";
+    int refusals = token->refusals;
     if (arena != NULL && result->failure == ACME_OUTBOUND_OK)
         why = read_token(token, arena, result->reply);
     else if (arena != NULL)
@@ -160,7 +161,7 @@ static void on_answer(void *context, const struct acme_outbound_result *result)
     const char *user = NULL;
     const char *url = token->kind->describe(&token->login, &user);
     acme_log(WARN, "no access token", LOG_STR("url", url), LOG_STR("client_id", user), LOG_STR("why", why));
-    tell_failure(token, why);
+    tell_failure(token, token->refusals > refusals ? ACME_OUTBOUND_LOGIN : ACME_OUTBOUND_CONNECT, why);
 }
 
 static struct acme_err fetch(struct acme_token *token, const struct acme_transport *transport)
@@ -201,7 +202,7 @@ void acme_token_get(struct acme_outbound *outbound, const struct acme_transport 
     if (token->fetching)
         return;
     if (token->refusals > 0 && monotonic_s() < token->not_before_s) {
-        tell_failure(token, "the login was refused before and is not tried again yet");
+        tell_failure(token, ACME_OUTBOUND_CONNECT, "the login was refused before and is not tried again yet");
         return;
     }
     token->fetching = true;

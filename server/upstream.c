@@ -175,6 +175,8 @@ static enum acme_gate_outcome judge(const struct acme_gate_limits *limits,
                                     int64_t *ret_ms)
 {
     *ret_ms = 0;
+    if (result->failure == ACME_OUTBOUND_LOGIN && limits->refused_pause_ms > 0)
+        return ACME_GATE_REFUSED;
     if (result->failure != ACME_OUTBOUND_OK)
         return ACME_GATE_FAILED;
     int status = result->reply->status;

@@ -113,7 +113,7 @@ struct acme_err acme_kf_collect_take(struct kf_context *ctx, const struct acme_c
                 "Keyfactor renewed with another key (%s), which no client has: not used%s. Set "
                 "renew: false for this issuer if this is always so. Requesting a new certificate "
                 "instead.",
-                subject, state->cert_id > 0 ? ", and revoked" : "; revoke it there"),
+                subject, state->cert_id > 0 && !state->by_key ? ", and revoked" : "; revoke it there"),
             true);
     }
     if (downloaded)

@@ -77,7 +77,9 @@ struct acme_err acme_kf_renew_instead(struct kf_context *ctx, const char *why, b
 {
     struct kf_state *state = ctx->state;
     ENSURE(why != NULL, ACME_E_NOMEM);
-    int64_t useless = failure && state->cert_id != acme_kf_earlier_id(ctx) ? state->cert_id : 0;
+    /* What was found by name, and not in an answer to this issuance, may be somebody else's. */
+    int64_t useless =
+        failure && !state->by_key && state->cert_id != acme_kf_earlier_id(ctx) ? state->cert_id : 0;
     *state = (struct kf_state){.phase = KF_PHASE_ENROLL, .refused = true};
     if (useless > 0)
         acme_ids_add(&state->surplus, useless);

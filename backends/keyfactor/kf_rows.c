@@ -81,16 +81,22 @@ static bool is_recent(const struct kf_context *ctx, const cJSON *row)
     return begins_ms == 0 || begins_ms >= since_ms(ctx) - BACKDATED_MS;
 }
 
+/* A renewal has no tag of its own: Command may give it that of the certificate before. */
+static bool is_inherited(const struct kf_context *ctx, const char *tag)
+{
+    const char *earlier = ctx->request->earlier.tag;
+    return ctx->state->renewing && tag != NULL && earlier != NULL && strcmp(tag, earlier) == 0;
+}
+
 /* Only the key is ours: so is every certificate this client ever had with it. */
 static struct acme_err is_ours_by_key(struct kf_context *ctx, const cJSON *row, int64_t cert_id, bool *ret)
 {
     const struct acme_earlier *earlier = &ctx->request->earlier;
     const char *tag = tag_of(ctx, row);
-    bool inherits =
-        ctx->state->renewing && tag != NULL && earlier->tag != NULL && strcmp(tag, earlier->tag) == 0;
     const char *serial = acme_kf_str(row, "SerialNumber");
     *ret = false;
-    if ((tag != NULL && !inherits) || !is_recent(ctx, row) || cert_id == acme_kf_earlier_id(ctx))
+    if ((tag != NULL && !is_inherited(ctx, tag)) || !is_recent(ctx, row) ||
+        cert_id == acme_kf_earlier_id(ctx))
         return acme_ok();
     if (serial != NULL && earlier->serial_hex != NULL && strcasecmp(serial, earlier->serial_hex) == 0)
         return acme_ok();
@@ -136,13 +142,16 @@ static struct acme_err take_request(struct kf_context *ctx, const cJSON *row)
     }
     const char *name = acme_kf_str(row, "CommonName");
     int64_t submitted_ms = acme_kf_time(row, "SubmissionDate");
-    if (tag != NULL || state->variant == KF_DENIED || name == NULL ||
+    bool inherits = is_inherited(ctx, tag);
+    if ((tag != NULL && !inherits) || state->variant == KF_DENIED || name == NULL ||
         strcasecmp(name, acme_request_common_name(ctx->request)) != 0 ||
         (submitted_ms != 0 && submitted_ms < since_ms(ctx) - CLOCK_SLACK_MS))
         return acme_ok();
     bool taken = false;
     TRY(is_taken(ctx, acme_arena_printf(ctx->arena, "request-%lld", (long long)request_id), &taken));
-    if (!taken) /* its metadata may be written later, and its key is not shown */
+    if (!taken && inherits) /* perhaps somebody else's renewal: its key will tell */
+        add_match(ctx, (struct kf_match){.request_id = request_id});
+    else if (!taken) /* its metadata may be written later, and its key is not shown */
         state->unjudged++;
     return acme_ok();
 }

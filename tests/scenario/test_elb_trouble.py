@@ -52,6 +52,40 @@ class Killed(ElbDeployCase):
                 self.in_place(place, limit=60)
 
 
+class Locked(ElbDeployCase):
+    def test_restarts(self):
+        """However often the server is started, and however many deployments of several projects wait, a login that is
+        refused is not tried again soon; with the right secret it is at once."""
+        projects = [f"{number:032x}" for number in range(1, 4)]
+        self.elb.settings(projects=projects)
+        secret_file = os.path.join(self.bridge.directory, "secret")
+        login = {"access_key": {"id": self.elb.ready["access_key"], "secret_file": secret_file}}
+        self.write(secret_file, "not the secret")
+        places = [self.place(f"lock{number}", project=project, auth=login) for number, project in enumerate(projects)]
+        before = self.elb.identity()["all_failures"]
+        self.serve()
+        self.obtain(*places)
+        self.bridge.wait_for_log("refused logins lock the account")
+        for _ in range(3):
+            self.bridge.kill()
+            self.restart()
+            time.sleep(1)
+        self.assertEqual(self.elb.identity()["all_failures"] - before, 1)
+        self.bridge.kill()
+        self.write(secret_file, self.elb.secret_key)
+        self.restart()
+        for deployment in self.ask("deploy", "list")["deployments"]:
+            if deployment["status"] == "pending":
+                self.bridge.run("deploy", "retry", deployment["id"], "--data-dir", self.bridge.data)
+        self.in_place(*places)
+
+    @staticmethod
+    def write(path, text):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+            stream.write(text)
+
+
 class Looking(ElbDeployCase):
     def check(self, code):
         self.bridge.write_config()

@@ -253,6 +253,35 @@ static void test_lost_renewal_is_found(void **state)
     rig_expect_ref(rig, "1300");
 }
 
+/* One that waits for an approval, with the tag of the certificate before. Whose it is its key tells: somebody
+ * else's is neither used nor revoked. */
+static void test_lost_renewal_that_waits(void **state)
+{
+    struct rig *rig = *state;
+    for (int i = 0; i < 2; i++) {
+        rig->state = "{}";
+        renew(rig);
+        rig_call_failed(rig, true);
+        rig_reply(rig, 200, "[]");
+        rig_expect_path(rig, "GET", "Workflow/Certificates/Pending?");
+        rig_reply(
+            rig, 200,
+            "[{\"Id\":881,\"CommonName\":\"www.example.test\",\"SubmissionDate\":\"2027-01-15T08:00:05\","
+            "\"Metadata\":{\"AcmeOrder\":\"" RIG_EARLIER "\"}}]");
+        rig_expect_call(rig, "GET", "Workflow/Certificates/881");
+        rig_reply(rig, 200, "{\"StateString\":\"Issued\"}");
+        X509 *cert = i == 0 ? rig->leaf : rig->stranger;
+        rig_reply(rig, 200, rig_format(rig, "[%s]", rig_row(rig, 1300, cert, RIG_EARLIER)));
+        if (i == 0) {
+            rig_expect_call(rig, "POST", "Certificates/Download");
+            continue;
+        }
+        rig_expect_wait(rig, 1, true);
+        rig_timer(rig);
+        rig_expect_enroll(rig);
+    }
+}
+
 static void test_lost_renewal_is_not_repeated(void **state)
 {
     struct rig *rig = *state;
@@ -279,6 +308,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refused_revocation_is_said, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(test_pending_renewal, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(test_lost_renewal_is_found, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_lost_renewal_that_waits, rig_setup, rig_teardown),
         cmocka_unit_test_setup_teardown(test_lost_renewal_is_not_repeated, rig_setup, rig_teardown),
     };
     return cmocka_run_group_tests(tests, watch_releases, expect_no_secret_released);

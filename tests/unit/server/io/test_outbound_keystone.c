@@ -115,13 +115,18 @@ static void expect_answer(struct outcome *outcome, int status, const char *body)
     outcome_free(outcome);
 }
 
-static void expect_none(struct outcome *outcome, const char *why)
+static void expect_failure(struct outcome *outcome, enum acme_outbound_failure failure, const char *why)
 {
     outcome_wait(outcome);
-    assert_int_equal(outcome->failure, ACME_OUTBOUND_CONNECT); /* nothing was sent */
+    assert_int_equal(outcome->failure, failure); /* nothing was sent */
     if (strstr(outcome->detail, why) == NULL || strstr(outcome->detail, "pass") != NULL)
         fail_msg("%s", outcome->detail);
     outcome_free(outcome);
+}
+
+static void expect_none(struct outcome *outcome, const char *why)
+{
+    expect_failure(outcome, ACME_OUTBOUND_CONNECT, why);
 }
 
 static void test_equal_logins_share_a_token(void **state)
@@ -172,7 +177,7 @@ static void test_refused_login_is_left_alone(void **state)
     (void)state;
     answer = "{\"error\":{\"code\":401,\"message\":\"The username or password pass is wrong\"}}";
     answer_status = 401;
-    expect_none(begin(0, PASSWORD), "HTTP status 401, the login is refused");
+    expect_failure(begin(0, PASSWORD), ACME_OUTBOUND_LOGIN, "HTTP status 401, the login is refused");
     answer = NULL; /* it would work again, but that must not be tried now */
     for (size_t i = 0; i < 5; i++)
         expect_none(begin(i % 2, PASSWORD), "not tried again yet");

@@ -73,6 +73,13 @@ static void test_refused_logins_close_where_that_is_asked_for(void **state)
     assert_int_equal(closed_ms(), 0);
     call(ACME_OUTBOUND_OK, 401, NULL);
     assert_in_range(closed_ms(), 599000, 600000);
+    stop(state);
+    start(state);
+    acme_upstream_tighten(upstream, &careful);
+    call(ACME_OUTBOUND_CONNECT, 0, NULL);
+    assert_int_equal(closed_ms(), 0);
+    call(ACME_OUTBOUND_LOGIN, 0, NULL); /* by the identity service, which locks users */
+    assert_in_range(closed_ms(), 599000, 600000);
 }
 
 static void test_failures_close(void **state)
