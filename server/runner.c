@@ -33,6 +33,7 @@ struct acme_runner {
     pthread_cond_t changed;
     bool quiet;
     bool stopping;
+    bool called; /* since the scheduler began its round */
     size_t known_count;
     struct known_bucket known[KNOWN_BUCKETS];
 };
@@ -154,6 +155,14 @@ static void due_at(struct job_queue *queue, int64_t at_ms)
         queue->next_due_ms = at_ms;
 }
 
+/* With the lock held: have the scheduler look at the queues. While it claims for one of them it has no lock
+ * and does not wait: a signal would be lost, and with it a queue that it had looked at before. */
+static void call_scheduler(struct acme_runner *runner)
+{
+    runner->called = true;
+    pthread_cond_signal(&runner->changed);
+}
+
 /* ---- places ---- */
 
 /* With the lock held. */
@@ -230,7 +239,7 @@ static void forget(struct active_job *job, int64_t next_run_ms, bool ended)
         queue->blocked = false;
         due_at(queue, now_ms(runner));
     }
-    pthread_cond_signal(&runner->changed);
+    call_scheduler(runner);
     pthread_mutex_unlock(&runner->lock);
     free_job(job);
 }
@@ -446,8 +455,9 @@ static void *scheduler_main(void *argument)
                 runner->queues[i].next_due_ms = now_ms(runner);
             recheck_ms = now_ms(runner) + RECHECK_MS;
         }
+        runner->called = false;
         int64_t delay = schedule(runner);
-        if (!runner->stopping)
+        if (!runner->stopping && !runner->called)
             wait_until(runner, delay);
     }
     pthread_mutex_unlock(&runner->lock);
@@ -630,7 +640,7 @@ void acme_runner_hand(struct acme_runner *runner, const struct acme_job *job)
         due_at(queue, now); /* a place became free, or a claim that may not have seen it is under way */
     else
         queue->blocked = true;
-    pthread_cond_signal(&runner->changed);
+    call_scheduler(runner);
     pthread_mutex_unlock(&runner->lock);
 }
 
@@ -639,7 +649,7 @@ void acme_runner_look(struct acme_runner *runner)
     pthread_mutex_lock(&runner->lock);
     for (size_t i = 0; i < runner->queue_count; i++)
         due_at(&runner->queues[i], now_ms(runner));
-    pthread_cond_signal(&runner->changed);
+    call_scheduler(runner);
     pthread_mutex_unlock(&runner->lock);
 }
 
@@ -650,7 +660,7 @@ void acme_runner_wake(struct acme_runner *runner, const char *queue_name)
         return;
     pthread_mutex_lock(&runner->lock);
     due_at(queue, now_ms(runner));
-    pthread_cond_signal(&runner->changed);
+    call_scheduler(runner);
     pthread_mutex_unlock(&runner->lock);
 }
 
@@ -679,7 +689,7 @@ void acme_runner_stop(struct acme_runner *runner)
     struct acme_pool *pool = runner->pool;
     runner->pool =
         NULL; /* answers that still come from the outbound loop find no thread: their jobs are dropped */
-    pthread_cond_signal(&runner->changed);
+    call_scheduler(runner);
     pthread_mutex_unlock(&runner->lock);
     if (runner->scheduler_started)
         pthread_join(runner->scheduler, NULL);

@@ -1,6 +1,9 @@
 /* server/job_delegate.c, job_services.c and what job_backend.c does with lines and questions, by a runner
  * that is stopped and started. */
 #include "jobs_rig.h"
+#include "store/internal.h"
+
+#include <pthread.h>
 
 static void assert_theirs(struct jobs_rig *r, const struct acme_order *order,
                           const struct acme_issuance *child)
@@ -193,6 +196,62 @@ static void an_answer_is_told_once(void **state)
     assert_int_equal(r->late_answers, 0);
 }
 
+struct busy_store {
+    struct acme_store *store;
+    atomic_bool holds;
+    atomic_bool let_go;
+};
+
+static struct acme_err hold_writer(struct acme_db *db, void *argument)
+{
+    struct busy_store *busy = argument;
+    (void)db;
+    busy->holds = true;
+    while (!busy->let_go)
+        jobs_pause();
+    return acme_ok();
+}
+
+static void *keep_store_busy(void *argument)
+{
+    struct busy_store *busy = argument;
+    assert_ok(acme_writer_run(&busy->store->writer, hold_writer, busy));
+    return NULL;
+}
+
+/* A queue is told to be due while the scheduler, which has passed it, claims for another one. Which it passes
+ * first changes from round to round. */
+static void no_call_is_lost(void **state)
+{
+    enum { ROUNDS = 6, WITHIN = 400 /* pauses */ };
+    struct jobs_rig *r = *state;
+    const char *account = fixture_account(r->f);
+    jobs_start(r);
+    for (int round = 0; round < ROUNDS; round++) {
+        struct busy_store busy = {.store = r->f->store};
+        struct acme_runner *runner = r->runner;
+        struct acme_order order = {.status = ACME_ORDER_PROCESSING};
+        pthread_t thread;
+        r->runner = NULL; /* not told yet */
+        struct acme_issuance issuance = jobs_order(r, account, acme_arena_printf(r->f->arena, "k%d", round));
+        r->runner = runner;
+        assert_int_equal(pthread_create(&thread, NULL, keep_store_busy, &busy), 0);
+        while (!busy.holds)
+            jobs_pause();
+        acme_runner_wake(runner, "signer");
+        for (int i = 0; i < 10; i++)
+            jobs_pause();
+        acme_runner_wake(runner, "edge");
+        busy.let_go = true;
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        for (int i = 0; i < WITHIN && order.status == ACME_ORDER_PROCESSING; i++) {
+            jobs_pause();
+            assert_ok(acme_store_order_get(r->f->store, r->f->arena, issuance.order_id, &order));
+        }
+        assert_int_equal(order.status, ACME_ORDER_VALID);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +265,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(not_wanted_any_more, jobs_setup, jobs_teardown),
         cmocka_unit_test_setup_teardown(programs_take_no_slots, jobs_setup, jobs_teardown),
         cmocka_unit_test_setup_teardown(an_answer_is_told_once, jobs_setup, jobs_teardown),
+        cmocka_unit_test_setup_teardown(no_call_is_lost, jobs_setup, jobs_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
