@@ -65,8 +65,11 @@ class KeyfactorCase(Case):
         return self.bridge
 
     def check_secrets(self):
-        found = [secret for secret in self.kf.secrets() if secret in self.bridge.log()] if self.is_alive() else []
-        self.assertEqual(found, [], "the log discloses a secret")
+        if not self.is_alive():
+            return
+        log, stored = self.bridge.log().encode("utf-8"), self.bridge.stored()
+        found = [secret for secret in self.kf.secrets() if secret.encode("utf-8") in log + stored]
+        self.assertEqual(found, [], "the log or the store discloses a secret")
 
     def is_alive(self):
         return self.kf.process.poll() is None
