@@ -1,5 +1,6 @@
 """Starts the acmebridge under test on a configuration of its own, ends it in every way, and keeps its log."""
 
+import glob
 import http.client
 import json
 import os
@@ -173,6 +174,14 @@ class Bridge:
                 return lines
             time.sleep(0.05)
         raise AssertionError(f"no log line with {words} within {limit} s")
+
+    def stored(self):
+        """All bytes of the store's files."""
+        found = b""
+        for path in sorted(glob.glob(os.path.join(self.data, "acmebridge.db*"))):
+            with open(path, "rb") as stream:
+                found += stream.read()
+        return found
 
     def check_log(self):
         """Sanitizer reports and credentials are failures wherever they turn up."""

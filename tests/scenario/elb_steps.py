@@ -85,7 +85,9 @@ class Deployment:
                 headers["X-Auth-Token"] = self.elb.token
             if self.connection is None:
                 self.connection = self.elb.connect()
-                self.connection.timeout = self.timeout
+            self.connection.timeout = self.timeout
+            if self.connection.sock is not None:
+                self.connection.sock.settimeout(self.timeout)
             try:
                 target = parts.path + ("?" + parts.query if parts.query else "")
                 self.connection.request(step["method"], target, step.get("body", "").encode("utf-8") or None, headers)

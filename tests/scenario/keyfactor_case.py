@@ -1,9 +1,7 @@
 """Base classes of the scenarios with Keyfactor Command: a server whose issuer is the simulator."""
 
-import contextlib
 import json
 import os
-import sqlite3
 import sys
 import time
 
@@ -15,13 +13,13 @@ from cryptography.hazmat.primitives import serialization  # noqa: E402
 from harness.acme import URN, digest  # noqa: E402
 from harness.case import Case  # noqa: E402
 from harness.keys import b64, certificate_key  # noqa: E402
+from harness.later import look_later as turn_clock  # noqa: E402
 from keyfactor_fixture import KeyfactorSimulator  # noqa: E402
 
 __all__ = ["ISSUER", "PROFILE", "URN", "KeyfactorCase", "b64", "certificate_key", "digest", "issuer_settings", "leaf_der",
            "oauth_settings"]
 PROFILE = "command"
 ISSUER = "keyfactor"
-MOMENT_MS = 10 ** 12  # a larger number in a job's state is a moment
 
 
 def issuer_settings(ready, **changes):
@@ -67,8 +65,11 @@ class KeyfactorCase(Case):
         return self.bridge
 
     def check_secrets(self):
-        found = [secret for secret in self.kf.secrets() if secret in self.bridge.log()] if self.is_alive() else []
-        self.assertEqual(found, [], "the log discloses a secret")
+        if not self.is_alive():
+            return
+        log, stored = self.bridge.log().encode("utf-8"), self.bridge.stored()
+        found = [secret for secret in self.kf.secrets() if secret.encode("utf-8") in log + stored]
+        self.assertEqual(found, [], "the log or the store discloses a secret")
 
     def is_alive(self):
         return self.kf.process.poll() is None
@@ -89,17 +90,7 @@ class KeyfactorCase(Case):
         `deadline` the issuances' own end has come. Stops and starts the server."""
         if self.bridge.running():
             self.bridge.stop()
-        with contextlib.closing(sqlite3.connect(os.path.join(self.bridge.data, "acmebridge.db"))) as database:
-            for job, text in database.execute("SELECT id, state FROM jobs").fetchall():
-                state = json.loads(text or "{}")
-                for name, value in state.items():
-                    if isinstance(value, int) and value > MOMENT_MS:
-                        state[name] = value - minutes * 60 * 1000
-                database.execute("UPDATE jobs SET state = ?, run_at_ms = 1, due_ms = 1 WHERE id = ?",
-                                 (json.dumps(state), job))
-            if deadline:
-                database.execute("UPDATE issuances SET deadline_ms = created_ms + 1")
-            database.commit()
+        turn_clock(self.bridge, minutes, deadline)
         self.start_again()
 
     # ---- orders ----

@@ -30,10 +30,16 @@ FINAL = (error(400, "ELB.1011"), error(400, "ELB.8902"), error(403, "ELB.1101"),
 class Faults(StepCase):
     def with_fault(self, mode, at, fault, times=1):
         """A deployment whose calls from the given one on meet a fault."""
-        quick = fault["fault"].startswith("delay")
-        deployment, certificate = self.deployment(mode, timeout=0.2 if quick else 10)
-        deployment.before = lambda number, _: self.elb.control("POST", "/faults", {"operation": "*", **fault}) \
-            if at <= number < at + times else None
+        deployment, certificate = self.deployment(mode)
+        patience = deployment.timeout
+
+        def before(number, _step):
+            meets = at <= number < at + times
+            if meets:
+                self.elb.control("POST", "/faults", {"operation": "*", **fault})
+            deployment.timeout = 0.2 if meets and fault["fault"].startswith("delay") else patience
+
+        deployment.before = before
         return deployment, certificate
 
     def calls_of(self, mode):
