@@ -163,7 +163,6 @@ static void not_wanted_any_more(void **state)
 static void programs_take_no_slots(void **state)
 {
     struct jobs_rig *r = *state;
-    const char *account = fixture_account(r->f);
     char place[] = "/tmp/acmebridge-jobs-XXXXXX";
     assert_non_null(mkdtemp(place));
     r->script = acme_arena_printf(
@@ -171,13 +170,13 @@ static void programs_take_no_slots(void **state)
     r->edge.base.backend.requests_per_minute = 1;
     r->edge.base.backend.burst = 1;
     jobs_start(r);
-    struct acme_issuance first = jobs_order(r, account, "k1");
-    struct acme_issuance second = jobs_order(r, account, "k2");
+    struct acme_issuance first = jobs_order(r, fixture_account(r->f), ACME_KEY_AT_EDGE);
+    struct acme_issuance second = jobs_order(r, fixture_account(r->f), ACME_KEY_AT_EDGE);
     (void)jobs_wait_status(r, first.order_id, ACME_ORDER_VALID);
     (void)jobs_wait_status(r, second.order_id, ACME_ORDER_VALID);
     assert_int_equal(r->scripts_failed, 0);
     r->script = acme_arena_printf(r->f->arena, "rm -r %s", place);
-    (void)jobs_wait_status(r, jobs_order(r, account, "k3").order_id, ACME_ORDER_VALID);
+    (void)jobs_wait_status(r, jobs_order(r, fixture_account(r->f), ACME_KEY_AT_EDGE).order_id, ACME_ORDER_VALID);
 }
 
 static void an_answer_is_told_once(void **state)
@@ -225,7 +224,6 @@ static void no_call_is_lost(void **state)
 {
     enum { ROUNDS = 6, WITHIN = 400 /* pauses */ };
     struct jobs_rig *r = *state;
-    const char *account = fixture_account(r->f);
     jobs_start(r);
     for (int round = 0; round < ROUNDS; round++) {
         struct busy_store busy = {.store = r->f->store};
@@ -233,7 +231,7 @@ static void no_call_is_lost(void **state)
         struct acme_order order = {.status = ACME_ORDER_PROCESSING};
         pthread_t thread;
         r->runner = NULL; /* not told yet */
-        struct acme_issuance issuance = jobs_order(r, account, acme_arena_printf(r->f->arena, "k%d", round));
+        struct acme_issuance issuance = jobs_order(r, fixture_account(r->f), ACME_KEY_AT_EDGE);
         r->runner = runner;
         assert_int_equal(pthread_create(&thread, NULL, keep_store_busy, &busy), 0);
         while (!busy.holds)
