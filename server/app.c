@@ -548,6 +548,7 @@ static void stop(struct app *app)
     for (int waited = 0; app->runner != NULL && waited < DRAIN_JOBS_MS && !acme_runner_is_idle(app->runner);
          waited += 20)
         sleep_ms(20);
+    acme_processes_cancel(app->processes); /* their second to end in runs while HTTP drains */
     if (app->holds != NULL)
         acme_holds_flush(app->holds);
     for (int waited = 0; app->http != NULL && waited < DRAIN_HTTP_MS && !acme_http_is_drained(app->http);

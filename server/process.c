@@ -322,13 +322,18 @@ struct acme_err acme_processes_start(int at_once, size_t max_queue, struct acme_
     return acme_ok();
 }
 
+void acme_processes_cancel(struct acme_processes *processes)
+{
+    static const uint64_t one = 1;
+    if (processes != NULL && write(processes->stop_fd, &one, sizeof one) != (ssize_t)sizeof one)
+        abort(); /* the counter of an eventfd of ours is small */
+}
+
 void acme_processes_stop(struct acme_processes *processes)
 {
     if (processes == NULL)
         return;
-    static const uint64_t one = 1;
-    if (write(processes->stop_fd, &one, sizeof one) != (ssize_t)sizeof one)
-        abort(); /* the counter of an eventfd of ours is 0 */
+    acme_processes_cancel(processes);
     acme_pool_destroy(processes->pool);
     close_fd(&processes->stop_fd);
     free(processes);

@@ -14,8 +14,12 @@ struct acme_processes;
 struct acme_err acme_processes_start(int at_once, size_t max_queue,
                                      struct acme_processes **ret) ACME_MUST_USE;
 
-/** acme_processes_stop(processes): end what runs (SIGTERM to its group, SIGKILL a second later), call each
- * done, also of what waits, with CANCELLED, and join the threads. What cannot be killed is left running.
+/** acme_processes_cancel(processes): begin to end what runs (SIGTERM to its group, SIGKILL a second later);
+ * each done, also of what waits and of what is still asked for, is called with CANCELLED. Does not wait. NULL
+ * is allowed. Thread: any. */
+void acme_processes_cancel(struct acme_processes *processes);
+
+/** acme_processes_stop(processes): the same, and join the threads. What cannot be killed is left running.
  * Nobody may be calling acme_processes_run any more when it returns; until then that answers STATE. NULL is
  * allowed. */
 void acme_processes_stop(struct acme_processes *processes);

@@ -308,6 +308,24 @@ static void a_stop_cancels(void **state)
     }
 }
 
+static void a_cancel_does_not_wait(void **state)
+{
+    (void)state;
+    struct acme_processes *processes = NULL;
+    struct heard heard;
+    struct acme_program_call call = shell("trap '' TERM; while :; do sleep 0.05; done");
+    begin(&heard);
+    assert_int_equal(acme_processes_start(1, 2, &processes).code, ACME_OK);
+    assert_int_equal(acme_processes_run(processes, &call, hear, &heard).code, ACME_OK);
+    acme_processes_cancel(processes);
+    wait_for(&heard, 1);
+    assert_int_equal(heard.outcome, ACME_PROCESS_CANCELLED);
+    assert_int_equal(acme_processes_run(processes, &call, hear, &heard).code, ACME_OK);
+    wait_for(&heard, 2);
+    assert_int_equal(heard.outcome, ACME_PROCESS_CANCELLED);
+    acme_processes_stop(processes);
+}
+
 /* In a process of its own, without privileges: its program, which has become root as sudo does, cannot be
  * killed. */
 static int stop_what_cannot_be_killed(const char *program)
@@ -372,6 +390,7 @@ int main(void)
         cmocka_unit_test(it_gets_nothing_else),
         cmocka_unit_test(many_run_and_wait),
         cmocka_unit_test(a_stop_cancels),
+        cmocka_unit_test(a_cancel_does_not_wait),
         cmocka_unit_test(a_stop_does_not_wait_for_privileged_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
