@@ -1,7 +1,5 @@
 #include "backends/upstream_text.h"
 
-#include "base/buf.h"
-
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +93,18 @@ const char *acme_upstream_shown(struct acme_arena *arena, const struct acme_secr
         return "(not shown)";
     const char *printable = acme_printable(arena, text, strlen(text), SHOWN_MAX_CHARS);
     return printable != NULL ? printable : "(not shown)";
+}
+
+void acme_words_add(struct acme_buf *list, const char *text)
+{
+    if (list->len + strlen(text) + 8 < list->max)
+        acme_buf_printf(list, "%s%s", list->len > 0 ? ", " : "", text);
+}
+
+const char *acme_words_text(const struct acme_buf *list)
+{
+    const char *text = acme_buf_cstr(list);
+    return text != NULL && *text != '\0' ? text : "none";
 }
 
 /* ---- placeholders ---- */

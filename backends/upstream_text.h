@@ -4,6 +4,8 @@
 
 #include "backends/issuer.h"
 
+#include "base/buf.h"
+
 /** acme_urlencode(arena, text): for a query value or a part of a path (RFC 3986 section 2.1; a space becomes
  * "%20"); NULL without memory. Limits: 4096 characters out. Thread: any. */
 char *acme_urlencode(struct acme_arena *arena, const char *text);
@@ -42,6 +44,12 @@ const char *acme_upstream_quoted(struct acme_arena *arena, const struct acme_sec
  * shown)" when there is nothing to show. Never NULL. Thread: any. */
 const char *acme_upstream_shown(struct acme_arena *arena, const struct acme_secrets *secrets,
                                 const char *text);
+
+/** acme_words_add(list, text): behind a comma, as long as there is room in the buffer: a list of what an
+ * upstream offers, for the operator. acme_words_text(list): that list, "none" when it is empty; borrowed from
+ * the buffer. Thread: any. */
+void acme_words_add(struct acme_buf *list, const char *text);
+const char *acme_words_text(const struct acme_buf *list);
 
 /** acme_placeholders_wrong(text): what is wrong with a configured text that goes into requests: NULL when
  * nothing. It may hold {order}, {account} and {eab} and no other braces. Static text, completes "expected

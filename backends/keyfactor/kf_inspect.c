@@ -132,18 +132,6 @@ static struct acme_err read_endpoints(struct inspecting *in)
     return FIND(in, GOOD, "Keyfactor %s accepts the login.", shown(in, version));
 }
 
-static void list_add(struct acme_buf *list, const char *text)
-{
-    if (list->len + strlen(text) + 8 < LIST_MAX_BYTES)
-        acme_buf_printf(list, "%s%s", list->len > 0 ? ", " : "", text);
-}
-
-static const char *list_text(const struct acme_buf *list)
-{
-    const char *text = acme_buf_cstr(list);
-    return text != NULL && *text != '\0' ? text : "none";
-}
-
 /* "host\logical" and "logical" are one CA. */
 static bool same_ca(const char *one, const char *other)
 {
@@ -171,11 +159,11 @@ static struct acme_err check_ca(struct inspecting *in, const cJSON *template)
             continue;
         if (same_ca(name, config->certificate_authority))
             return FIND(in, GOOD, "The login may use CA %s for it.", shown(in, name));
-        list_add(&list, shown(in, name));
+        acme_words_add(&list, shown(in, name));
     }
     return FIND(in, ERROR,
                 "certificate_authority %s is none of the CAs the login may use for template %s: %s.",
-                config->certificate_authority, config->template, list_text(&list));
+                config->certificate_authority, config->template, acme_words_text(&list));
 }
 
 static struct acme_err read_context(struct inspecting *in, const cJSON *json)
@@ -195,10 +183,10 @@ static struct acme_err read_context(struct inspecting *in, const cJSON *json)
             TRY(FIND(in, GOOD, "The login may use template %s.", shown(in, name)));
             return check_ca(in, item);
         }
-        list_add(&list, shown(in, name));
+        acme_words_add(&list, shown(in, name));
     }
     return FIND(in, ERROR, "template %s is none of those the login may enroll CSRs with: %s.", wanted,
-                list_text(&list));
+                acme_words_text(&list));
 }
 
 static struct acme_err read_pattern(struct inspecting *in, const cJSON *json)

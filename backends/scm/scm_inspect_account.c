@@ -2,26 +2,12 @@
  * configuration. */
 #include "backends/scm/scm_inspect.h"
 
-#include "base/buf.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 enum { LIST_MAX_BYTES = 512 };
-
-static void list_add(struct acme_buf *list, const char *text)
-{
-    if (list->len + strlen(text) + 8 < LIST_MAX_BYTES)
-        acme_buf_printf(list, "%s%s", list->len > 0 ? ", " : "", text);
-}
-
-static const char *list_text(const struct acme_buf *list)
-{
-    const char *text = acme_buf_cstr(list);
-    return text != NULL && *text != '\0' ? text : "none";
-}
 
 /* ---- the certificate profile ---- */
 
@@ -51,10 +37,10 @@ static struct acme_err check_term(struct scm_inspecting *in, const cJSON *type, 
                         (long long)config->profile_id, name, (long long)config->term_days);
         char number[32];
         snprintf(number, sizeof number, "%.0f", item->valuedouble);
-        list_add(&list, number);
+        acme_words_add(&list, number);
     }
     return FIND(in, ERROR, "term_days %lld is none of the terms of profile %lld (%s): %s.",
-                (long long)config->term_days, (long long)config->profile_id, name, list_text(&list));
+                (long long)config->term_days, (long long)config->profile_id, name, acme_words_text(&list));
 }
 
 /* Does SCM's profile have an RSA size within these bounds, and which are its own? */
@@ -135,10 +121,10 @@ struct acme_err acme_scm_inspect_profiles(struct scm_inspecting *in, const cJSON
         }
         const char *entry = acme_arena_printf(in->ctx->arena, "%lld (%s)", (long long)id, name);
         ENSURE(entry != NULL, ACME_E_NOMEM);
-        list_add(&list, entry);
+        acme_words_add(&list, entry);
     }
     return FIND(in, ERROR, "profile_id %lld is no certificate profile of organization %lld; it has: %s.",
-                (long long)config->profile_id, (long long)config->org_id, list_text(&list));
+                (long long)config->profile_id, (long long)config->org_id, acme_words_text(&list));
 }
 
 /* ---- password and organization ---- */

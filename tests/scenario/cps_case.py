@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives import serialization
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 from cps_fixture import CpsSimulator  # noqa: E402 (found through the line above)
-from harness.bridge import Bridge  # noqa: E402
 from harness.case import Case  # noqa: E402
 from harness.responder import Responder  # noqa: E402
 

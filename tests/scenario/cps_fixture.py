@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from cpssim import edgegrid
 from cpssim.wire import vendor_type
-from scm_fixture import Answer, Simulator
+from simkit.fixture import Answer, Simulator
 
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cps_simulator.py")
 # Steps that take no time, and no throttle: what a test does not look at is fast.

@@ -3,13 +3,10 @@
 
 import argparse
 import json
-import logging
 import os
-import signal
-import threading
 
 from cpssim import accounts
-from cpssim.control import Control, control_server
+from cpssim.control import Control
 from cpssim.dispatch import Gateway
 from cpssim.dv import Prober
 from cpssim.edgegrid import Verifier
@@ -19,10 +16,10 @@ from cpssim.progress import Progress
 from cpssim.settings import Settings
 from cpssim.store import Store
 from cpssim.world import World
-from scm_simulator import address, lock_state, loopback_address, url_of
-from scmsim.ca import Hierarchy, make_tls_identity
-from scmsim.faults import Faults
-from scmsim.files import write_atomically
+from simkit.ca import Hierarchy, make_tls_identity
+from simkit.control import control_server
+from simkit.faults import Faults
+from simkit.program import Program, new_parser, url_of
 
 
 def setting(text):
@@ -37,14 +34,10 @@ def setting(text):
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description="Simulates the Akamai Certificate Provisioning System.")
-    parser.add_argument("--state-dir", required=True, metavar="DIR",
-                        help="CA, enrollments, credentials, journal, ready.json; kept over restarts")
-    parser.add_argument("--listen", type=address, default=("127.0.0.1", 0), metavar="ADDRESS:PORT")
-    parser.add_argument("--control", type=loopback_address, default=("127.0.0.1", 0), metavar="ADDRESS:PORT")
+    parser = new_parser("Simulates the Akamai Certificate Provisioning System.",
+                        "CA, enrollments, credentials, journal")
     parser.add_argument("--set", type=setting, action="append", default=[], metavar="NAME=VALUE",
                         help="a setting, as of the control port; only when the state directory is new")
-    parser.add_argument("--verbose", action="store_true", help="log every call to stderr")
     return parser.parse_args()
 
 
@@ -72,43 +65,22 @@ def build(state, settings, clients):
 
 def main():
     arguments = parse_arguments()
-    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.ERROR,
-                        format="%(asctime)s %(message)s")
-    state = os.path.abspath(arguments.state_dir)
-    os.makedirs(state, mode=0o700, exist_ok=True)
-    state_lock = lock_state(state)
-    ready_file = os.path.join(state, "ready.json")
-    # A file left behind by a killed simulator would announce ports that nobody listens on.
-    if os.path.exists(ready_file):
-        os.unlink(ready_file)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-
+    program = Program(arguments)
+    state = arguments.state_dir
     clients = accounts.load_clients(state)
     gateway, control = build(state, make_settings(state, arguments.set), clients)
     tls_ca_file, tls_bundle = make_tls_identity(state)
     front = api_server(arguments.listen, gateway, tls_bundle)
     back = control_server(arguments.control, control)
-    for server in (front, back):
-        threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
     url = url_of("https", arguments.listen[0], front.server_port)
     host = url.removeprefix("https://")
-    write_atomically(ready_file, json.dumps({
+    program.serve((front, back), {
         "url": url, "host": host, "control_url": url_of("http", arguments.control[0], back.server_port),
         "port": front.server_port, "control_port": back.server_port, "tls_ca_file": tls_ca_file,
         "root_file": control.world.hierarchy.root_file,
         "edgerc_file": accounts.write_edgerc(state, clients, host), "sections": list(accounts.SECTIONS),
         "accounts": {"own": accounts.OWN_ACCOUNT, "other": accounts.OTHER_ACCOUNT},
-        "switch_key": accounts.SWITCH_KEY, "pid": os.getpid()}, indent=2).encode("utf-8") + b"\n")
-    stop.wait()
-    os.unlink(ready_file)
-    for server in (front, back):
-        server.shutdown()
-        server.server_close()
-    os.close(state_lock)
-    # Calls that a fault keeps asleep must not hold up the end; everything accepted is on disk.
-    os._exit(0)
+        "switch_key": accounts.SWITCH_KEY})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import time
 import urllib.parse
 
 from elbsim import signing
-from scm_fixture import Answer, Simulator
+from simkit.fixture import Answer, Simulator
 
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "elb_simulator.py")
 JSON = "application/json;charset=UTF-8"

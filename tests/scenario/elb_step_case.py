@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 from elb_fixture import ElbSimulator  # noqa: E402
 from elb_steps import Deployment  # noqa: E402
 from elbsim.control import key_text  # noqa: E402
-from scmsim.ca import Hierarchy  # noqa: E402
+from simkit.ca import Hierarchy  # noqa: E402
 
 MINUTE = 60 * 1000
 MODES = ("keep", "file", "create")

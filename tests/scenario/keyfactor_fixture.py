@@ -6,7 +6,7 @@ import os
 import time
 import urllib.parse
 
-from scm_fixture import Answer, Simulator, make_csr
+from simkit.fixture import Answer, Simulator, make_csr
 
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "keyfactor_simulator.py")
 LEFT_OUT = object()

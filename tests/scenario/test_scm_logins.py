@@ -16,8 +16,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID  # noqa: E402
 
 from harness.case import Case  # noqa: E402
 from harness.keys import b64  # noqa: E402
-from scmsim.ca import Authority, name_of, pem_of, utc_now  # noqa: E402
-from scmsim.files import write_atomically  # noqa: E402
+from simkit.ca import Authority, name_of, pem_of, utc_now  # noqa: E402
+from simkit.files import write_atomically  # noqa: E402
 
 QUICK = ("--approval-delay", "0.2", "--ca-delay", "0.4")
 

@@ -11,7 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import pkcs7
 
-from scm_fixture import Simulator, make_csr
+from scm_fixture import Simulator
+from simkit.fixture import make_csr
 
 NAME = "www.example.test"
 

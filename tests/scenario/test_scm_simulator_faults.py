@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from scm_fixture import Simulator, make_csr
-from scmsim.ca import Authority, name_of, pem_of, utc_now
-from scmsim.files import write_atomically
+from scm_fixture import Simulator
+from simkit.fixture import make_csr
+from simkit.ca import Authority, name_of, pem_of, utc_now
+from simkit.files import write_atomically
 from test_scm_simulator import Fixture, NAME
 
 BROKEN = (http.client.HTTPException, OSError)

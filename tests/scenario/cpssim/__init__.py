@@ -3,7 +3,7 @@
 It was written from the API documents only. What they leave open is a setting, or is decided here as strictly as it can
 be: a status for a stale timestamp, the type of a 409, unknown query parameters (400), what becomes of a denied change.
 
-Modules, lowest first (those of the SCM simulator, scmsim, are used for files, CA, HTTP and faults):
+Modules, lowest first (what is not special to CPS comes from simkit):
   wire            answers, problem documents, vendor media types, dates
   edgegrid        making and checking EdgeGrid signatures
   settings        what can be changed while the simulator runs
@@ -14,7 +14,11 @@ Modules, lowest first (those of the SCM simulator, scmsim, are used for files, C
   progress        the way of a change through its phases
   documents       enrollment documents: what is refused, what an update changes, how one is shown
   enrollment_api, change_api   the operations of the API, one route table each
-  world, journal, dispatch, front, control   as in scmsim
+  world           what the operations work on
+  journal         what was asked and what it changed
+  dispatch        authentication, pace, routing, counting
+  front           the HTTPS server with the simulated clock
+  control         the control port
 
 cps_simulator.py runs it: --state-dir DIR [--listen A:P] [--control A:P] [--set NAME=VALUE ...] [--verbose].
 DIR/ready.json has: url, host, port, control_url, control_port, tls_ca_file, root_file (of the CAs inside), edgerc_file,
@@ -27,7 +31,7 @@ The control port speaks plain HTTP and JSON:
 
 GET /stats                      received, answered, faults by operation; changes: {enrollment: {client, cps, foreign}}
 GET|POST /settings              see settings.py for the names; kept over restarts
-GET|POST|DELETE /faults         as in scmsim: {operation, fault, times, name, delay_s, status, error_code, description,
+GET|POST|DELETE /faults         as in simkit: {operation, fault, times, name, delay_s, status, error_code, description,
                                 retry_after_s}. Faults: drop-before, drop-after, delay, delay-after, status-503,
                                 status-503-html, after-status-502, error (a problem document with error_code), html-200,
                                 truncate, empty. `name` is the number of an enrollment or change, or a common name.

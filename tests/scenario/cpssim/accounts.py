@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 
-from scmsim.files import write_atomically
+from simkit.files import write_atomically
 
 OWN_ACCOUNT = "A-1"
 OTHER_ACCOUNT = "B-2"

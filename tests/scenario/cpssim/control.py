@@ -6,10 +6,9 @@ import time
 import urllib.parse
 
 from cpssim import accounts, documents, dv, keys, progress
-from scmsim.control import Control as ScmControl, control_server, problem
-from scmsim.wire import json_response
+from simkit.control import object_of, problem, switches
+from simkit.wire import json_response
 
-__all__ = ["Control", "control_server"]
 KINDS = {"dv": ("lets-encrypt", "san"), "ov": ("symantec", "san"), "ev": ("symantec", "san"),
          "third-party": ("third-party", "third-party")}
 ACTIONS = {"renewal": "renew", "modify-san": "modify-san", "modify-certificate": "new-certificate",
@@ -104,7 +103,7 @@ class Control:
         if match:
             return self.one_change(call, int(match[1]), match[2])
         if what == ("POST", "/enrollments"):
-            return json_response(summary(self.make(self.object_of(call))), 201)
+            return json_response(summary(self.make(object_of(call))), 201)
         if what == ("GET", "/enrollments"):
             return json_response([summary(item) for item in self.world.store.enrollments.values()])
         if what == ("GET", "/stats"):
@@ -115,22 +114,8 @@ class Control:
             return json_response(self.journal.select(query.get("operation"), int(number) if number else None,
                                                      int(query.get("since", 0)), query.get("effects") == "true"))
         if call.path in ("/settings", "/faults"):
-            return self.switches(call)
+            return switches(call, self.world.settings, self.gateway.faults)
         return problem(404, "see cpssim/__init__.py for what there is")
-
-    object_of = staticmethod(ScmControl.object_of)
-
-    def switches(self, call):
-        target = self.world.settings if call.path == "/settings" else self.gateway.faults
-        if call.method == "POST" and call.path == "/settings":
-            self.world.settings.update(self.object_of(call))
-        elif call.method == "POST":
-            self.gateway.faults.order(self.object_of(call))
-        elif call.method == "DELETE" and call.path == "/faults":
-            self.gateway.faults.clear()
-        elif call.method != "GET":
-            return problem(405, "wrong method")
-        return json_response(target.as_json())
 
     def stats(self):
         enrollments = self.world.store.enrollments.values()
@@ -177,11 +162,11 @@ class Control:
         if enrollment is None:
             return problem(404, f"no enrollment {number}")
         if (call.method, rest) == ("POST", "/settings"):
-            self.world.store.set_own(enrollment, self.object_of(call))
+            self.world.store.set_own(enrollment, object_of(call))
         elif (call.method, rest) == ("POST", "/changes"):
-            self.start(enrollment, self.object_of(call))
+            self.start(enrollment, object_of(call))
         elif (call.method, rest) == ("POST", ""):
-            enrollment.document = merged(enrollment.document, self.object_of(call))
+            enrollment.document = merged(enrollment.document, object_of(call))
             self.world.store.save(enrollment)
         elif (call.method, rest) != ("GET", ""):
             return problem(405, "wrong method")
@@ -211,7 +196,7 @@ class Control:
         if change is None:
             return problem(404, f"no change {number}")
         if call.method == "POST" and verb:
-            body = self.object_of(call) if call.raw_body else {}
+            body = object_of(call) if call.raw_body else {}
             getattr(self, "do_" + verb, self.unknown)(enrollment, change, body)
             self.world.store.save(enrollment)
             self.world.progress.advance(enrollment)

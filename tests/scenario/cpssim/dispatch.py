@@ -3,14 +3,13 @@
 import collections
 import logging
 import math
-import re
 import threading
 import time
 import urllib.parse
 
 from cpssim import accounts, change_api, enrollment_api
 from cpssim.wire import Refused, gateway_refusal, not_found, vendor_names
-from scmsim import dispatch
+from simkit import dispatch
 
 LOG = logging.getLogger("cpssim")
 PREFIX = "/cps/v2"
@@ -49,15 +48,10 @@ class Gateway(dispatch.Dispatcher):
     """The API as a function from Call to Response."""
 
     def __init__(self, world, verifier, journal, faults):
-        # pylint: disable=super-init-not-called
-        self.world = world
+        super().__init__(world, enrollment_api.ROUTES + change_api.ROUTES, faults)
         self.verifier = verifier
         self.journal = journal
-        self.faults = faults
-        self.counters = dispatch.Counters()
         self.pace = Pace()
-        self.routes = [(method, re.compile(pattern), *rest)
-                       for method, pattern, *rest in enrollment_api.ROUTES + change_api.ROUTES]
 
     def handle(self, call):
         call.account, call.media, call.sent = None, None, None
@@ -115,7 +109,6 @@ class Gateway(dispatch.Dispatcher):
         return names
 
     def process(self, call, entry, found, known):
-        # pylint: disable=arguments-differ
         host = call.headers.get("Host", "")
         try:
             client = self.verifier.check(call)
@@ -175,8 +168,5 @@ class Gateway(dispatch.Dispatcher):
                 raise Refused(415, "unsupported-media-type", "The Content-Type is not a supported vendor media type.")
             call.sent = given[0]
 
-    def before(self, fault, operation):
-        if fault is not None and fault.fault == "error":
-            self.note(fault, operation)
-            return Refused(fault.status, fault.error_code or "error", fault.description).response("cps.invalid")
-        return super().before(fault, operation)
+    def error_of(self, fault):
+        return Refused(fault.status, fault.error_code or "error", fault.description).response("cps.invalid")

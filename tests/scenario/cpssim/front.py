@@ -2,7 +2,7 @@
 
 import ssl
 
-from scmsim.httpfront import Handler, Server
+from simkit.httpfront import Handler, Server
 
 
 def api_server(address, gateway, tls_bundle):

@@ -18,7 +18,7 @@ import time
 from cpssim import dv, keys
 from cpssim.store import Change
 from cpssim.wire import time_of
-from scmsim.ca import pem_of
+from simkit.ca import pem_of
 
 # What is asked for in the phases that wait for the client.
 INPUTS = {"pre-warnings": "pre-verification-warnings-acknowledgement", "upload": "third-party-certificate",

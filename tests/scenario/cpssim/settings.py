@@ -5,11 +5,8 @@ Times are in seconds and are multiplied by time_scale where a change waits for t
 """
 
 import dataclasses
-import json
-import os
-import threading
 
-from scmsim.files import write_atomically
+import simkit.settings
 
 CHOICES = {
     "timestamp_status": (400, 401),
@@ -29,6 +26,7 @@ CHOICES = {
     "state_style": ("documented", "mixed-case", "misspelt"),
     "status_style": ("documented", "mixed-case", "unknown"),
     "finished_status": ("complete", "completed"),
+    "csr_only": ("", "RSA", "ECDSA"),
     "history_order": ("newest-first", "oldest-first"),
 }
 TEXT_LISTS = ("pre_warnings", "post_warnings")
@@ -39,7 +37,10 @@ GLOBAL = ("clock_offset", "skew_seconds", "timestamp_status", "rate_limit", "rat
 
 
 @dataclasses.dataclass
-class Settings:
+class Settings(simkit.settings.Settings):
+    choices = CHOICES
+    lowest = {int: -10 ** 9, float: -1e9}
+
     # The gateway
     clock_offset: float = 0.0  # of the simulator's clock, its Date header included
     skew_seconds: float = 30.0
@@ -101,54 +102,15 @@ class Settings:
     old_slots: bool = False  # "slots" instead of the three arrays
     history_order: str = "newest-first"
 
-    def __post_init__(self):
-        self.lock = threading.Lock()
-        self.path = None
+    def shaped(self, name, value):
+        return messages_of(name, value) if name in MESSAGE_LISTS and isinstance(value, list) else value
 
-    def keep_in(self, path):
-        """Takes what the file has, if it exists, and writes every change to it."""
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as stream:
-                self.update(json.load(stream))
-        self.path = path
-
-    def checked(self, changes):
-        """The values of a JSON object of changes; ValueError names the first member that does not fit."""
-        known = {field.name for field in dataclasses.fields(self)}
-        checked = {}
-        for name, value in changes.items():
-            if name not in known:
-                raise ValueError(f"unknown setting {name}")
-            present = getattr(self, name)
-            if isinstance(present, float) and type(value) is int:
-                value = float(value)
-            if type(value) is not type(present):
-                raise ValueError(f"{name}: expected {type(present).__name__}")
-            if type(value) in (int, float) and not -10 ** 9 <= value <= 10 ** 9:
-                raise ValueError(f"{name}: out of range")
-            if name in CHOICES and value not in CHOICES[name]:
-                raise ValueError(f"{name}: expected one of " + ", ".join(map(str, CHOICES[name])))
-            if name in TEXT_LISTS and not all(isinstance(text, str) for text in value):
+    def check(self, checked):
+        for name in TEXT_LISTS:
+            if not all(isinstance(text, str) for text in checked.get(name, [])):
                 raise ValueError(f"{name}: expected a list of texts")
-            if name in MESSAGE_LISTS:
-                value = messages_of(name, value)
-            checked[name] = value
-        if checked.get("csr_only", "") not in ("", "RSA", "ECDSA"):
-            raise ValueError("csr_only: expected RSA, ECDSA or nothing")
         if not set(checked.get("gateway_grants", {}).values()) <= {"read-write", "read", "none"}:
             raise ValueError("gateway_grants: expected read-write, read or none for each client")
-        return checked
-
-    def update(self, changes):
-        checked = self.checked(changes)
-        with self.lock:
-            for name, value in checked.items():
-                setattr(self, name, value)
-            if self.path is not None:
-                write_atomically(self.path, json.dumps(self.as_json()).encode("utf-8"))
-
-    def as_json(self):
-        return dataclasses.asdict(self)
 
 
 def messages_of(name, value):

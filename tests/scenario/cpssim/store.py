@@ -7,7 +7,7 @@ import threading
 import time
 
 from cpssim.settings import GLOBAL
-from scmsim.files import write_atomically
+from simkit.files import write_atomically
 
 FIRST_ENROLLMENT = 10000
 FIRST_CHANGE = 20000

@@ -5,7 +5,7 @@ import json
 import re
 import uuid
 
-from scmsim.wire import Response, json_response
+from simkit.wire import Response, json_response
 
 PROBLEM_TYPE = "application/problem+json"
 TITLES = {400: "Bad Request", 401: "Not authorized", 403: "Forbidden", 404: "Not Found",

@@ -1,7 +1,7 @@
 """A simulator of the certificate API of Huawei Cloud Elastic Load Balance (ELB, v3) and of the part of IAM it needs.
 
 It was written from the API's documents alone, not from any client. What those leave open is a setting, or is said
-to be this simulator's choice where it is made. Files, HTTP, faults and the CA are those of scmsim. Modules, lowest
+to be this simulator's choice where it is made. Files, HTTP, faults and the CA are those of simkit. Modules, lowest
 first:
   signing       SDK-HMAC-SHA256: what a client signs and a gateway checks
   wire          answers and errors in the shapes of ELB, its gateway and IAM

@@ -8,7 +8,6 @@ opens or closes the listener); DELETE /faults, /certificates/{id}. Answers have 
 """
 
 import hashlib
-import json
 import re
 import urllib.parse
 
@@ -16,10 +15,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from elbsim import pem
-from scmsim.control import control_server, problem
-from scmsim.wire import json_response
+from simkit.control import object_of, problem, switches
+from simkit.wire import json_response
 
-__all__ = ["Control", "control_server"]
 TEXT_MEMBERS = ("certificate", "private_key", "domain", "name", "description", "type")
 KINDS = {"ec": lambda: ec.generate_private_key(ec.SECP256R1()),
          "rsa": lambda: rsa.generate_private_key(65537, 2048)}
@@ -63,7 +61,7 @@ class Control:
         if match:
             return self.one(call, match[1])
         if what == ("POST", "/certificates"):
-            return json_response(self.make(self.object_of(call)), 201)
+            return json_response(self.make(object_of(call)), 201)
         if what == ("GET", "/certificates"):
             name = dict(urllib.parse.parse_qsl(call.target.partition("?")[2])).get("name")
             return json_response([summary(stored) for stored in self.world.storage.all()
@@ -76,7 +74,7 @@ class Control:
             return json_response(self.journal.select(query.get("operation"), query.get("certificate"),
                                                      int(query.get("since", 0))))
         if call.path in ("/settings", "/faults"):
-            return self.switches(call)
+            return switches(call, self.world.settings, self.faults)
         if what in (("POST", "/tokens/expire"), ("POST", "/tokens/forget")):
             self.world.identity.expire_tokens(forget=call.path.endswith("forget"))
             return json_response(self.world.identity.stats())
@@ -85,24 +83,12 @@ class Control:
             return json_response(self.world.identity.stats())
         return problem(404, "see the control module for what there is")
 
-    def switches(self, call):
-        target = self.world.settings if call.path == "/settings" else self.faults
-        if call.method == "POST" and call.path == "/settings":
-            self.world.settings.update(self.object_of(call))
-        elif call.method == "POST":
-            self.faults.order(self.object_of(call))
-        elif call.method == "DELETE" and call.path == "/faults":
-            self.faults.clear()
-        elif call.method != "GET":
-            return problem(405, "wrong method")
-        return json_response(target.as_json())
-
     def one(self, call, certificate_id):
         stored = self.world.storage.objects.get(certificate_id)
         if stored is None:
             return problem(404, f"no certificate {certificate_id}")
         if call.method == "POST":
-            stored = self.change(stored, self.object_of(call))
+            stored = self.change(stored, object_of(call))
         elif call.method == "DELETE":
             self.listeners.close(stored.id)
             self.world.storage.remove(stored)
@@ -163,10 +149,3 @@ class Control:
             self.listeners.close(stored.id)
             self.world.storage.save(stored)
         return stored
-
-    @staticmethod
-    def object_of(call):
-        value = json.loads(call.raw_body)
-        if not isinstance(value, dict):
-            raise ValueError("expected a JSON object")
-        return value

@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import json
 import logging
-import re
 import threading
 import time
 
@@ -12,8 +11,8 @@ from elbsim import elb_api, iam_api, pem, signing
 from elbsim.identity import refused_login
 from elbsim.journal import about_body
 from elbsim.wire import Refused, refusal
-from scmsim import dispatch
-from scmsim.wire import json_response
+from simkit import dispatch
+from simkit.wire import json_response
 
 LOG = logging.getLogger("elbsim")
 
@@ -50,15 +49,10 @@ class Gateway(dispatch.Dispatcher):
     """The API of one service ("elb" or "iam") as a function from Call to Response; both share all but the routes."""
 
     def __init__(self, service, world, journal, faults, counters):
-        # pylint: disable=super-init-not-called
+        super().__init__(world, elb_api.ROUTES if service == "elb" else iam_api.ROUTES, faults, counters)
         self.service = service
-        self.world = world
         self.journal = journal
-        self.faults = faults
-        self.counters = counters
         self.pace = Pace()
-        routes = elb_api.ROUTES if service == "elb" else iam_api.ROUTES
-        self.routes = [(method, re.compile(pattern), *rest) for method, pattern, *rest in routes]
 
     def handle(self, call):
         operation, needs, handler = self.find(call)
@@ -115,7 +109,6 @@ class Gateway(dispatch.Dispatcher):
         return names - {""}
 
     def process(self, call, entry, needs, handler):
-        # pylint: disable=arguments-differ
         settings = self.world.settings
         try:
             if handler is None:
@@ -141,7 +134,6 @@ class Gateway(dispatch.Dispatcher):
 
     def authenticate(self, call, entry):
         """The projects that a call is good for, by its token or its signature."""
-        # pylint: disable=arguments-differ
         identity, logins = self.world.identity, self.world.settings.logins
         token, authorization = call.headers.get("X-Auth-Token"), call.headers.get("Authorization")
         if authorization is not None and token is None and "aksk" in logins:
@@ -164,10 +156,7 @@ class Gateway(dispatch.Dispatcher):
             raise Refused(403, "ELB.1101", f"Policy doesn't allow elb:certificates:{action} to be performed.",
                           encoded_authorization_message="AQ" + "x" * 200)
 
-    def before(self, fault, operation):
-        if fault is None or fault.fault != "error":
-            return super().before(fault, operation)
-        self.note(fault, operation)
+    def error_of(self, fault):
         refused = Refused(fault.status, fault.error_code or "ELB.8902", fault.description)
         return refusal(refused, self.service, self.world.settings, fault.retry_after_s)
 

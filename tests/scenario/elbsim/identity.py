@@ -12,7 +12,7 @@ import time
 
 from elbsim import signing
 from elbsim.wire import Refused
-from scmsim.files import write_atomically
+from simkit.files import write_atomically
 
 NO_TOKEN = "Incorrect IAM authentication information: "
 

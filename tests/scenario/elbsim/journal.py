@@ -1,36 +1,15 @@
-"""What was asked and what it changed, a line of JSON for each call. Never has keys, passwords or tokens in it."""
+"""What was asked and what it changed."""
 
 import json
-import os
-import threading
-import time
 
+import simkit.journal
 from elbsim import pem
 
 
-class Journal:
-    def __init__(self, path):
-        self.lock = threading.Lock()
-        self.entries = []
-        if os.path.exists(path):
-            with open(path, "r+b") as stream:
-                whole = stream.read()
-                # kill -9 may have cut the last line short.
-                stream.truncate(whole.rfind(b"\n") + 1)
-            self.entries = [json.loads(line) for line in whole.split(b"\n")[:-1]]
-        self.stream = open(path, "a", encoding="utf-8")  # pylint: disable=consider-using-with
-
-    def add(self, entry):
-        with self.lock:
-            entry = {"n": len(self.entries) + 1, "time": time.time(), **entry}
-            self.entries.append(entry)
-            self.stream.write(json.dumps(entry) + "\n")
-            self.stream.flush()
-
+class Journal(simkit.journal.Journal):
     def select(self, operation=None, certificate=None, since=0):
-        with self.lock:
-            return [entry for entry in self.entries if entry["n"] > since
-                    and operation in (None, entry["operation"]) and certificate in (None, entry["certificate"])]
+        """The entries of an operation, about a certificate, after a number."""
+        return [entry for entry in self.after(since, operation) if certificate in (None, entry["certificate"])]
 
 
 def about_body(raw_body):

@@ -1,12 +1,9 @@
 """What the control port may change while the simulator runs; kept in a file over restarts."""
 
 import dataclasses
-import json
-import os
-import threading
 
+import simkit.settings
 from elbsim.wire import ELB_SHAPES, IAM_SHAPES
-from scmsim.files import write_atomically
 
 ACTIONS = ("get", "list", "create", "update", "delete")
 CHOICES = {
@@ -29,7 +26,9 @@ CHOICES = {
 
 
 @dataclasses.dataclass
-class Settings:
+class Settings(simkit.settings.Settings):
+    choices = CHOICES
+
     error_shape: str = "v3"
     iam_shape: str = "keystone"
     content_code: str = "ELB.1011"
@@ -53,45 +52,10 @@ class Settings:
     ak_failures: int = 5
     ak_lock_seconds: float = 300.0
 
-    def __post_init__(self):
-        self.lock = threading.Lock()
-        self.path = None
-
-    def keep_in(self, path):
-        """Takes what the file has, if it exists, and writes every change to it."""
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as stream:
-                self.update(json.load(stream))
-        self.path = path
-
-    def update(self, changes):
-        """Applies a JSON object of changes; ValueError names the first member that does not fit."""
-        known = {field.name for field in dataclasses.fields(self)}
-        checked = {}
-        for name, value in changes.items():
-            if name not in known:
-                raise ValueError(f"unknown setting {name}")
-            present = getattr(self, name)
-            if isinstance(present, float) and type(value) is int:
-                value = float(value)
-            if type(value) is not type(present):
-                raise ValueError(f"{name}: expected {type(present).__name__}")
-            if isinstance(value, (int, float)) and not 0 <= value <= 10 ** 9:
-                raise ValueError(f"{name}: out of range")
-            if name in CHOICES and value not in CHOICES[name]:
-                raise ValueError(f"{name}: expected one of " + ", ".join(CHOICES[name]))
-            checked[name] = value
+    def check(self, checked):
         if not set(checked.get("permissions", [])) <= set(ACTIONS):
             raise ValueError("permissions: expected some of " + ", ".join(ACTIONS))
         if not set(checked.get("logins", [])) <= {"token", "aksk"}:
             raise ValueError("logins: expected token, aksk or both")
         if not all(isinstance(item, str) and len(item) == 32 for item in checked.get("projects", [])):
             raise ValueError("projects: expected ids of 32 characters")
-        with self.lock:
-            for name, value in checked.items():
-                setattr(self, name, value)
-            if self.path is not None:
-                write_atomically(self.path, json.dumps(self.as_json()).encode("utf-8"))
-
-    def as_json(self):
-        return dataclasses.asdict(self)

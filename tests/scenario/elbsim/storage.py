@@ -9,7 +9,7 @@ import time
 
 from elbsim import pem
 from elbsim.wire import time_text
-from scmsim.files import write_atomically
+from simkit.files import write_atomically
 
 HIDDEN_KEY = "******"
 

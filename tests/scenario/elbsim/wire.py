@@ -4,7 +4,7 @@ import datetime
 import json
 import uuid
 
-from scmsim.wire import JSON_PLAIN, Response, json_response
+from simkit.wire import JSON_PLAIN, Response, json_response
 
 ELB_SHAPES = ("v3", "old", "plain")
 IAM_SHAPES = ("keystone", "huawei")

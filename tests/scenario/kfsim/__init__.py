@@ -1,6 +1,6 @@
 """A simulator of the Keyfactor Command API with a real CA inside.
 
-Modules, lowest first (what is not special to Keyfactor comes from scmsim):
+Modules, lowest first (what is not special to Keyfactor comes from simkit; CSRs are judged as in scmsim):
   settings         what can be changed while the simulator runs, kept over restarts
   wire             errors in their shapes, spelling of member names, checks of JSON members, dates
   query            the query language of the lists

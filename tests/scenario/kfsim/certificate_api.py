@@ -7,7 +7,7 @@ from kfsim.enroll_api import certificate_named, checked_metadata, wanted_format
 from kfsim.records import labels_of
 from kfsim.shapes import der_base64
 from kfsim.wire import Body, Refused, parse_time, time_text
-from scmsim.wire import no_content
+from simkit.wire import no_content
 
 REASONS = (-1, 0, 1, 2, 3, 4, 5, 6, 7)
 DOWNLOAD_MEMBERS = ("CertID", "Thumbprint", "SerialNumber", "IssuerDN", "IncludeChain", "ChainOrder")

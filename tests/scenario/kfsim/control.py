@@ -11,15 +11,13 @@ POST /settings, /faults,
 
 import collections
 import dataclasses
-import json
 import re
 import urllib.parse
 
 from kfsim.enroll_api import key_of_csr
-from scmsim.control import control_server, problem
-from scmsim.wire import json_response
+from simkit.control import object_of, problem, switches
+from simkit.wire import json_response
 
-__all__ = ["Control", "control_server"]
 OUTCOMES = ("Denied", "Failed", "Pending")
 
 
@@ -71,7 +69,7 @@ class Control:
             self.gateway.tokens.revoke_all()
             return json_response({})
         if call.path in ("/settings", "/faults"):
-            return self.switches(call)
+            return switches(call, self.world.settings, self.gateway.faults)
         return problem(404, "see the control module for what there is")
 
     def stats(self):
@@ -89,18 +87,6 @@ class Control:
                 "requests": [about_request(one) for one in records.requests.values()],
                 "certificates": [about_certificate(one) for one in records.certificates.values()]}
 
-    def switches(self, call):
-        target = self.world.settings if call.path == "/settings" else self.gateway.faults
-        if call.method == "POST" and call.path == "/settings":
-            self.world.settings.update(self.object_of(call))
-        elif call.method == "POST":
-            self.gateway.faults.order(self.object_of(call))
-        elif call.method == "DELETE" and call.path == "/faults":
-            self.gateway.faults.clear()
-        elif call.method != "GET":
-            return problem(405, "wrong method")
-        return json_response(target.as_json())
-
     def one(self, call, kind, number, verb):
         records = self.world.records
         found = records.requests.get(number) if kind == "requests" else records.certificates.get(number)
@@ -108,7 +94,7 @@ class Control:
             return problem(404, f"nothing of the number {number}")
         if call.method == "GET" and verb is None:
             return json_response(about_request(found) if kind == "requests" else about_certificate(found))
-        body = self.object_of(call)
+        body = object_of(call)
         if kind == "revocations":
             return self.decide_revocations(found, verb)
         comment = body.get("comment", "Not today.")
@@ -134,10 +120,3 @@ class Control:
         for one in waiting:
             records.end_revocation(one, status)
         return json_response(about_certificate(certificate))
-
-    @staticmethod
-    def object_of(call):
-        value = json.loads(call.raw_body or b"{}")
-        if not isinstance(value, dict):
-            raise ValueError("expected a JSON object")
-        return value

@@ -10,11 +10,12 @@ import urllib.parse
 
 from kfsim import certificate_api, enroll_api, query, workflow_api
 from kfsim.wire import PERMISSION, Refused, refusal, spelled, unauthorized
-from scmsim import tokens
 from scmsim.csr import Csr
-from scmsim.dispatch import Counters, Dispatcher
-from scmsim.faults import HTML
-from scmsim.wire import ApiError, JSON_PLAIN, Response, json_response
+from scmsim.wire import ApiError
+from simkit import tokens
+from simkit.dispatch import Dispatcher
+from simkit.faults import HTML
+from simkit.wire import JSON_PLAIN, Response, json_response
 
 LOG = logging.getLogger("kfsim")
 CLIENTS = ("apiclient", "xmlhttprequest")
@@ -61,18 +62,13 @@ class Gateway(Dispatcher):
     """The API as a function from Call to Response."""
 
     def __init__(self, world, credentials, api_path, journal, faults):
-        # pylint: disable=super-init-not-called
-        self.world = world
-        self.credentials = credentials
         self.base = "/" + api_path.strip("/").lower()
+        routes = enroll_api.ROUTES + certificate_api.ROUTES + workflow_api.ROUTES
+        routes = [*routes, ("GET", "/status/endpoints", "status", self.endpoints)]
+        super().__init__(world, [(method, self.base + pattern, *rest) for method, pattern, *rest in routes], faults)
+        self.credentials = credentials
         self.journal = journal
-        self.faults = faults
-        self.counters = Counters()
         self.tokens = tokens.Tokens(credentials["client_id"], credentials["client_secret"], world.settings)
-        self.routes = [(method, re.compile(self.base + pattern), operation, handler)
-                       for module in (enroll_api, certificate_api, workflow_api)
-                       for method, pattern, operation, handler in module.ROUTES]
-        self.routes.append(("GET", re.compile(self.base + "/status/endpoints"), "status", self.endpoints))
 
     def endpoints(self, _, __):
         return sorted(f"{method} {pattern.pattern}" for method, pattern, _, _ in self.routes)
@@ -147,7 +143,6 @@ class Gateway(Dispatcher):
     # ---- the answer ----
 
     def process(self, call, operation, handler, other_method):
-        # pylint: disable=arguments-differ
         settings = self.world.settings
         if operation == "token":
             return self.tokens.issue(call)
@@ -176,7 +171,6 @@ class Gateway(Dispatcher):
 
     def authenticate(self, call):
         """Basic with the domain's user, or a bearer token."""
-        # pylint: disable=arguments-differ
         logins = self.world.settings.logins
         scheme, _, value = call.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and "oauth" in logins:
@@ -214,10 +208,7 @@ class Gateway(Dispatcher):
 
     # ---- faults ----
 
-    def before(self, fault, operation):
-        if fault is None or fault.fault != "error":
-            return super().before(fault, operation)
-        self.note(fault, operation)
+    def error_of(self, fault):
         refused = Refused(fault.status, fault.description, fault.error_code or "0xA0000001")
         headers = {"Retry-After": str(fault.retry_after_s)} if fault.retry_after_s else {}
         return refusal(refused, self.world.settings.error_shape, headers)

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from kfsim.wire import NO_GUID
-from scmsim.ca import general_name, name_of, pem_of, utc_now
-from scmsim.files import write_atomically
+from simkit.ca import general_name, name_of, pem_of, utc_now
+from simkit.files import write_atomically
 
 FIRST_REQUEST = 881
 FIRST_CERTIFICATE = 1207

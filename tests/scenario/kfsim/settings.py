@@ -1,11 +1,8 @@
 """What the simulator is configured with, and what the control port may change while it runs."""
 
 import dataclasses
-import json
-import os
-import threading
 
-from scmsim.files import write_atomically
+import simkit.settings
 
 CHOICES = {
     "certificate_shape": ("pem", "base64", "text"),
@@ -57,8 +54,10 @@ def default_fields():
 
 
 @dataclasses.dataclass
-class Settings:
+class Settings(simkit.settings.Settings):
     """Live settings; times are in seconds."""
+
+    choices = CHOICES
 
     product_version: str = "25.1.0.0"
     certificate_shape: str = "pem"
@@ -103,46 +102,11 @@ class Settings:
     missing_header_status: int = 400
     forbidden: list = dataclasses.field(default_factory=list)  # operations that the caller's role may not use
 
-    def __post_init__(self):
-        self.lock = threading.Lock()
-        self.path = None
-
-    def keep_in(self, path):
-        """Takes what the file has, if it exists, and writes every change to it."""
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as stream:
-                self.update(json.load(stream))
-        self.path = path
-
-    def update(self, changes):
-        """Applies a JSON object of changes; ValueError names the first member that does not fit."""
-        known = {field.name for field in dataclasses.fields(self)}
-        checked = {}
-        for name, value in changes.items():
-            if name not in known:
-                raise ValueError(f"unknown setting {name}")
-            present = getattr(self, name)
-            if isinstance(present, float) and type(value) is int:
-                value = float(value)
-            if type(value) is not type(present):
-                raise ValueError(f"{name}: expected {type(present).__name__}")
-            if isinstance(value, (int, float)) and not 0 <= value <= 10 ** 9:
-                raise ValueError(f"{name}: out of range")
-            if name in CHOICES and value not in CHOICES[name]:
-                raise ValueError(f"{name}: expected one of " + ", ".join(map(str, CHOICES[name])))
-            checked[name] = value
+    def check(self, checked):
         if not set(checked.get("logins", [])) <= set(LOGINS):
             raise ValueError("logins: expected some of " + ", ".join(LOGINS))
         if checked.get("available_renewal", 0) > 2:
             raise ValueError("available_renewal: expected 0, 1 or 2")
-        with self.lock:
-            for name, value in checked.items():
-                setattr(self, name, value)
-            if self.path is not None:
-                write_atomically(self.path, json.dumps(self.as_json()).encode("utf-8"))
-
-    def as_json(self):
-        return dataclasses.asdict(self)
 
     @property
     def has_patterns(self):

@@ -5,7 +5,7 @@ import base64
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs7
 
-from scmsim.ca import pem_of
+from simkit.ca import pem_of
 
 
 def der_base64(certificate):

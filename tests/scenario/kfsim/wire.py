@@ -3,8 +3,8 @@
 import datetime
 import re
 
-from scmsim.faults import HTML
-from scmsim.wire import JSON_PLAIN, Response, json_response
+from simkit.faults import HTML
+from simkit.wire import JSON_PLAIN, Response, json_response
 
 PERMISSION = "0xA0140002"
 NO_GUID = "00000000-0000-0000-0000-000000000000"

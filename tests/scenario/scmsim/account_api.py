@@ -3,7 +3,8 @@
 import re
 import time
 
-from scmsim.wire import (ApiError, JSON_PLAIN, date_text, json_response, number_member, text_member)
+from scmsim.wire import ApiError, date_text, number_member, text_member
+from simkit.wire import JSON_PLAIN, json_response
 
 DAY = 86400
 VALIDATION_DAYS = 365

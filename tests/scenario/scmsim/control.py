@@ -10,14 +10,10 @@ import json
 import re
 import time
 
-from scmsim.httpfront import Handler, Server
-from scmsim.wire import json_response
+from simkit.control import problem, switches
+from simkit.wire import json_response
 
 VERBS = {"approve": "Approved", "decline": "Declined", "reject": "Rejected"}
-
-
-def problem(status, text):
-    return json_response({"error": text}, status)
 
 
 def summary(request):
@@ -86,35 +82,9 @@ class Control:
                 return self.one_request(call, int(match[1]), match[2])
             if (call.method, call.path) == ("GET", "/stats"):
                 return json_response(self.stats())
-            if (call.method, call.path) == ("GET", "/settings"):
-                return json_response(self.world.settings.as_json())
-            if (call.method, call.path) == ("POST", "/settings"):
-                self.world.settings.update(self.object_of(call))
-                return json_response(self.world.settings.as_json())
-            if (call.method, call.path) == ("GET", "/faults"):
-                return json_response(self.dispatcher.faults.as_json())
-            if (call.method, call.path) == ("POST", "/faults"):
-                self.dispatcher.faults.order(self.object_of(call))
-                return json_response(self.dispatcher.faults.as_json())
-            if (call.method, call.path) == ("DELETE", "/faults"):
-                self.dispatcher.faults.clear()
-                return json_response([])
+            if call.path in ("/settings", "/faults"):
+                return switches(call, self.world.settings, self.dispatcher.faults)
         except ValueError as error:
             return problem(400, str(error))
         return problem(404, "GET /stats, /settings, /faults; POST /settings, /faults, "
                             "/requests/{id}/approve|decline|reject|status; DELETE /faults")
-
-    @staticmethod
-    def object_of(call):
-        value = json.loads(call.raw_body)
-        if not isinstance(value, dict):
-            raise ValueError("expected a JSON object")
-        return value
-
-
-def control_server(address, control):
-    class ControlHandler(Handler):
-        def respond(self, call):
-            return control.respond(call)
-
-    return Server(address, ControlHandler)

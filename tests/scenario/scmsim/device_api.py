@@ -4,7 +4,8 @@ from scmsim import account_api, ssl_api
 from scmsim.csr import Csr, merge_names
 from scmsim.enroll_api import check_mandatory_fields, check_org, profile_for
 from scmsim.ssl_api import LARGEST_PAGE, contains, page_number
-from scmsim.wire import (ApiError, custom_fields_member, json_response, number_member, text_member)
+from scmsim.wire import ApiError, custom_fields_member, number_member, text_member
+from simkit.wire import json_response
 
 
 def enroll(world, call):

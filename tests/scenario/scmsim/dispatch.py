@@ -1,34 +1,17 @@
 """One API call: authentication, routing, counting, and the faults ordered for it."""
 
-import collections
 import dataclasses
 import hmac
 import json
 import logging
-import re
-import threading
-import time
-import urllib.parse
 
-from scmsim import account_api, device_api, enroll_api, faults, ssl_api, tokens
-from scmsim.wire import ApiError, JSON_PLAIN, Response
+import simkit.dispatch
+from scmsim import account_api, device_api, enroll_api, ssl_api
+from scmsim.wire import ApiError
+from simkit import tokens
+from simkit.wire import JSON_PLAIN
 
 LOG = logging.getLogger("scmsim")
-
-
-@dataclasses.dataclass
-class Call:
-    """What an operation gets to see of a request."""
-
-    method: str
-    path: str
-    query: dict
-    headers: object
-    raw_body: bytes
-    client_certificate: bool = False
-    body: dict = dataclasses.field(default_factory=dict)
-    groups: dict = dataclasses.field(default_factory=dict)
-    target: str = ""  # path and query exactly as they were sent
 
 
 @dataclasses.dataclass
@@ -39,35 +22,12 @@ class Credentials:
     client_id: str = "bridge"
 
 
-class Counters:
-    """How often every operation was called, and with what HTTP status it was answered."""
-
-    def __init__(self):
-        self.lock = threading.Lock()
-        self.received = collections.Counter()
-        self.answered = collections.defaultdict(collections.Counter)
-        self.faults = collections.Counter()
-
-    def as_json(self):
-        with self.lock:
-            return {"received": dict(self.received),
-                    "answered": {name: {str(status): count for status, count in by_status.items()}
-                                 for name, by_status in self.answered.items()},
-                    "faults": dict(self.faults)}
-
-
-class Dispatcher:
-    """The API as a function from Call to Response. `world` is what the operations work on."""
-
-    def __init__(self, world, credentials, faults_):
-        self.world = world
+class Dispatcher(simkit.dispatch.Dispatcher):
+    def __init__(self, world, credentials, faults):
+        super().__init__(world, [route for module in (enroll_api, ssl_api, device_api, account_api)
+                                 for route in module.ROUTES], faults)
         self.credentials = credentials
-        self.faults = faults_
-        self.counters = Counters()
         self.tokens = tokens.Tokens(credentials.client_id, credentials.password, world.settings)
-        self.routes = [(method, re.compile(pattern), operation, handler)
-                       for module in (enroll_api, ssl_api, device_api, account_api)
-                       for method, pattern, operation, handler in module.ROUTES]
 
     def handle(self, call):
         private = call.path.startswith("/private/")
@@ -103,19 +63,6 @@ class Dispatcher:
             if request is not None:
                 names.update(request.names)
         return names - {""}
-
-    def route(self, method, path):
-        other_method = False
-        if path == tokens.PATH and method == "POST":
-            return "token", None, {}, False
-        for allowed, pattern, operation, handler in self.routes:
-            match = pattern.fullmatch(path)
-            if match and allowed == method:
-                groups = {name: urllib.parse.unquote(text)
-                          for name, text in match.groupdict().items() if text is not None}
-                return operation, handler, groups, False
-            other_method = other_method or bool(match)
-        return "unknown", None, {}, other_method
 
     def process(self, call, private, handler, other_method):
         if call.path == tokens.PATH and call.method == "POST":
@@ -169,48 +116,5 @@ class Dispatcher:
             raise ApiError(-1601, "body")
         return body
 
-    def note(self, fault, operation):
-        with self.counters.lock:
-            self.counters.faults[operation] += 1
-        LOG.info("fault %s at %s", fault.fault, operation)
-
-    def before(self, fault, operation):
-        """The answer of a fault that keeps the call from being processed, else None."""
-        if fault is None:
-            return None
-        kind = fault.fault
-        self.note(fault, operation)
-        if kind == "delay":
-            time.sleep(fault.delay_s)
-            return None
-        if kind == "drop-before":
-            return Response(wire="drop")
-        if kind == "html-200":
-            return Response(200, faults.HTML.format("Welcome").encode(), "text/html")
-        if kind == "error":
-            return ApiError(fault.code, status=fault.status, description=fault.description).response()
-        if kind.startswith("status-"):
-            status = int(kind[7:10])
-            headers = {"Retry-After": str(fault.retry_after_s)} if fault.retry_after_s else {}
-            if kind.endswith("-html"):
-                return Response(status, faults.HTML.format(status).encode(), "text/html", headers)
-            return Response(status, b"upstream connect error\n", "text/plain", headers)
-        return None
-
-    def after(self, fault, response):
-        """Spoils the answer of a call that was processed."""
-        if fault is None:
-            return response
-        if fault.fault == "delay-after":
-            time.sleep(fault.delay_s)
-        elif fault.fault == "drop-after":
-            response.wire = "drop"
-        elif fault.fault == "truncate":
-            response.wire = "truncate"
-        elif fault.fault == "empty":
-            response.body = b""
-        elif fault.fault.startswith("after-status-"):
-            return Response(int(fault.fault[-3:]), b"upstream connect error\n", "text/plain")
-        elif fault.fault == "wrong-certificate" and response.status == 200:
-            response.body = self.world.hierarchy.strangers_chain()
-        return response
+    def error_of(self, fault):
+        return ApiError(fault.code, status=fault.status, description=fault.description).response()

@@ -4,8 +4,9 @@ import time
 
 from scmsim.csr import Csr, check_name, merge_names
 from scmsim.lifecycle import FAILED
-from scmsim.wire import (ApiError, custom_fields_member, json_response, no_content, number_member,
-                         requester_member, text_list_member, text_member)
+from scmsim.wire import (ApiError, custom_fields_member, number_member, requester_member, text_list_member,
+                         text_member)
+from simkit.wire import json_response, no_content
 
 DCV_MODES = ("CNAME", "EMAIL", "HTTP", "HTTPS", "TXT", "AUTO")
 UPDATABLE = ("Requested",) + FAILED

@@ -16,9 +16,9 @@ import time
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from scmsim.ca import pem_of
+from simkit.ca import pem_of
 from scmsim.csr import Csr
-from scmsim.files import write_atomically
+from simkit.files import write_atomically
 
 STATUSES = ("Init", "Requested", "SAApproved", "Approved", "Applied", "Issued", "Declined", "Rejected",
             "Invalid", "Revoked", "Expired", "Replaced", "Unmanaged")

@@ -1,16 +1,25 @@
 """What the simulator is configured with, and what the control port may change while it runs."""
 
 import dataclasses
-import threading
 
-COLLECT_FLAVOURS = ("0", "-103", "-109", "-130", "-169", "-183", "-1400", "empty")
+import simkit.settings
+
 LOGINS = ("password", "certificate", "oauth")
-CHAIN_ORDERS = ("root-first", "leaf-first", "mixed")
+CHOICES = {
+    "collect_flavour": ("0", "-103", "-109", "-130", "-169", "-183", "-1400", "empty"),
+    "chain_order": ("root-first", "leaf-first", "mixed"),
+    "replaced_status": ("Issued", "Replaced"),
+    "unknown_id_status": (400, 404),
+    "revoked_again_code": (-102, -159),
+}
 
 
 @dataclasses.dataclass
-class Settings:
+class Settings(simkit.settings.Settings):
     """Live settings. Delays are in seconds and apply to requests that are already waiting, too."""
+
+    choices = CHOICES
+    lowest = {int: -10 ** 9, float: 0.0}
 
     approval_delay: float = 1.0
     ca_delay: float = 2.0
@@ -37,44 +46,12 @@ class Settings:
     token_lifetime: float = 300.0
     org_ids: list = dataclasses.field(default_factory=list)
 
-    def __post_init__(self):
-        self.lock = threading.Lock()
+    def shaped(self, name, value):
+        return str(value) if name == "collect_flavour" else value
 
-    def update(self, changes):
-        """Applies a JSON object of changes; ValueError names the first member that does not fit."""
-        known = {field.name: field for field in dataclasses.fields(self)}
-        checked = {}
-        for name, value in changes.items():
-            if name not in known:
-                raise ValueError(f"unknown setting {name}")
-            present = getattr(self, name)
-            if isinstance(present, float) and isinstance(value, int) and not isinstance(value, bool):
-                value = float(value)
-            if name == "collect_flavour":
-                value = str(value)
-            if type(value) is not type(present):
-                raise ValueError(f"{name}: expected {type(present).__name__}")
-            if isinstance(value, float) and not 0 <= value <= 10 ** 9:
-                raise ValueError(f"{name}: out of range")
-            checked[name] = value
-        if checked.get("collect_flavour", "0") not in COLLECT_FLAVOURS:
-            raise ValueError("collect_flavour: expected one of " + ", ".join(COLLECT_FLAVOURS))
-        if checked.get("chain_order", "mixed") not in CHAIN_ORDERS:
-            raise ValueError("chain_order: expected one of " + ", ".join(CHAIN_ORDERS))
-        if checked.get("replaced_status", "Issued") not in ("Issued", "Replaced"):
-            raise ValueError("replaced_status: expected Issued or Replaced")
-        if checked.get("unknown_id_status", 404) not in (400, 404):
-            raise ValueError("unknown_id_status: expected 400 or 404")
-        if checked.get("revoked_again_code", -102) not in (-102, -159):
-            raise ValueError("revoked_again_code: expected -102 or -159")
+    def check(self, checked):
         if not set(checked.get("logins", [])) <= set(LOGINS):
             raise ValueError("logins: expected some of " + ", ".join(LOGINS))
-        with self.lock:
-            for name, value in checked.items():
-                setattr(self, name, value)
-
-    def as_json(self):
-        return dataclasses.asdict(self)
 
     def profile(self, profile_id):
         return next((item for item in self.profiles if item["id"] == profile_id), None)

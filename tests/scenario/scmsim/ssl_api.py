@@ -5,11 +5,11 @@ import time
 
 from cryptography.hazmat.primitives import serialization
 
-from scmsim.ca import FORMATS
+from simkit.ca import FORMATS
 from scmsim.csr import Csr
 from scmsim.lifecycle import FAILED, STATUSES, plain_serial
-from scmsim.wire import (ApiError, CATALOGUE, OCTETS, Response, date_text, json_response, no_content,
-                         number_member, text_member)
+from scmsim.wire import ApiError, CATALOGUE, OCTETS, date_text, number_member, text_member
+from simkit.wire import Response, json_response, no_content
 
 REASON_CODES = (0, 1, 3, 4, 5)
 REQUEST_SOURCES = ("WEB_FORM", "CLIENT_ADMIN", "API", "DISCOVERY", "IMPORTED", "SCEP", "CD_AGENT",

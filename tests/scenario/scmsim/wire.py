@@ -1,12 +1,10 @@
-"""Responses, errors and JSON member checks in the shapes SCM uses on the wire."""
+"""Errors and JSON member checks in the shapes SCM uses on the wire."""
 
-import dataclasses
 import datetime
-import json
 import re
 
-JSON_UTF8 = "application/json;charset=UTF-8"
-JSON_PLAIN = "application/json"
+from simkit.wire import JSON_PLAIN, json_response
+
 OCTETS = "application/octet-stream;charset=UTF-8"
 
 # The texts of the error catalogue of the REST API document for the codes the simulator produces.
@@ -58,17 +56,6 @@ DATE_FORMATS = {
 }
 
 
-@dataclasses.dataclass
-class Response:
-    """One HTTP answer; `wire` says what the front does with it: send, drop or truncate."""
-
-    status: int = 200
-    body: bytes = b""
-    content_type: str = ""
-    headers: dict = dataclasses.field(default_factory=dict)
-    wire: str = "send"
-
-
 class ApiError(Exception):
     """An answer with an SCM error body."""
 
@@ -85,16 +72,6 @@ class ApiError(Exception):
     def response(self):
         return json_response({"code": self.code, "description": self.description}, self.status,
                              content_type=JSON_PLAIN)
-
-
-def json_response(value, status=200, content_type=JSON_UTF8, **headers):
-    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
-    names = {name.replace("_", "-"): str(text) for name, text in headers.items()}
-    return Response(status, body, content_type, names)
-
-
-def no_content():
-    return Response(204)
 
 
 def number_member(body, name, minimum=1, required=True):

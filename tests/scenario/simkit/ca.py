@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from scmsim.files import write_atomically
+from simkit.files import write_atomically
 
 TIERS = (("root", "Simulated Root CA", None), ("intermediate", "Simulated Intermediate CA", 1),
          ("issuing", "Simulated OV Server CA", 0))

@@ -7,10 +7,10 @@ import ssl
 import sys
 import urllib.parse
 
-from scmsim.dispatch import Call
-from scmsim.wire import Response
+from simkit.dispatch import Call
+from simkit.wire import Response
 
-LOG = logging.getLogger("scmsim")
+LOG = logging.getLogger("simkit")
 LARGEST_BODY = 1024 * 1024
 IDLE_SECONDS = 60
 
@@ -53,7 +53,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """Reads one request, has `respond` answer it, and writes the answer in one piece."""
 
     protocol_version = "HTTP/1.1"
-    server_version = "SCM"
+    server_version = "Simulator"
     sys_version = ""
     disable_nagle_algorithm = True
     wbufsize = -1

@@ -6,7 +6,7 @@ import threading
 import time
 import urllib.parse
 
-from scmsim.wire import JSON_PLAIN, json_response
+from simkit.wire import JSON_PLAIN, json_response
 
 PATH = "/auth/token"
 FORM = "application/x-www-form-urlencoded"

@@ -1,6 +1,7 @@
 #include "cmocka_all.h"
 
 #include "kf_rig.h"
+#include "step_check.h"
 
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -142,20 +143,13 @@ static void do_step(struct rig *rig, struct acme_step_input input)
     assert_non_null(rig->state);
 
     expect_no_secret(rig->state);
-    assert_non_null(step.note);
-    assert_true(strlen(step.note) > 10);
+    check_step(&step, rig->now_ms);
     expect_no_secret(step.note);
     expect_no_secret(step.problem.detail);
     if (step.kind == ACME_STEP_CALL)
         check_call(rig, &step.call);
-    if (step.kind == ACME_STEP_WAIT)
-        assert_true(step.wait_until_ms >= rig->now_ms);
-    if (step.kind == ACME_STEP_FAILED)
-        assert_non_null(step.problem.detail);
-    if (step.once) {
-        assert_int_equal(step.kind, ACME_STEP_CALL);
+    if (step.once)
         rig->calls_once++;
-    }
 }
 
 void rig_start(struct rig *rig)
@@ -203,15 +197,11 @@ void rig_call_failed(struct rig *rig, bool reached)
 
 const char *rig_format(struct rig *rig, const char *format, ...)
 {
-    static char text[65536];
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(text, sizeof text, format, args);
+    const char *text = format_text(rig->arena, format, args);
     va_end(args);
-    assert_true(n >= 0 && (size_t)n < sizeof text);
-    const char *copy = acme_arena_strdup(rig->arena, text);
-    assert_non_null(copy);
-    return copy;
+    return text;
 }
 
 const char *rig_pem(struct rig *rig, X509 *cert)
