@@ -2,6 +2,7 @@
  * Whatever CPS says, the issuer takes a proper step, tells no secret, and never hands over an empty list of
  * certificates. The same bytes as an .edgerc file, and as a pattern with a text. */
 #include "fuzz.h"
+#include "sample_csr.h"
 
 #include "backends/cps/cps.h"
 #include "backends/cps/edgerc.h"
@@ -43,25 +44,6 @@ static struct acme_issuer *issuer;
 static uint8_t csr_der[MAX_CSR];
 static size_t csr_len;
 
-static void make_csr(void)
-{
-    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
-    X509_REQ *request = X509_REQ_new();
-    STACK_OF(X509_EXTENSION) *extensions = sk_X509_EXTENSION_new_null();
-    X509_EXTENSION *names = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:www.example.test");
-    REQUIRE(key != NULL && request != NULL && extensions != NULL && names != NULL);
-    sk_X509_EXTENSION_push(extensions, names);
-    REQUIRE(X509_REQ_add_extensions(request, extensions) == 1 && X509_REQ_set_pubkey(request, key) == 1);
-    REQUIRE(X509_REQ_sign(request, key, EVP_sha256()) > 0);
-    unsigned char *at = csr_der;
-    int len = i2d_X509_REQ(request, NULL);
-    REQUIRE(len > 0 && len <= MAX_CSR);
-    csr_len = (size_t)i2d_X509_REQ(request, &at);
-    sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
-    X509_REQ_free(request);
-    EVP_PKEY_free(key);
-}
-
 static void set_up(void)
 {
     const struct acme_cps_config config = {
@@ -69,7 +51,7 @@ static void set_up(void)
         .host = "cps.example.test",
         .client = {.client_token = "client-token", .client_secret = SECRET, .access_token = "access-token"}};
     REQUIRE(!acme_failed(acme_cps_issuer_create("akamai", &config, &issuer)));
-    make_csr();
+    csr_len = sample_csr(csr_der, MAX_CSR, NULL);
 }
 
 /* An escaped backslash, "\\x5c", may lend the secret's first letter to what follows. */

@@ -2,6 +2,7 @@
  * the rest: the body. Whatever Command says, the issuer takes a proper step, hands over certificates only
  * when there are some, and shows no secret. */
 #include "fuzz.h"
+#include "sample_csr.h"
 
 #include "backends/keyfactor/keyfactor.h"
 #include "certs/chain.h"
@@ -42,28 +43,18 @@ static size_t csr_len;
 static uint8_t cert_der[MAX_DER];
 static size_t cert_len;
 
-static void make_csr(void)
+static void make_samples(void)
 {
-    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
-    X509_REQ *request = X509_REQ_new();
-    STACK_OF(X509_EXTENSION) *extensions = sk_X509_EXTENSION_new_null();
-    X509_EXTENSION *names = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:www.example.test");
+    EVP_PKEY *key = NULL;
+    csr_len = sample_csr(csr_der, MAX_DER, &key);
     X509 *cert = X509_new();
-    REQUIRE(key != NULL && request != NULL && extensions != NULL && names != NULL && cert != NULL);
-    sk_X509_EXTENSION_push(extensions, names);
-    REQUIRE(X509_REQ_add_extensions(request, extensions) == 1 && X509_REQ_set_pubkey(request, key) == 1);
-    REQUIRE(X509_REQ_sign(request, key, EVP_sha256()) > 0);
-    unsigned char *at = csr_der;
-    REQUIRE(i2d_X509_REQ(request, NULL) <= MAX_DER);
-    csr_len = (size_t)i2d_X509_REQ(request, &at);
+    REQUIRE(cert != NULL);
     REQUIRE(X509_set_pubkey(cert, key) == 1 && X509_gmtime_adj(X509_getm_notBefore(cert), 0) != NULL &&
             X509_gmtime_adj(X509_getm_notAfter(cert), 86400) != NULL);
     REQUIRE(X509_sign(cert, key, EVP_sha256()) > 0 && i2d_X509(cert, NULL) <= MAX_DER);
-    at = cert_der;
+    unsigned char *at = cert_der;
     cert_len = (size_t)i2d_X509(cert, &at);
     X509_free(cert);
-    sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
-    X509_REQ_free(request);
     EVP_PKEY_free(key);
 }
 
@@ -76,7 +67,7 @@ static void set_up(void)
                                                  .template = "Web",
                                                  .renew = true};
     REQUIRE(!acme_failed(acme_keyfactor_issuer_create("command", &config, &issuer)));
-    make_csr();
+    make_samples();
 }
 
 /* An escaped backslash, "\\x5c", may lend the password's first letter to what follows. */
