@@ -41,14 +41,16 @@ class Waiting(KeyfactorCase):
             self.enrolled_once(name, csr)
 
     def test_denied(self):
-        """The client's administrator reads the approver's words."""
+        """The client's administrator reads the approver's words; those of a failure are for the operator."""
         rows = (("pending-no.localhost", "deny", "unauthorized"), ("external-no.localhost", "deny", "unauthorized"),
                 ("workflow-no.localhost", "reject", "unauthorized"), ("workflow-bad.localhost", "fail", "serverInternal"))
         orders = [self.waits(name) for name, _, _ in rows]
         for (name, verb, _), (_, _, _, request) in zip(rows, orders):
             self.kf.decide(request["id"], verb, comment=f"Not {name}.")
         for (name, _, problem), (url, _, _, _) in zip(rows, orders):
-            self.failed(self.ends(url), problem, f"Not {name}.")
+            order = self.ends(url)
+            self.failed(order, problem)
+            self.assertEqual(f"Not {name}." in order["error"]["detail"], problem == "unauthorized", order)
             self.assertEqual(len(self.kf.requests(name)), 1)
 
     def test_complete_but_refused_by_the_ca(self):
