@@ -34,5 +34,4 @@ void acme_pace_wait(struct acme_step *step, const struct acme_step_input *input,
  * finished. Before the deadline a wait is cut so that it ends there. Thread: any. */
 bool acme_pace_is_over(struct acme_step *step, const struct acme_step_input *input, int64_t deadline_ms);
 
-
 #endif

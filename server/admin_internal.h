@@ -74,7 +74,8 @@ struct acme_err acme_admin_refused(struct admin_call *call, const char *code, co
 struct acme_err acme_admin_resolve(struct admin_call *call, enum acme_object_kind kind, const char *text,
                                    const char **ret) ACME_MUST_USE;
 
-/** acme_admin_order_expired(order, now_ms): it expired before it was finalized, which nobody has written down.
+/** acme_admin_order_expired(order, now_ms): it expired before it was finalized, which nobody has written
+ * down.
  */
 bool acme_admin_order_expired(const struct acme_order *order, int64_t now_ms);
 

@@ -48,7 +48,8 @@ static struct acme_err wait_for_key(struct huawei_context *ctx, const char *why)
         acme_arena_printf(ctx->arena, "Waits for the private key, at most for an hour: %s.", why));
 }
 
-/* The key when one is to be sent; when it cannot be had the step is a wait or a failure, and *ret_go false. */
+/* The key when one is to be sent; when it cannot be had the step is a wait or a failure, and *ret_go false.
+ */
 static struct acme_err key_or_wait(struct huawei_context *ctx, const struct huawei_material *material,
                                    const char **ret_pem, bool *ret_go)
 {

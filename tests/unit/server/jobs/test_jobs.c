@@ -176,7 +176,8 @@ static void programs_take_no_slots(void **state)
     (void)jobs_wait_status(r, second.order_id, ACME_ORDER_VALID);
     assert_int_equal(r->scripts_failed, 0);
     r->script = acme_arena_printf(r->f->arena, "rm -r %s", place);
-    (void)jobs_wait_status(r, jobs_order(r, fixture_account(r->f), ACME_KEY_AT_EDGE).order_id, ACME_ORDER_VALID);
+    (void)jobs_wait_status(r, jobs_order(r, fixture_account(r->f), ACME_KEY_AT_EDGE).order_id,
+                           ACME_ORDER_VALID);
 }
 
 static void an_answer_is_told_once(void **state)
