@@ -122,7 +122,8 @@ static struct acme_challenge *find_challenge(struct acme_authz *authz, const cha
     return NULL;
 }
 
-static struct acme_err start(struct acme_exchange *x, const struct acme_challenge *challenge)
+/* Errors: STATE when another request was quicker, or the authorization has ended meanwhile. */
+static struct acme_err start(struct acme_exchange *x, struct acme_challenge *challenge)
 {
     const struct acme_service *service = x->service;
     char job_id[ACME_ID_SIZE];
@@ -140,10 +141,9 @@ static struct acme_err start(struct acme_exchange *x, const struct acme_challeng
         .owner = service->config->job_owner,
         .until_ms = x->now_ms + service->config->job_lease_ms,
     };
-    struct acme_err err = acme_store_challenge_start(service->store, challenge->id, &job, &lease, x->now_ms);
-    if (err.code == ACME_E_STATE) /* another request was quicker */
-        return acme_ok();
-    TRY(err);
+    TRY(acme_store_challenge_start(service->store, challenge->id, &job, &lease, x->now_ms));
+    challenge->status = ACME_CHALLENGE_PROCESSING;
+    challenge->started_ms = x->now_ms;
     service->hooks.job_created(service->hooks.context, &job);
     return acme_ok();
 }
@@ -154,14 +154,18 @@ struct acme_err acme_challenge_post(struct acme_exchange *x)
 {
     struct acme_authz authz;
     TRY(load(x, true, &authz));
-    const struct acme_challenge *challenge = find_challenge(&authz, x->id);
+    struct acme_challenge *challenge = find_challenge(&authz, x->id);
     ENSURE(challenge != NULL, ACME_E_INTERNAL);
     if (x->payload != NULL && authz.status == ACME_AUTHZ_PENDING &&
         challenge->status == ACME_CHALLENGE_PENDING) {
-        TRY(start(x, challenge));
-        TRY(load(x, true, &authz));
-        challenge = find_challenge(&authz, x->id);
-        ENSURE(challenge != NULL, ACME_E_INTERNAL);
+        struct acme_err err = start(x, challenge);
+        if (err.code == ACME_E_STATE) {
+            TRY(load(x, true, &authz));
+            challenge = find_challenge(&authz, x->id);
+            ENSURE(challenge != NULL, ACME_E_INTERNAL);
+        } else {
+            TRY(err);
+        }
     }
     ACME_CLEANUP_BUF struct acme_buf out;
     acme_buf_init(&out, MAX_AUTHZ);

@@ -81,7 +81,7 @@ static void handle(void *argument)
         acme_http_respond(task->exchange, &response);
     /* The task is gone with the response. */
     for (size_t i = 0; i < created_count; i++)
-        acme_runner_hand(frontend->runner, &created[i].job);
+        acme_runner_run(frontend->runner, &created[i].job);
     /* Who joined something under way may have missed its end. */
     if (hold != ACME_HOLD_NONE && created_count == 0 && !is_undecided(frontend, hold, id))
         acme_holds_release(frontend->holds, id);

@@ -5,35 +5,63 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 
 struct entry {
     void (*run)(void *task);
     void *task;
 };
 
+struct worker {
+    struct acme_pool *pool;
+    pthread_t thread;
+    pthread_cond_t called; /* one for each, as they are not called in the order in which they came */
+    SLIST_ENTRY(worker) next_idle;
+    bool idle; /* in the pool's list */
+};
+
 struct acme_pool {
     pthread_mutex_t lock;
-    pthread_cond_t work;
     struct entry *ring;
     size_t size;
     size_t head;
     size_t count;
-    size_t idle; /* threads that wait for a task */
+    /* Who was busy last is called first: its memory is still in the processor's caches, and as few threads
+     * as the load needs do all of the work. */
+    SLIST_HEAD(, worker) idle;
     bool ending;
     int threads;
-    pthread_t *thread;
+    struct worker *workers;
 };
+
+static void wait_for_call(struct worker *worker)
+{
+    struct acme_pool *pool = worker->pool;
+    worker->idle = true;
+    SLIST_INSERT_HEAD(&pool->idle, worker, next_idle);
+    while (worker->idle)
+        pthread_cond_wait(&worker->called, &pool->lock);
+}
+
+/* With the lock: the one to signal; NULL when all are busy, and will look for tasks before they wait. */
+static struct worker *take_idle(struct acme_pool *pool)
+{
+    struct worker *worker = SLIST_FIRST(&pool->idle);
+    if (worker != NULL) {
+        SLIST_REMOVE_HEAD(&pool->idle, next_idle);
+        worker->idle = false;
+    }
+    return worker;
+}
 
 static void *work(void *argument)
 {
-    struct acme_pool *pool = argument;
+    struct worker *worker = argument;
+    struct acme_pool *pool = worker->pool;
     pthread_mutex_lock(&pool->lock);
     for (;;) {
-        while (pool->count == 0 && !pool->ending) {
-            pool->idle++;
-            pthread_cond_wait(&pool->work, &pool->lock);
-            pool->idle--;
-        }
+        while (pool->count == 0 && !pool->ending)
+            wait_for_call(worker);
         if (pool->count == 0)
             break;
         struct entry entry = pool->ring[pool->head];
@@ -52,17 +80,22 @@ struct acme_err acme_pool_create(const char *name, int threads, size_t max_queue
     ENSURE(threads > 0 && max_queue > 0, ACME_E_INTERNAL);
     struct acme_pool *pool = calloc(1, sizeof *pool);
     ENSURE(pool != NULL, ACME_E_NOMEM);
-    pthread_mutex_init(&pool->lock, NULL); /* neither can fail with default attributes on Linux */
-    pthread_cond_init(&pool->work, NULL);
+    pthread_mutex_init(&pool->lock, NULL); /* cannot fail with default attributes on Linux */
+    SLIST_INIT(&pool->idle);
     pool->size = max_queue;
     pool->ring = calloc(max_queue, sizeof *pool->ring);
-    pool->thread = calloc((size_t)threads, sizeof *pool->thread);
+    pool->workers = calloc((size_t)threads, sizeof *pool->workers);
     struct acme_err err = acme_ok();
-    if (pool->ring == NULL || pool->thread == NULL)
+    if (pool->ring == NULL || pool->workers == NULL)
         err = acme_err(ACME_E_NOMEM);
     while (!acme_failed(err) && pool->threads < threads) {
-        err = acme_thread_start(name, work, pool, &pool->thread[pool->threads]);
-        if (!acme_failed(err))
+        struct worker *worker = &pool->workers[pool->threads];
+        worker->pool = pool;
+        pthread_cond_init(&worker->called, NULL);
+        err = acme_thread_start(name, work, worker, &worker->thread);
+        if (acme_failed(err))
+            pthread_cond_destroy(&worker->called);
+        else
             pool->threads++;
     }
     if (acme_failed(err)) {
@@ -76,7 +109,7 @@ struct acme_err acme_pool_create(const char *name, int threads, size_t max_queue
 struct acme_err acme_pool_submit(struct acme_pool *pool, void (*run)(void *task), void *task)
 {
     struct acme_err err = acme_ok();
-    bool wake = false;
+    struct worker *worker = NULL;
     pthread_mutex_lock(&pool->lock);
     if (pool->ending) {
         err = acme_err(ACME_E_STATE);
@@ -85,11 +118,11 @@ struct acme_err acme_pool_submit(struct acme_pool *pool, void (*run)(void *task)
     } else {
         pool->ring[(pool->head + pool->count) % pool->size] = (struct entry){.run = run, .task = task};
         pool->count++;
-        wake = pool->idle > 0;
+        worker = take_idle(pool);
     }
     pthread_mutex_unlock(&pool->lock);
-    if (wake) /* without the lock, or the woken thread would only wait for that */
-        pthread_cond_signal(&pool->work);
+    if (worker != NULL) /* without the lock, or the woken thread would only wait for that */
+        pthread_cond_signal(&worker->called);
     return err;
 }
 
@@ -99,10 +132,13 @@ void acme_pool_end(struct acme_pool *pool)
         return;
     pthread_mutex_lock(&pool->lock);
     pool->ending = true;
-    pthread_cond_broadcast(&pool->work);
+    for (struct worker *worker; (worker = take_idle(pool)) != NULL;)
+        pthread_cond_signal(&worker->called);
     pthread_mutex_unlock(&pool->lock);
-    for (int i = 0; i < pool->threads; i++)
-        pthread_join(pool->thread[i], NULL);
+    for (int i = 0; i < pool->threads; i++) {
+        pthread_join(pool->workers[i].thread, NULL);
+        pthread_cond_destroy(&pool->workers[i].called);
+    }
     pool->threads = 0;
 }
 
@@ -111,9 +147,8 @@ void acme_pool_destroy(struct acme_pool *pool)
     if (pool == NULL)
         return;
     acme_pool_end(pool);
-    pthread_cond_destroy(&pool->work);
     pthread_mutex_destroy(&pool->lock);
-    free(pool->thread);
+    free(pool->workers);
     free(pool->ring);
     free(pool);
 }

@@ -33,7 +33,8 @@ struct acme_runner {
     pthread_cond_t changed;
     bool quiet;
     bool stopping;
-    bool called; /* since the scheduler began its round */
+    bool called;      /* since the scheduler began its round */
+    int64_t wakes_ms; /* the scheduler sleeps until then; 0: it is in a round */
     size_t known_count;
     struct known_bucket known[KNOWN_BUCKETS];
 };
@@ -184,10 +185,37 @@ static const char *share_of(const struct acme_job *job)
     return job->share != NULL ? job->share : "";
 }
 
-/* With the lock held, and a place free: put the job to work, with a slot for its first call if the queue's
- * calls are paced. False without memory: it is then left to the end of its lease, and the slot is the
- * caller's. */
-static bool begin(struct job_queue *queue, const struct acme_job *leased, const struct acme_gate_slot *slot)
+/* With the lock held: the scheduler would find something to claim before it wakes by itself. Most jobs end
+ * with nothing else to do. */
+static bool may_claim_sooner(const struct acme_runner *runner)
+{
+    for (size_t i = 0; i < runner->queue_count; i++) {
+        const struct job_queue *queue = &runner->queues[i];
+        if (used_places(queue) < queue->max_active && queue->next_due_ms != 0 &&
+            queue->next_due_ms < runner->wakes_ms)
+            return true;
+    }
+    return runner->wakes_ms == 0;
+}
+
+/* On the thread it is called on, which is a job thread or one that may do as much. */
+static void run_job(void *argument)
+{
+    struct active_job *job = argument;
+    static void (*const runs[ACME_JOB_KIND_COUNT])(void *) = {
+        [ACME_JOB_VALIDATE] = acme_job_validate_run,
+        [ACME_JOB_ISSUE] = acme_job_issue_run,
+        [ACME_JOB_REVOKE] = acme_job_revoke_run,
+        [ACME_JOB_DEPLOY] = acme_job_deploy_run,
+    };
+    runs[job->kind](job);
+}
+
+/* With the lock held, and a place free: take the job up, with a slot for its first call if the queue's calls
+ * are paced. It is run here, with run_job by the caller who has given back the lock, or (NULL) on a job
+ * thread. False without memory: it is then left to the end of its lease, and the slot is the caller's. */
+static bool begin(struct job_queue *queue, const struct acme_job *leased, const struct acme_gate_slot *slot,
+                  struct active_job **ret_here)
 {
     struct acme_runner *runner = queue->runner;
     struct active_job *job = copy_job(runner, queue, leased);
@@ -197,17 +225,12 @@ static bool begin(struct job_queue *queue, const struct acme_job *leased, const 
         job->slot = *slot;
         job->has_slot = true;
     }
-    static void (*const runs[ACME_JOB_KIND_COUNT])(void *) = {
-        [ACME_JOB_VALIDATE] = acme_job_validate_run,
-        [ACME_JOB_ISSUE] = acme_job_issue_run,
-        [ACME_JOB_REVOKE] = acme_job_revoke_run,
-        [ACME_JOB_DEPLOY] = acme_job_deploy_run,
-    };
     if (acme_failed(acme_shares_enter(queue->shares, share_of(leased), &job->share))) {
         free_job(job);
         return false;
     }
-    if (runner->pool == NULL || acme_failed(acme_pool_submit(runner->pool, runs[job->kind], job))) {
+    if (runner->pool == NULL ||
+        (ret_here == NULL && acme_failed(acme_pool_submit(runner->pool, run_job, job)))) {
         acme_shares_leave(queue->shares, job->share);
         free_job(job);
         return false;
@@ -215,6 +238,8 @@ static bool begin(struct job_queue *queue, const struct acme_job *leased, const 
     queue->active++;
     LIST_INSERT_HEAD(bucket_of(runner, job->id), job, known_entry);
     runner->known_count++;
+    if (ret_here != NULL)
+        *ret_here = job;
     return true;
 }
 
@@ -239,7 +264,8 @@ static void forget(struct active_job *job, int64_t next_run_ms, bool ended)
         queue->blocked = false;
         due_at(queue, now_ms(runner));
     }
-    call_scheduler(runner);
+    if (may_claim_sooner(runner))
+        call_scheduler(runner);
     pthread_mutex_unlock(&runner->lock);
     free_job(job);
 }
@@ -368,7 +394,8 @@ static void claim(struct acme_runner *runner, struct job_queue *queue, size_t ro
     queue->reserved -= room;
     size_t used = 0;
     for (size_t i = 0; i < count && !runner->quiet; i++) {
-        if (!is_known(runner, jobs[i].id) && begin(queue, &jobs[i], slots != NULL ? &slots[used] : NULL))
+        if (!is_known(runner, jobs[i].id) &&
+            begin(queue, &jobs[i], slots != NULL ? &slots[used] : NULL, NULL))
             used++;
     }
     while (slots != NULL && room > used)
@@ -457,8 +484,11 @@ static void *scheduler_main(void *argument)
         }
         runner->called = false;
         int64_t delay = schedule(runner);
-        if (!runner->stopping && !runner->called)
-            wait_until(runner, delay);
+        if (runner->stopping || runner->called)
+            continue;
+        runner->wakes_ms = now_ms(runner) + delay;
+        wait_until(runner, delay);
+        runner->wakes_ms = 0;
     }
     pthread_mutex_unlock(&runner->lock);
     return NULL;
@@ -601,8 +631,9 @@ struct acme_err acme_runner_start(const struct acme_runner_options *options, str
     return acme_ok();
 }
 
-/* True when the job runs now, or shall not; false when it has to wait for its turn. */
-static bool begin_handed(struct acme_runner *runner, struct job_queue *queue, const struct acme_job *job)
+/* True when the job runs now (see begin), or shall not; false when it has to wait for its turn. */
+static bool begin_handed(struct acme_runner *runner, struct job_queue *queue, const struct acme_job *job,
+                         struct active_job **ret_here)
 {
     /* Where places are not kept free for newcomers, they do not pass those who wait already. */
     bool others_first = !queue->keep_room && queue->next_due_ms != 0 && queue->next_due_ms <= now_ms(runner);
@@ -613,12 +644,12 @@ static bool begin_handed(struct acme_runner *runner, struct job_queue *queue, co
     struct acme_gate_slot slot;
     if (queue->upstream != NULL && acme_upstream_book(queue->upstream, SLOTS_AHEAD_MS, &slot) != 0)
         return false;
-    if (!begin(queue, job, queue->upstream != NULL ? &slot : NULL) && queue->upstream != NULL)
+    if (!begin(queue, job, queue->upstream != NULL ? &slot : NULL, ret_here) && queue->upstream != NULL)
         acme_upstream_cancel(queue->upstream, &slot);
     return true;
 }
 
-void acme_runner_hand(struct acme_runner *runner, const struct acme_job *job)
+static void hand(struct acme_runner *runner, const struct acme_job *job, struct active_job **ret_here)
 {
     struct job_queue *queue = queue_named(runner, job->queue);
     if (queue == NULL) { /* a revocation: certificates outlive issuers */
@@ -627,7 +658,7 @@ void acme_runner_hand(struct acme_runner *runner, const struct acme_job *job)
         return;
     }
     pthread_mutex_lock(&runner->lock);
-    bool settled = begin_handed(runner, queue, job);
+    bool settled = begin_handed(runner, queue, job, ret_here);
     pthread_mutex_unlock(&runner->lock);
     if (settled)
         return;
@@ -642,6 +673,19 @@ void acme_runner_hand(struct acme_runner *runner, const struct acme_job *job)
         queue->blocked = true;
     call_scheduler(runner);
     pthread_mutex_unlock(&runner->lock);
+}
+
+void acme_runner_hand(struct acme_runner *runner, const struct acme_job *job)
+{
+    hand(runner, job, NULL);
+}
+
+void acme_runner_run(struct acme_runner *runner, const struct acme_job *job)
+{
+    struct active_job *here = NULL;
+    hand(runner, job, &here);
+    if (here != NULL)
+        run_job(here);
 }
 
 void acme_runner_look(struct acme_runner *runner)

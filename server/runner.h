@@ -58,6 +58,11 @@ struct acme_err acme_runner_start(const struct acme_runner_options *options,
  */
 void acme_runner_hand(struct acme_runner *runner, const struct acme_job *job);
 
+/** acme_runner_run(runner, job): the same, but when there is a place for it the caller's thread does the
+ * steps that are possible now: that saves the change of threads. Thread: any that may write to the store and
+ * holds nothing; it ends before the runner is stopped. */
+void acme_runner_run(struct acme_runner *runner, const struct acme_job *job);
+
 /** acme_runner_look(runner): jobs may have become due in the store: look now. Thread: any. */
 void acme_runner_look(struct acme_runner *runner);
 
