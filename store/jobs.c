@@ -228,6 +228,8 @@ static struct acme_err claim_latest(struct acme_db *db, struct claim *request)
 static struct acme_err claim(struct acme_db *db, void *arg)
 {
     struct claim *request = arg;
+    request->share_count = 0;
+    request->count = 0;
     request->turns->left_due = false;
     if (request->turns->latest_first)
         return claim_latest(db, request);
