@@ -32,6 +32,7 @@ struct acme_holds {
     pthread_cond_t changed;
     struct hold_queue queue; /* every hold lasts equally long, so it is in deadline order */
     struct hold_bucket buckets[BUCKETS];
+    struct timespec timer_until; /* the timer sleeps until then at the latest; 0: until it is told */
     size_t count;
     bool closed;
     bool stopping;
@@ -58,12 +59,16 @@ static void send_as_is(struct hold *hold)
     free(hold);
 }
 
+static bool is_before(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
 static bool passed(const struct timespec *deadline)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec > deadline->tv_sec ||
-           (now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec);
+    return !is_before(&now, deadline);
 }
 
 static void *timer_main(void *argument)
@@ -72,16 +77,20 @@ static void *timer_main(void *argument)
     pthread_mutex_lock(&holds->lock);
     while (!holds->stopping) {
         struct hold *first = TAILQ_FIRST(&holds->queue);
-        if (first == NULL) {
-            pthread_cond_wait(&holds->changed, &holds->lock);
-        } else if (passed(&first->deadline)) {
+        if (first != NULL && passed(&first->deadline)) {
             unlink_hold(holds, first);
             pthread_mutex_unlock(&holds->lock);
             send_as_is(first);
             pthread_mutex_lock(&holds->lock);
+        } else if (first != NULL) {
+            holds->timer_until = first->deadline;
+            pthread_cond_timedwait(&holds->changed, &holds->lock, &holds->timer_until);
+        } else if (holds->timer_until.tv_sec != 0 && !passed(&holds->timer_until)) {
+            /* Most holds end long before their time. To sleep on spares the next one the waking. */
+            pthread_cond_timedwait(&holds->changed, &holds->lock, &holds->timer_until);
         } else {
-            struct timespec until = first->deadline;
-            pthread_cond_timedwait(&holds->changed, &holds->lock, &until);
+            holds->timer_until = (struct timespec){.tv_sec = 0};
+            pthread_cond_wait(&holds->changed, &holds->lock);
         }
     }
     pthread_mutex_unlock(&holds->lock);
@@ -136,11 +145,11 @@ void acme_holds_add(struct acme_holds *holds, struct acme_http_exchange *exchang
     pthread_mutex_lock(&holds->lock);
     bool kept = !holds->closed && holds->count < HELD_MAX;
     if (kept) {
-        bool was_empty = TAILQ_EMPTY(&holds->queue);
+        bool oversleeps = holds->timer_until.tv_sec == 0 || is_before(&hold->deadline, &holds->timer_until);
         TAILQ_INSERT_TAIL(&holds->queue, hold, by_deadline);
         LIST_INSERT_HEAD(bucket_of(holds, hold->id), hold, by_id);
         holds->count++;
-        if (was_empty)
+        if (oversleeps)
             pthread_cond_signal(&holds->changed);
     }
     pthread_mutex_unlock(&holds->lock);

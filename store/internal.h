@@ -29,6 +29,7 @@ struct acme_writer {
     bool led;          /* somebody leads */
     bool thread_wants; /* the thread is next */
     bool thread_leads;
+    bool resting; /* the thread waits for something to do, not for the end of a post's delay */
     bool untidy; /* the thread should checkpoint */
     bool stopping;
 };

@@ -159,8 +159,11 @@ static struct timespec monotonic_in(int delay_ms)
 /* Called with the lock: until the thread is needed. Posted writes mostly go along with others' meanwhile. */
 static void wait_for_work(struct acme_writer *writer)
 {
-    while (!writer->first && !writer->untidy && !writer->stopping)
+    while (!writer->first && !writer->untidy && !writer->stopping) {
+        writer->resting = true;
         pthread_cond_wait(&writer->wake, &writer->lock);
+    }
+    writer->resting = false;
     struct timespec until = monotonic_in(POST_DELAY_MS);
     while (writer->first && !writer->untidy && !writer->stopping)
         if (pthread_cond_timedwait(&writer->wake, &writer->lock, &until) != 0)
@@ -289,8 +292,10 @@ void acme_writer_post(struct acme_writer *writer, acme_write_function function, 
         *op = (struct acme_write_op){.function = function, .arg = arg, .posted = true};
         pthread_mutex_lock(&writer->lock);
         queued = enqueue(writer, op);
-        if (queued && writer->queued == 1)
+        if (queued && writer->resting) {
+            writer->resting = false; /* it is on its way */
             pthread_cond_signal(&writer->wake);
+        }
         pthread_mutex_unlock(&writer->lock);
     }
     if (!queued) {
