@@ -29,7 +29,7 @@ enum {
     VALUES_ARENA_BYTES = 2 * 1024 * 1024,  /* the saved nonce window is the largest: half a megabyte */
     REQUEST_ARENA_BYTES = 8 * 1024 * 1024, /* a cap: an order for a thousand names takes about 4 MiB */
     HOUSEKEEPING_SECONDS = 60,
-    JOB_THREADS = 4,
+    JOB_THREADS = 8,
     PROGRAMS_AT_ONCE = 16,
     DRAIN_JOBS_MS = 2000, /* of the 5 s an orderly stop may take */
     DRAIN_HTTP_MS = 1500,
@@ -405,7 +405,8 @@ static bool start_http(struct app *app)
 {
     const struct acme_server_config *config = &app->config->server;
     int cores = online_cores();
-    int threads = config->worker_threads > 0 ? config->worker_threads : cores * 2 < 4 ? 4 : cores * 2;
+    /* Most of the time they wait for commits, which as many writes share as there are workers at it. */
+    int threads = config->worker_threads > 0 ? config->worker_threads : cores * 4 < 16 ? 16 : cores * 4;
     if (failed_to("worker pool", acme_pool_create("worker", threads, 1024, &app->workers)))
         return false;
     app->frontend = (struct acme_frontend){.base_path = path_of(config->url),
