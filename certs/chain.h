@@ -52,6 +52,14 @@ struct acme_err acme_chain_check(struct acme_arena *arena, const struct acme_cer
                                  const struct acme_csr *csr, const struct acme_identifier *identifiers,
                                  size_t count, int64_t now_ms, const char **ret_why) ACME_MUST_USE;
 
+/** acme_chain_check_signed_here(...): the same for a chain that never left this process since the holder of
+ * the key made it: instead of verifying its signatures, that each certificate names the next as its issuer.
+ * Never for certificates that were read from anywhere. Errors: as acme_chain_check. Thread: any. */
+struct acme_err acme_chain_check_signed_here(struct acme_arena *arena, const struct acme_cert_list *chain,
+                                             const struct acme_csr *csr,
+                                             const struct acme_identifier *identifiers, size_t count,
+                                             int64_t now_ms, const char **ret_why) ACME_MUST_USE;
+
 /** acme_chain_pem(arena, chain): strict PEM, leaf first, 64 columns, LF, a newline after every END; NULL
  * without memory. */
 char *acme_chain_pem(struct acme_arena *arena, const struct acme_cert_list *chain);

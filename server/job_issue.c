@@ -108,6 +108,17 @@ static struct acme_err build_chain(const struct issue_run *run, const struct acm
     return acme_chain_build(certs, spki_sha256, ret);
 }
 
+static struct acme_err check_chain(const struct active_job *job, const struct acme_step *step,
+                                   const struct acme_cert_list *chain, int64_t at_ms, const char **ret_why)
+{
+    const struct issue_run *run = issue_of(job);
+    if (step->signed_here)
+        return acme_chain_check_signed_here(job->arena, chain, key_of(run), run->request.identifiers,
+                                            run->request.identifier_count, at_ms, ret_why);
+    return acme_chain_check(job->arena, chain, key_of(run), run->request.identifiers,
+                            run->request.identifier_count, at_ms, ret_why);
+}
+
 /* Chains beside the first, as PEM. One that is not good (a cross-certificate that has expired) is left out:
  * there is another. */
 static struct acme_err write_alternates(const struct active_job *job, const struct acme_step *step,
@@ -226,8 +237,7 @@ static void deliver(struct active_job *job, const struct acme_step *step)
                                                                        : run->run.input.now_ms;
     struct acme_err err = build_chain(run, &step->certs, &chain);
     if (!acme_failed(err))
-        err = acme_chain_check(job->arena, &chain, key_of(run), run->request.identifiers,
-                               run->request.identifier_count, at_ms, &why);
+        err = check_chain(job, step, &chain, at_ms, &why);
     if (!acme_failed(err))
         err = check_dates(job->arena, &run->request, chain.certs[0], &why);
     if (acme_failed(err) && err.code != ACME_E_NOT_FOUND && err.code != ACME_E_FORMAT &&
