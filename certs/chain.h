@@ -16,6 +16,7 @@ struct acme_cert_list {
 
 /* What the store and the operator want to know about an issued leaf. */
 struct acme_cert_info {
+    struct acme_bytes der;
     const char *serial_hex;  /* upper-case, the DER content octets */
     const char *aki_hex;     /* upper-case authority key identifier, "" when there is none */
     const char *sha256_hex;  /* lower-case fingerprint of the DER */
@@ -64,7 +65,12 @@ struct acme_err acme_chain_check_signed_here(struct acme_arena *arena, const str
  * without memory. */
 char *acme_chain_pem(struct acme_arena *arena, const struct acme_cert_list *chain);
 
-/** acme_cert_info_read(arena, cert, ret): Errors: FORMAT, NOMEM. */
+/** acme_chain_pem_of(arena, chain, leaf_der): the same when the DER form of the first certificate is at hand:
+ * OpenSSL encodes a certificate that was made here, not read, anew each time. */
+char *acme_chain_pem_of(struct acme_arena *arena, const struct acme_cert_list *chain,
+                        struct acme_bytes leaf_der);
+
+/** acme_cert_info_read(arena, cert, ret): Errors: FORMAT, CRYPTO, NOMEM. */
 struct acme_err acme_cert_info_read(struct acme_arena *arena, X509 *cert,
                                     struct acme_cert_info *ret) ACME_MUST_USE;
 

@@ -1,4 +1,5 @@
 /* chain.c, chain_check.c, cert_info.c: sorting, judging and describing what a CA sent. */
+#include "base/b64url.h"
 #include "base/clock.h"
 #include "make.h"
 
@@ -385,6 +386,7 @@ static void pem_is_strict(void **state)
     assert_int_equal(back.count, 2);
     assert_int_equal(X509_cmp(back.certs[0], leaf), 0);
     assert_int_equal(X509_cmp(back.certs[1], inner), 0);
+    assert_string_equal(acme_chain_pem_of(arena, &back, make_der(arena, leaf)), pem);
 }
 
 static void info(void **state)
@@ -404,7 +406,13 @@ static void info(void **state)
         assert_int_equal(strlen(out.aki_hex), 40);
         assert_int_equal(strspn(out.aki_hex, "0123456789ABCDEF"), 40);
         assert_int_equal(strlen(out.sha256_hex), 64);
-        assert_int_equal(strspn(out.sha256_hex, "0123456789abcdef"), 64);
+        unsigned char digest[EVP_MAX_MD_SIZE];
+        unsigned len = 0;
+        assert_int_equal(X509_digest(one, EVP_sha256(), digest, &len), 1);
+        assert_string_equal(out.sha256_hex, acme_hex_encode(arena, digest, len, false));
+        struct acme_bytes der = make_der(arena, one);
+        assert_int_equal(out.der.len, der.len);
+        assert_memory_equal(out.der.data, der.data, der.len);
         assert_true(out.not_before_ms == TEST_NOW_MS - ACME_DAY_MS);
         assert_true(out.not_after_ms == TEST_NOW_MS + ACME_DAY_MS);
     }
