@@ -113,8 +113,11 @@ struct acme_step {
     } delegate;                /* DELEGATE */
     int64_t wait_until_ms;     /* WAIT */
     bool failure;              /* WAIT: after a real failure, so it spends an attempt */
-    const struct acme_question *question;    /* WAIT: what the operator is asked; NULL: nothing */
-    struct acme_cert_list certs;             /* ISSUED: everything received, in any order */
+    const struct acme_question *question; /* WAIT: what the operator is asked; NULL: nothing */
+    struct acme_cert_list certs;          /* ISSUED: everything received, in any order */
+    bool signed_here; /* ISSUED: nothing was received: this step signed the leaf itself, with a key known to
+                         be that of its issuer in `certs`, and so it was with what is above. Then the
+                         signatures of `certs` (not of `alternates`) are not verified */
     const struct acme_cert_list *alternates; /* ISSUED: other whole chains of the leaf, leaf first */
     size_t alternate_count;
     struct acme_problem problem; /* FAILED: what the client is told */

@@ -54,7 +54,8 @@ static struct acme_err read_info(struct acme_arena *arena, X509 *cert, struct ac
             acme_hex_encode(arena, ASN1_STRING_get0_data(aki), (size_t)ASN1_STRING_length(aki), true);
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned len = 0;
-    ENSURE(X509_digest(cert, EVP_sha256(), digest, &len) == 1, ACME_E_FORMAT);
+    TRY(acme_cert_der(arena, cert, &info.der));
+    ENSURE(EVP_Digest(info.der.data, info.der.len, digest, &len, EVP_sha256(), NULL) == 1, ACME_E_CRYPTO);
     info.sha256_hex = acme_hex_encode(arena, digest, len, false);
     ENSURE(info.aki_hex != NULL && info.sha256_hex != NULL, ACME_E_NOMEM);
     TRY(read_issuer(arena, cert, &info.issuer_name));

@@ -122,10 +122,20 @@ struct acme_err acme_chain_build(const struct acme_cert_list *pool,
 
 char *acme_chain_pem(struct acme_arena *arena, const struct acme_cert_list *chain)
 {
+    return acme_chain_pem_of(arena, chain, (struct acme_bytes){.data = NULL});
+}
+
+char *acme_chain_pem_of(struct acme_arena *arena, const struct acme_cert_list *chain,
+                        struct acme_bytes leaf_der)
+{
     ACME_CLEANUP_BUF struct acme_buf out;
     acme_buf_init(&out, 1024 * 1024);
-    for (size_t i = 0; i < chain->count; i++)
-        acme_pem_append_cert(&out, chain->certs[i]);
+    for (size_t i = 0; i < chain->count; i++) {
+        if (i == 0 && leaf_der.data != NULL)
+            acme_pem_append(&out, "CERTIFICATE", leaf_der);
+        else
+            acme_pem_append_cert(&out, chain->certs[i]);
+    }
     const char *text = acme_buf_cstr(&out);
     return text != NULL ? acme_arena_strdup(arena, text) : NULL;
 }

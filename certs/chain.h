@@ -16,6 +16,7 @@ struct acme_cert_list {
 
 /* What the store and the operator want to know about an issued leaf. */
 struct acme_cert_info {
+    struct acme_bytes der;
     const char *serial_hex;  /* upper-case, the DER content octets */
     const char *aki_hex;     /* upper-case authority key identifier, "" when there is none */
     const char *sha256_hex;  /* lower-case fingerprint of the DER */
@@ -52,11 +53,24 @@ struct acme_err acme_chain_check(struct acme_arena *arena, const struct acme_cer
                                  const struct acme_csr *csr, const struct acme_identifier *identifiers,
                                  size_t count, int64_t now_ms, const char **ret_why) ACME_MUST_USE;
 
+/** acme_chain_check_signed_here(...): the same for a chain that never left this process since the holder of
+ * the key made it: instead of verifying its signatures, that each certificate names the next as its issuer.
+ * Never for certificates that were read from anywhere. Errors: as acme_chain_check. Thread: any. */
+struct acme_err acme_chain_check_signed_here(struct acme_arena *arena, const struct acme_cert_list *chain,
+                                             const struct acme_csr *csr,
+                                             const struct acme_identifier *identifiers, size_t count,
+                                             int64_t now_ms, const char **ret_why) ACME_MUST_USE;
+
 /** acme_chain_pem(arena, chain): strict PEM, leaf first, 64 columns, LF, a newline after every END; NULL
  * without memory. */
 char *acme_chain_pem(struct acme_arena *arena, const struct acme_cert_list *chain);
 
-/** acme_cert_info_read(arena, cert, ret): Errors: FORMAT, NOMEM. */
+/** acme_chain_pem_of(arena, chain, leaf_der): the same when the DER form of the first certificate is at hand:
+ * OpenSSL encodes a certificate that was made here, not read, anew each time. */
+char *acme_chain_pem_of(struct acme_arena *arena, const struct acme_cert_list *chain,
+                        struct acme_bytes leaf_der);
+
+/** acme_cert_info_read(arena, cert, ret): Errors: FORMAT, CRYPTO, NOMEM. */
 struct acme_err acme_cert_info_read(struct acme_arena *arena, X509 *cert,
                                     struct acme_cert_info *ret) ACME_MUST_USE;
 

@@ -57,12 +57,19 @@ static struct acme_err check_validity(struct acme_arena *arena, const X509 *cert
     return acme_ok();
 }
 
-static struct acme_err check_signature(struct acme_arena *arena, const struct acme_cert_list *chain,
-                                       size_t position, const char **ret_why)
+static bool has_signed(X509 *issuer, X509 *subject)
 {
-    X509 *issuer = chain->certs[position + 1];
     EVP_PKEY *key = X509_get0_pubkey(issuer);
-    if (X509_check_ca(issuer) == 0 || key == NULL || X509_verify(chain->certs[position], key) != 1)
+    return key != NULL && X509_verify(subject, key) == 1;
+}
+
+static struct acme_err check_issuer(struct acme_arena *arena, const struct acme_cert_list *chain,
+                                    size_t position, bool signed_here, const char **ret_why)
+{
+    X509 *subject = chain->certs[position];
+    X509 *issuer = chain->certs[position + 1];
+    bool good = signed_here ? X509_check_issued(issuer, subject) == X509_V_OK : has_signed(issuer, subject);
+    if (X509_check_ca(issuer) == 0 || !good)
         return acme_deny(
             ret_why,
             acme_arena_printf(arena, "certificate %zu of the chain is not signed by the next", position + 1));
@@ -71,7 +78,7 @@ static struct acme_err check_signature(struct acme_arena *arena, const struct ac
 
 static struct acme_err check(struct acme_arena *arena, const struct acme_cert_list *chain,
                              const struct acme_csr *csr, const struct acme_identifier *identifiers,
-                             size_t count, int64_t now_ms, const char **ret_why)
+                             size_t count, int64_t now_ms, bool signed_here, const char **ret_why)
 {
     if (chain->count == 0)
         return acme_deny(ret_why, "the chain is empty");
@@ -83,7 +90,7 @@ static struct acme_err check(struct acme_arena *arena, const struct acme_cert_li
     for (size_t i = 0; i < chain->count; i++) {
         TRY(check_validity(arena, chain->certs[i], i, now_ms, ret_why));
         if (i + 1 < chain->count)
-            TRY(check_signature(arena, chain, i, ret_why));
+            TRY(check_issuer(arena, chain, i, signed_here, ret_why));
     }
     return acme_ok();
 }
@@ -92,7 +99,17 @@ struct acme_err acme_chain_check(struct acme_arena *arena, const struct acme_cer
                                  const struct acme_csr *csr, const struct acme_identifier *identifiers,
                                  size_t count, int64_t now_ms, const char **ret_why)
 {
-    struct acme_err err = check(arena, chain, csr, identifiers, count, now_ms, ret_why);
+    struct acme_err err = check(arena, chain, csr, identifiers, count, now_ms, false, ret_why);
+    ERR_clear_error();
+    return err;
+}
+
+struct acme_err acme_chain_check_signed_here(struct acme_arena *arena, const struct acme_cert_list *chain,
+                                             const struct acme_csr *csr,
+                                             const struct acme_identifier *identifiers, size_t count,
+                                             int64_t now_ms, const char **ret_why)
+{
+    struct acme_err err = check(arena, chain, csr, identifiers, count, now_ms, true, ret_why);
     ERR_clear_error();
     return err;
 }

@@ -113,6 +113,9 @@ static struct acme_err read_spki(struct acme_arena *arena, struct acme_csr *csr)
     csr->spki = (struct acme_bytes){.data = acme_arena_memdup(arena, der, (size_t)len), .len = (size_t)len};
     OPENSSL_free(der);
     ENSURE(csr->spki.data != NULL, ACME_E_NOMEM);
+    const ASN1_BIT_STRING *octets = csr->request->info->spki->key;
+    csr->key_octets =
+        (struct acme_bytes){.data = ASN1_STRING_get0_data(octets), .len = (size_t)ASN1_STRING_length(octets)};
     ENSURE(EVP_Digest(csr->spki.data, csr->spki.len, csr->spki_sha256, NULL, EVP_sha256(), NULL) == 1,
            ACME_E_CRYPTO);
     return acme_ok();

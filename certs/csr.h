@@ -13,6 +13,7 @@ struct acme_csr {
     struct acme_bytes der;
     struct acme_pkcs10_st *request; /* certs/pkcs10.h; released with the arena */
     struct acme_bytes spki;         /* DER SubjectPublicKeyInfo */
+    struct acme_bytes key_octets;   /* its BIT STRING: the encoded point, the RSAPublicKey ... */
     EVP_PKEY *key;                  /* released with the arena; NULL after acme_csr_reread */
     const char *common_name;        /* lower-case, NULL when the subject has none */
     struct acme_identifier *names;  /* the SAN's dns and ip names, normalised, each once */

@@ -168,6 +168,17 @@ static struct acme_err refuse(const char *why)
     return acme_err(ACME_E_FORMAT);
 }
 
+/* The public part of a key file is a copy: what is signed by the private part must verify with the
+ * certificate's key, since nobody verifies it later (acme_chain_check_signed_here). */
+static bool is_key_of(const X509 *cert, EVP_PKEY *key)
+{
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+    bool good =
+        X509_check_private_key(cert, key) == 1 && context != NULL && EVP_PKEY_pairwise_check(context) == 1;
+    EVP_PKEY_CTX_free(context);
+    return good;
+}
+
 static struct acme_err load(int directory_fd, struct acme_local_ca *ca)
 {
     OSSL_CLEANUP(EVP_PKEY) EVP_PKEY *root_key = NULL;
@@ -175,9 +186,9 @@ static struct acme_err load(int directory_fd, struct acme_local_ca *ca)
     TRY(acme_ca_file_read_cert(directory_fd, ACME_CA_INTERMEDIATE_CERT, &ca->intermediate));
     TRY(acme_ca_file_read_key(directory_fd, ACME_CA_ROOT_KEY, &root_key));
     TRY(acme_ca_file_read_key(directory_fd, ACME_CA_INTERMEDIATE_KEY, &ca->key));
-    if (X509_check_private_key(ca->root, root_key) != 1)
+    if (!is_key_of(ca->root, root_key))
         return refuse("root.key is not the key of root.pem");
-    if (X509_check_private_key(ca->intermediate, ca->key) != 1)
+    if (!is_key_of(ca->intermediate, ca->key))
         return refuse("intermediate.key is not the key of intermediate.pem");
     if (X509_check_ca(ca->root) != 1 || X509_check_ca(ca->intermediate) != 1)
         return refuse("a certificate is not a CA certificate");

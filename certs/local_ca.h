@@ -16,8 +16,9 @@ enum { ACME_LOCAL_CA_MAX_ALTERNATES = 4, ACME_LOCAL_CA_CHAIN_MAX = 5 };
  * new root (20 years) and intermediate (10 years), subject "<name> Root CA" / "<name> Intermediate CA", when
  * it is empty or absent. Files: root.pem, intermediate.pem, root.key, intermediate.key (PKCS#8 PEM, mode
  * 0600), each written to a temporary name, synced and renamed, so that a crash leaves a whole CA or none
- * (renames that a crash interrupted are finished at the next open). Half a CA, a key readable by others, or a
- * key that does not match its certificate is refused and logged. Owns: *ret, release with
+ * (renames that a crash interrupted are finished at the next open). Half a CA, a key readable by others, a
+ * key that does not match its certificate (its private part, too), or an intermediate that the root has not
+ * signed is refused and logged. Owns: *ret, release with
  * acme_local_ca_close. Errors: IO, FORMAT, DENIED, CRYPTO. Thread: the caller's. */
 struct acme_err acme_local_ca_open(const char *directory, const char *name, const struct acme_clock *clock,
                                    struct acme_local_ca **ret) ACME_MUST_USE;

@@ -13,11 +13,12 @@ struct acme_err acme_account_key_check(struct acme_exchange *x, const struct acm
     return err;
 }
 
-struct acme_err acme_account_key_is_taken(struct acme_exchange *x, EVP_PKEY *key, bool *ret)
+struct acme_err acme_account_key_is_taken(struct acme_exchange *x, EVP_PKEY *key, struct acme_bytes octets,
+                                          bool *ret)
 {
     struct acme_jwk jwk;
     struct acme_account account;
-    struct acme_err err = acme_jwk_of_key(x->arena, key, &jwk);
+    struct acme_err err = acme_jwk_of_key(x->arena, key, octets, &jwk);
     if (err.code == ACME_E_UNSUPPORTED) { /* no account can have it */
         *ret = false;
         return acme_ok();

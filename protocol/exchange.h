@@ -175,9 +175,10 @@ struct acme_err acme_account_respond(struct acme_exchange *x, int status,
  * usual ones. */
 struct acme_err acme_account_key_check(struct acme_exchange *x, const struct acme_jwk *jwk) ACME_MUST_USE;
 
-/** acme_account_key_is_taken(x, key, ret): is it the key of any account of this server? Errors: the usual
- * ones. */
-struct acme_err acme_account_key_is_taken(struct acme_exchange *x, EVP_PKEY *key, bool *ret) ACME_MUST_USE;
+/** acme_account_key_is_taken(x, key, octets, ret): is it the key of any account of this server? `octets` as
+ * for acme_jwk_of_key. Errors: FORMAT as there, and the usual ones. */
+struct acme_err acme_account_key_is_taken(struct acme_exchange *x, EVP_PKEY *key, struct acme_bytes octets,
+                                          bool *ret) ACME_MUST_USE;
 
 /* ---- order.c, authorization.c ---- */
 

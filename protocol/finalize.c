@@ -70,10 +70,11 @@ static struct acme_err check_authorizations(struct acme_exchange *x, const struc
 
 /* Whoever holds an account's key must not be able to speak for a server too, and the other way round (RFC
  * 8555 section 11.1). */
-static struct acme_err refuse_account_key(struct acme_exchange *x, EVP_PKEY *key, const char **ret_why)
+static struct acme_err refuse_account_key(struct acme_exchange *x, const struct acme_csr *csr,
+                                          const char **ret_why)
 {
     bool taken = false;
-    TRY(acme_account_key_is_taken(x, key, &taken));
+    TRY(acme_account_key_is_taken(x, csr->key, csr->key_octets, &taken));
     if (!taken)
         return acme_ok();
     *ret_why = "the certificate key is the key of an account of this server";
@@ -91,7 +92,7 @@ static struct acme_err check_csr(struct acme_exchange *x, const struct acme_orde
     if (!acme_failed(err))
         err = acme_blocked_keys_check(x->service->config->blocked_keys, ret->key, &why);
     if (!acme_failed(err))
-        err = refuse_account_key(x, ret->key, &why);
+        err = refuse_account_key(x, ret, &why);
     return acme_failed(err) ? bad_csr(x, err, why) : err;
 }
 

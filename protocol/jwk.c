@@ -267,7 +267,8 @@ static struct acme_err rsa_of_key(struct acme_arena *arena, const EVP_PKEY *key,
     return acme_ok();
 }
 
-static struct acme_err ec_of_key(struct acme_arena *arena, const EVP_PKEY *key, struct acme_jwk *jwk)
+static struct acme_err ec_of_key(struct acme_arena *arena, const EVP_PKEY *key, struct acme_bytes octets,
+                                 struct acme_jwk *jwk)
 {
     char group[64] = "";
     ENSURE(EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group, NULL) == 1,
@@ -277,51 +278,46 @@ static struct acme_err ec_of_key(struct acme_arena *arena, const EVP_PKEY *key, 
         if (strcmp(group, curves[i].group) == 0)
             curve = &curves[i];
     ENSURE(curve != NULL, ACME_E_UNSUPPORTED);
-    BIGNUM *x = NULL;
-    BIGNUM *y = NULL;
-    uint8_t octets[MAX_COORDINATE];
-    TRY(number_of_key(arena, key, OSSL_PKEY_PARAM_EC_PUB_X, &x));
-    TRY(number_of_key(arena, key, OSSL_PKEY_PARAM_EC_PUB_Y, &y));
-    ENSURE(BN_bn2binpad(x, octets, (int)curve->size) == (int)curve->size, ACME_E_CRYPTO);
-    const char *x_text = acme_b64url_encode(arena, octets, curve->size);
-    ENSURE(BN_bn2binpad(y, octets, (int)curve->size) == (int)curve->size, ACME_E_CRYPTO);
-    const char *y_text = acme_b64url_encode(arena, octets, curve->size);
+    ENSURE(octets.len == 1 + 2 * curve->size && octets.data[0] == POINT_CONVERSION_UNCOMPRESSED,
+           ACME_E_FORMAT);
+    const char *x_text = acme_b64url_encode(arena, octets.data + 1, curve->size);
+    const char *y_text = acme_b64url_encode(arena, octets.data + 1 + curve->size, curve->size);
     ENSURE(x_text != NULL && y_text != NULL, ACME_E_NOMEM);
     jwk->kind = curve->kind;
     jwk->canonical = ec_text(arena, curve, x_text, y_text);
     return acme_ok();
 }
 
-static struct acme_err okp_of_key(struct acme_arena *arena, const EVP_PKEY *key, struct acme_jwk *jwk)
+static struct acme_err okp_of_key(struct acme_arena *arena, struct acme_bytes octets, struct acme_jwk *jwk)
 {
-    uint8_t octets[ED25519_SIZE];
-    size_t len = sizeof octets;
-    ENSURE(EVP_PKEY_get_raw_public_key(key, octets, &len) == 1 && len == sizeof octets, ACME_E_CRYPTO);
-    const char *text = acme_b64url_encode(arena, octets, len);
+    ENSURE(octets.len == ED25519_SIZE, ACME_E_FORMAT);
+    const char *text = acme_b64url_encode(arena, octets.data, octets.len);
     ENSURE(text != NULL, ACME_E_NOMEM);
     jwk->kind = ACME_KEY_ED25519;
     jwk->canonical = okp_text(arena, text);
     return acme_ok();
 }
 
-static struct acme_err of_key(struct acme_arena *arena, EVP_PKEY *key, struct acme_jwk *jwk)
+static struct acme_err of_key(struct acme_arena *arena, const EVP_PKEY *key, struct acme_bytes octets,
+                              struct acme_jwk *jwk)
 {
     switch (EVP_PKEY_get_base_id(key)) {
     case EVP_PKEY_RSA:
         return rsa_of_key(arena, key, jwk);
     case EVP_PKEY_EC:
-        return ec_of_key(arena, key, jwk);
+        return ec_of_key(arena, key, octets, jwk);
     case EVP_PKEY_ED25519:
-        return okp_of_key(arena, key, jwk);
+        return okp_of_key(arena, octets, jwk);
     default:
         return acme_err(ACME_E_UNSUPPORTED);
     }
 }
 
-struct acme_err acme_jwk_of_key(struct acme_arena *arena, EVP_PKEY *key, struct acme_jwk *ret)
+struct acme_err acme_jwk_of_key(struct acme_arena *arena, EVP_PKEY *key, struct acme_bytes octets,
+                                struct acme_jwk *ret)
 {
     struct acme_jwk jwk = {.key = key};
-    struct acme_err err = of_key(arena, key, &jwk);
+    struct acme_err err = of_key(arena, key, octets, &jwk);
     if (!acme_failed(err))
         err = jwk.canonical != NULL ? set_thumbprint(arena, &jwk) : acme_err(ACME_E_NOMEM);
     ERR_clear_error();

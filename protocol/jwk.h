@@ -31,10 +31,12 @@ struct acme_jwk {
 struct acme_err acme_jwk_parse(struct acme_arena *arena, const cJSON *jwk, struct acme_jwk *ret,
                                const char **ret_why) ACME_MUST_USE;
 
-/** acme_jwk_of_key(arena, key, ret): the same for a key that is there, to look for an account with it. Owns:
- * as acme_jwk_parse, but `key` is borrowed. Errors: UNSUPPORTED (a kind accounts cannot have), CRYPTO, NOMEM.
- * Thread: any.
- */
-struct acme_err acme_jwk_of_key(struct acme_arena *arena, EVP_PKEY *key, struct acme_jwk *ret) ACME_MUST_USE;
+/** acme_jwk_of_key(arena, key, octets, ret): the same for a key that is there, to look for an account with
+ * it. `octets` are those of the key's BIT STRING in a SubjectPublicKeyInfo: OpenSSL would compute a point's
+ * coordinates anew each time it is asked for one (two modular inversions). Owns: as acme_jwk_parse, but
+ * `key` is borrowed. Errors: UNSUPPORTED (a kind accounts cannot have), FORMAT (a point that is not written
+ * uncompressed), CRYPTO, NOMEM. Thread: any. */
+struct acme_err acme_jwk_of_key(struct acme_arena *arena, EVP_PKEY *key, struct acme_bytes octets,
+                                struct acme_jwk *ret) ACME_MUST_USE;
 
 #endif

@@ -75,14 +75,12 @@ static bool fail_after_deadline(struct active_job *job)
 }
 
 /* The dates an order asked for, to the second. */
-static struct acme_err check_dates(struct acme_arena *arena, const struct acme_issue_request *request,
-                                   X509 *leaf, const char **ret_why)
+static struct acme_err check_dates(const struct acme_issue_request *request,
+                                   const struct acme_cert_info *leaf, const char **ret_why)
 {
-    struct acme_cert_info info;
-    TRY(acme_cert_info_read(arena, leaf, &info));
-    if (request->not_before_ms != 0 && info.not_before_ms != request->not_before_ms)
+    if (request->not_before_ms != 0 && leaf->not_before_ms != request->not_before_ms)
         *ret_why = "its notBefore is not the one of the order";
-    else if (request->not_after_ms != 0 && info.not_after_ms != request->not_after_ms)
+    else if (request->not_after_ms != 0 && leaf->not_after_ms != request->not_after_ms)
         *ret_why = "its notAfter is not the one of the order";
     else
         return acme_ok();
@@ -106,6 +104,17 @@ static struct acme_err build_chain(const struct issue_run *run, const struct acm
     ENSURE(key != NULL, ACME_E_FORMAT);
     TRY(acme_spki_sha256(key, spki_sha256));
     return acme_chain_build(certs, spki_sha256, ret);
+}
+
+static struct acme_err check_chain(const struct active_job *job, const struct acme_step *step,
+                                   const struct acme_cert_list *chain, int64_t at_ms, const char **ret_why)
+{
+    const struct issue_run *run = issue_of(job);
+    if (step->signed_here)
+        return acme_chain_check_signed_here(job->arena, chain, key_of(run), run->request.identifiers,
+                                            run->request.identifier_count, at_ms, ret_why);
+    return acme_chain_check(job->arena, chain, key_of(run), run->request.identifiers,
+                            run->request.identifier_count, at_ms, ret_why);
 }
 
 /* Chains beside the first, as PEM. One that is not good (a cross-certificate that has expired) is left out:
@@ -226,10 +235,12 @@ static void deliver(struct active_job *job, const struct acme_step *step)
                                                                        : run->run.input.now_ms;
     struct acme_err err = build_chain(run, &step->certs, &chain);
     if (!acme_failed(err))
-        err = acme_chain_check(job->arena, &chain, key_of(run), run->request.identifiers,
-                               run->request.identifier_count, at_ms, &why);
+        err = check_chain(job, step, &chain, at_ms, &why);
+    struct acme_cert_info info;
     if (!acme_failed(err))
-        err = check_dates(job->arena, &run->request, chain.certs[0], &why);
+        err = acme_cert_info_read(job->arena, chain.certs[0], &info);
+    if (!acme_failed(err))
+        err = check_dates(&run->request, &info, &why);
     if (acme_failed(err) && err.code != ACME_E_NOT_FOUND && err.code != ACME_E_FORMAT &&
         err.code != ACME_E_DENIED) {
         acme_job_log_code(job, "certificate could not be checked, will be tried again", err);
@@ -253,14 +264,12 @@ static void deliver(struct active_job *job, const struct acme_step *step)
     if (chain.count > CHAIN_FOR_CLIENTS)
         acme_log(WARN, "a long chain: some clients take five certificates at most",
                  LOG_INT("certificates", chain.count), LOG_STR("order", run->issuance.order_id));
-    struct acme_cert_info info;
     char id[ACME_ID_SIZE];
-    char *pem = acme_chain_pem(job->arena, &chain);
-    err = pem == NULL ? acme_err(ACME_E_NOMEM) : acme_cert_info_read(job->arena, chain.certs[0], &info);
+    char *pem = acme_chain_pem_of(job->arena, &chain, info.der);
     const char **alternates = NULL;
     size_t alternate_count = 0;
-    if (!acme_failed(err))
-        err = write_alternates(job, step, chain.certs[0], at_ms, &alternates, &alternate_count);
+    err = pem == NULL ? acme_err(ACME_E_NOMEM)
+                      : write_alternates(job, step, chain.certs[0], at_ms, &alternates, &alternate_count);
     struct acme_deployment *deployments = NULL;
     size_t deployment_count = 0;
     if (!acme_failed(err) && run->issuance.parent_id == NULL) /* a child's goes where its parent says */

@@ -78,7 +78,8 @@ static struct acme_err local_step(const struct acme_issuer *issuer, struct acme_
         return acme_ok();
     }
 
-    struct acme_step step = {.kind = ACME_STEP_ISSUED, .note = "The local CA signed the certificate."};
+    struct acme_step step = {
+        .kind = ACME_STEP_ISSUED, .signed_here = true, .note = "The local CA signed the certificate."};
     TRY(acme_local_ca_issue(local->ca, arena, request->csr->spki, request->identifiers,
                             request->identifier_count, not_before_ms, not_after_ms, &step.certs));
     TRY(acme_local_ca_alternates(local->ca, arena, step.certs.certs[0], &step.alternates,

@@ -1,4 +1,5 @@
 /* chain.c, chain_check.c, cert_info.c: sorting, judging and describing what a CA sent. */
+#include "base/b64url.h"
 #include "base/clock.h"
 #include "make.h"
 
@@ -184,6 +185,47 @@ static void a_forged_signature_is_seen(void **state)
     judge(&chain, TEST_NOW_MS, "not signed by the next");
 }
 
+static struct acme_err judge_signed_here(const struct acme_cert_list *chain, int64_t now_ms,
+                                         const char **ret_why)
+{
+    return acme_chain_check_signed_here(arena, chain, &csr, order, 1, now_ms, ret_why);
+}
+
+/* Everything but the signature counts for what was signed here, too. */
+static void signed_here(void **state)
+{
+    (void)state;
+    const char *why = "";
+    const struct acme_cert_list good = {.certs = {leaf, inner, inter}, .count = 3};
+    assert_int_equal(judge_signed_here(&good, TEST_NOW_MS, &why).code, ACME_OK);
+    X509 *forged =
+        make_leaf(&(struct make_cert){.name = "a.example", .san = "DNS:a.example"}, root, inter_key);
+    assert_int_equal(
+        judge_signed_here(&(struct acme_cert_list){.certs = {forged, root}, .count = 2}, TEST_NOW_MS, &why)
+            .code,
+        ACME_OK);
+    const struct acme_cert_list disordered = {.certs = {leaf, inter, inner}, .count = 3};
+    assert_int_equal(judge_signed_here(&disordered, TEST_NOW_MS, &why).code, ACME_E_DENIED);
+    assert_string_equal(why, "certificate 1 of the chain is not signed by the next");
+    X509 *other_name =
+        make_leaf(&(struct make_cert){.name = "b.example", .san = "DNS:b.example"}, inner, inner_key);
+    assert_int_equal(judge_signed_here(&(struct acme_cert_list){.certs = {other_name, inner}, .count = 2},
+                                       TEST_NOW_MS, &why)
+                         .code,
+                     ACME_E_DENIED);
+    assert_non_null(strstr(why, "b.example"));
+    X509 *other_key =
+        make_cert(arena, make_ec_key(arena, "P-256"),
+                  &(struct make_cert){.name = "a.example", .san = "DNS:a.example"}, inner, inner_key);
+    assert_int_equal(judge_signed_here(&(struct acme_cert_list){.certs = {other_key, inner}, .count = 2},
+                                       TEST_NOW_MS, &why)
+                         .code,
+                     ACME_E_DENIED);
+    assert_string_equal(why, "the certificate's key is not the key of the CSR");
+    assert_int_equal(judge_signed_here(&good, TEST_NOW_MS + 100000 * ACME_DAY_MS, &why).code, ACME_E_DENIED);
+    assert_string_equal(why, "certificate 1 of the chain has expired");
+}
+
 static X509 *without_authority_key_id(X509 *cert, EVP_PKEY *issuer_key)
 {
     int index = X509_get_ext_by_NID(cert, NID_authority_key_identifier, -1);
@@ -344,6 +386,7 @@ static void pem_is_strict(void **state)
     assert_int_equal(back.count, 2);
     assert_int_equal(X509_cmp(back.certs[0], leaf), 0);
     assert_int_equal(X509_cmp(back.certs[1], inner), 0);
+    assert_string_equal(acme_chain_pem_of(arena, &back, make_der(arena, leaf)), pem);
 }
 
 static void info(void **state)
@@ -363,7 +406,13 @@ static void info(void **state)
         assert_int_equal(strlen(out.aki_hex), 40);
         assert_int_equal(strspn(out.aki_hex, "0123456789ABCDEF"), 40);
         assert_int_equal(strlen(out.sha256_hex), 64);
-        assert_int_equal(strspn(out.sha256_hex, "0123456789abcdef"), 64);
+        unsigned char digest[EVP_MAX_MD_SIZE];
+        unsigned len = 0;
+        assert_int_equal(X509_digest(one, EVP_sha256(), digest, &len), 1);
+        assert_string_equal(out.sha256_hex, acme_hex_encode(arena, digest, len, false));
+        struct acme_bytes der = make_der(arena, one);
+        assert_int_equal(out.der.len, der.len);
+        assert_memory_equal(out.der.data, der.data, der.len);
         assert_true(out.not_before_ms == TEST_NOW_MS - ACME_DAY_MS);
         assert_true(out.not_after_ms == TEST_NOW_MS + ACME_DAY_MS);
     }
@@ -393,6 +442,7 @@ int main(void)
         cmocka_unit_test(cross_certificates),
         cmocka_unit_test(no_chain),
         cmocka_unit_test(a_forged_signature_is_seen),
+        cmocka_unit_test(signed_here),
         cmocka_unit_test(of_several_that_fit_the_signer_is_taken),
         cmocka_unit_test(a_loop_is_refused),
         cmocka_unit_test(good_chains),

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/core_names.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
@@ -454,6 +455,46 @@ static void what_does_not_match_is_refused(void **state)
     expect_refused(ACME_E_FORMAT);
 }
 
+/* The same file with another private part: the public part that it holds too is only a copy. */
+static void change_private_part(const char *path)
+{
+    FILE *in = fopen(path, "r");
+    assert_non_null(in);
+    EVP_PKEY *key = PEM_read_PrivateKey(in, NULL, NULL, NULL);
+    assert_int_equal(fclose(in), 0);
+    BIGNUM *number = NULL;
+    unsigned char scalar[32];
+    assert_int_equal(EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_PRIV_KEY, &number), 1);
+    assert_int_equal(BN_bn2binpad(number, scalar, sizeof scalar), sizeof scalar);
+    PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(key);
+    unsigned char *der = NULL;
+    int len = i2d_PKCS8_PRIV_KEY_INFO(info, &der);
+    assert_true(len > 0);
+    unsigned char *found = memmem(der, (size_t)len, scalar, sizeof scalar);
+    assert_non_null(found);
+    found[sizeof scalar - 1] ^= 1;
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    assert_true(PEM_write(out, PEM_STRING_PKCS8INF, "", der, len) > 0);
+    assert_int_equal(fclose(out), 0);
+    OPENSSL_free(der);
+    PKCS8_PRIV_KEY_INFO_free(info);
+    BN_free(number);
+    EVP_PKEY_free(key);
+}
+
+static void a_private_part_of_another_key_is_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        acme_local_ca_close(open_good());
+        change_private_part(file(file_names[i]));
+        expect_refused(ACME_E_FORMAT);
+        for (size_t n = 0; n < 4; n++)
+            assert_int_equal(unlink(file(file_names[n])), 0);
+    }
+}
+
 static void names_and_places(void **state)
 {
     (void)state;
@@ -707,6 +748,7 @@ int main(void)
         TEST(interrupted_creation),
         TEST(access_of_others_is_refused),
         TEST(what_does_not_match_is_refused),
+        TEST(a_private_part_of_another_key_is_refused),
         TEST(names_and_places),
         TEST(cross_certificates_make_chains),
         TEST(without_cross_certificates),

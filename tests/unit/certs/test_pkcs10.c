@@ -4,6 +4,7 @@
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -136,6 +137,37 @@ static void every_kind(void **state)
         ACME_SPKI_free(spki);
     }
     EVP_PKEY_free(ed448);
+}
+
+static void *make_keys(void *argument)
+{
+    const ACME_SPKI *const *spki = argument;
+    bool good = true;
+    for (int i = 0; i < 100; i++) {
+        EVP_PKEY *one = acme_spki_key(spki[0]);
+        EVP_PKEY *other = acme_spki_key(spki[1]);
+        good = good && EVP_PKEY_eq(one, one) == 1 && EVP_PKEY_eq(one, other) == 0;
+        EVP_PKEY_free(one);
+        EVP_PKEY_free(other);
+    }
+    return good ? argument : NULL;
+}
+
+/* The keys they are copied from are shared. */
+static void by_several_threads(void **state)
+{
+    (void)state;
+    ACME_SPKI *spki[] = {spki_of(make_ec_key(arena, "P-256")), spki_of(make_ec_key(arena, "P-256"))};
+    pthread_t threads[4];
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, make_keys, spki), 0);
+    for (size_t i = 0; i < 4; i++) {
+        void *result = NULL;
+        assert_int_equal(pthread_join(threads[i], &result), 0);
+        assert_ptr_equal(result, spki);
+    }
+    ACME_SPKI_free(spki[0]);
+    ACME_SPKI_free(spki[1]);
 }
 
 static void explicit_parameters_are_told(void **state)
@@ -400,6 +432,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind),
+        cmocka_unit_test(by_several_threads),
         cmocka_unit_test(explicit_parameters_are_told),
         cmocka_unit_test(points_off_their_curve),
         cmocka_unit_test(points_of_a_wrong_length),

@@ -5,6 +5,7 @@
 
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
+#include <openssl/x509.h>
 #include <string.h>
 
 static int setup(void **state)
@@ -75,6 +76,19 @@ static void test_thumbprint_of_rfc8037(void **state)
         "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
 }
 
+static struct acme_err jwk_of(struct acme_arena *arena, EVP_PKEY *key, struct acme_jwk *ret)
+{
+    X509_PUBKEY *spki = NULL;
+    const unsigned char *octets = NULL;
+    int len = 0;
+    assert_int_equal(X509_PUBKEY_set(&spki, key), 1);
+    assert_int_equal(X509_PUBKEY_get0_param(NULL, &octets, &len, NULL, spki), 1);
+    struct acme_err err =
+        acme_jwk_of_key(arena, key, (struct acme_bytes){.data = octets, .len = (size_t)len}, ret);
+    X509_PUBKEY_free(spki);
+    return err;
+}
+
 static void test_every_kind_round_trips(void **state)
 {
     static const struct {
@@ -95,7 +109,7 @@ static void test_every_kind_round_trips(void **state)
         assert_int_equal(parse(*state, key.canonical, &again).code, ACME_OK);
         assert_string_equal(again.canonical, key.canonical);
         assert_string_equal(again.thumbprint, key.thumbprint);
-        assert_int_equal(acme_jwk_of_key(*state, made.key, &again).code, ACME_OK);
+        assert_int_equal(jwk_of(*state, made.key, &again).code, ACME_OK);
         assert_string_equal(again.canonical, key.canonical);
         assert_string_equal(again.thumbprint, key.thumbprint);
         assert_int_equal(again.kind, key.kind);
@@ -110,15 +124,21 @@ static void test_many_keys_have_the_same_text_both_ways(void **state)
         struct acme_jwk key;
         struct acme_jwk again;
         assert_int_equal(parse(*state, made.jwk, &key).code, ACME_OK);
-        assert_int_equal(acme_jwk_of_key(*state, made.key, &again).code, ACME_OK);
+        assert_int_equal(jwk_of(*state, made.key, &again).code, ACME_OK);
         assert_string_equal(again.canonical, key.canonical);
     }
     struct acme_jwk none = {.thumbprint = "untouched"};
     EVP_PKEY *foreign = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
-    assert_int_equal(acme_jwk_of_key(*state, foreign, &none).code, ACME_E_UNSUPPORTED);
+    assert_int_equal(jwk_of(*state, foreign, &none).code, ACME_E_UNSUPPORTED);
     EVP_PKEY_free(foreign);
     foreign = EVP_EC_gen("secp256k1");
-    assert_int_equal(acme_jwk_of_key(*state, foreign, &none).code, ACME_E_UNSUPPORTED);
+    assert_int_equal(jwk_of(*state, foreign, &none).code, ACME_E_UNSUPPORTED);
+    EVP_PKEY_free(foreign);
+    foreign = EVP_EC_gen("P-256");
+    assert_int_equal(EVP_PKEY_set_utf8_string_param(foreign, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+                                                    OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_COMPRESSED),
+                     1);
+    assert_int_equal(jwk_of(*state, foreign, &none).code, ACME_E_FORMAT);
     EVP_PKEY_free(foreign);
     assert_string_equal(none.thumbprint, "untouched");
 }
