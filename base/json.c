@@ -6,6 +6,7 @@
 
 enum {
     MAX_MEMBERS = 1024, /* per object */
+    FEW_MEMBERS = 8,    /* compared each with each */
     MAX_NUMBER = 63,    /* what cJSON's number buffer holds; longer ones it would split */
 };
 
@@ -133,28 +134,26 @@ static bool scan_escape(struct scan *scan)
     return unit >= 0xdc00 && unit <= 0xdfff;
 }
 
+/* Characters that stand for themselves in a string and need no second look. */
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
 static bool scan_string(struct scan *scan)
 {
     if (!take(scan, '"'))
         return false;
-    while (scan->at < scan->end) {
-        unsigned char c = *scan->at;
-        if (c == '"') {
-            scan->at++;
+    for (;;) {
+        const unsigned char *at = scan->at;
+        while (at < scan->end && is_plain(*at))
+            at++;
+        scan->at = at;
+        if (take(scan, '"'))
             return true;
-        }
-        if (c < 0x20)
-            return false;
-        if (c >= 0x80) {
-            if (!scan_utf8(scan))
-                return false;
-            continue;
-        }
-        scan->at++;
-        if (c == '\\' && !scan_escape(scan))
+        if (peek(scan) >= 0x80 ? !scan_utf8(scan) : !take(scan, '\\') || !scan_escape(scan))
             return false;
     }
-    return false;
 }
 
 static bool scan_value(struct scan *scan, int depth);
@@ -219,9 +218,8 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* On the tree, because there the names are without their escapes. Sorted, so that large objects stay cheap.
- */
-__attribute__((noinline)) static bool members_distinct(const cJSON *object)
+/* Sorted, so that large objects stay cheap. */
+__attribute__((noinline)) static bool many_distinct(const cJSON *object)
 {
     const char *names[MAX_MEMBERS];
     size_t count = 0;
@@ -230,11 +228,24 @@ __attribute__((noinline)) static bool members_distinct(const cJSON *object)
             return false;
         names[count++] = member->string;
     }
-    if (count > 1)
-        qsort(names, count, sizeof *names, compare_names);
+    qsort(names, count, sizeof *names, compare_names);
     for (size_t i = 1; i < count; i++)
         if (strcmp(names[i - 1], names[i]) == 0)
             return false;
+    return true;
+}
+
+/* On the tree, because there the names are without their escapes. */
+static bool members_distinct(const cJSON *object)
+{
+    size_t count = 0;
+    for (const cJSON *member = object->child; member != NULL; member = member->next) {
+        if (++count > FEW_MEMBERS)
+            return many_distinct(object);
+        for (const cJSON *earlier = object->child; earlier != member; earlier = earlier->next)
+            if (strcmp(earlier->string, member->string) == 0)
+                return false;
+    }
     return true;
 }
 
