@@ -70,15 +70,21 @@ static struct acme_err bad_nonce(struct acme_problem *ret_problem)
     return acme_err(ACME_E_PROBLEM);
 }
 
+/* data NULL for NULL. */
+static struct acme_bytes bytes_of(const char *text)
+{
+    return (struct acme_bytes){.data = (const uint8_t *)text, .len = text != NULL ? strlen(text) : 0};
+}
+
 static bool has(const cJSON *object, const char *name)
 {
     return cJSON_GetObjectItemCaseSensitive(object, name) != NULL;
 }
 
-static struct acme_err decode(struct acme_arena *arena, const char *text, const char *complaint,
+static struct acme_err decode(struct acme_arena *arena, struct acme_bytes text, const char *complaint,
                               struct acme_bytes *ret, struct acme_problem *ret_problem)
 {
-    struct acme_err err = acme_b64url_decode(arena, text, strlen(text), ret);
+    struct acme_err err = acme_b64url_decode(arena, (const char *)text.data, text.len, ret);
     return err.code == ACME_E_FORMAT ? malformed(ret_problem, complaint) : err;
 }
 
@@ -122,7 +128,8 @@ static struct acme_err read_nonce(struct acme_arena *arena, const cJSON *header,
     if (ret->nonce == NULL)
         return malformed(ret_problem, "The JWS nonce is not a string");
     struct acme_bytes nonce;
-    return decode(arena, ret->nonce, "The JWS nonce is not unpadded base64url", &nonce, ret_problem);
+    return decode(arena, bytes_of(ret->nonce), "The JWS nonce is not unpadded base64url", &nonce,
+                  ret_problem);
 }
 
 static struct acme_err read_signer(const cJSON *header, enum acme_jws_form form, struct acme_jws *ret,
@@ -182,19 +189,28 @@ static struct acme_err read_protected(struct acme_arena *arena, struct acme_byte
     return read_alg(arena, alg, form, ret, ret_problem);
 }
 
-static struct acme_err parse_tree(struct acme_arena *arena, const cJSON *tree, enum acme_jws_form form,
-                                  struct acme_jws *ret, struct acme_problem *ret_problem)
+/* The members of a JWS in flattened form; data NULL: absent, or not a string. */
+struct members {
+    struct acme_bytes protected;
+    struct acme_bytes payload;
+    struct acme_bytes signature;
+    bool header;
+    bool signatures;
+};
+
+static struct acme_err parse_members(struct acme_arena *arena, const struct members *members,
+                                     enum acme_jws_form form, struct acme_jws *ret,
+                                     struct acme_problem *ret_problem)
 {
-    if (has(tree, "signatures"))
+    if (members->signatures)
         return malformed(
             ret_problem,
             "The JWS has the general JSON form (signatures); only the flattened one is accepted");
-    if (has(tree, "header"))
+    if (members->header)
         return malformed(ret_problem, "The JWS has an unprotected header, which is not allowed");
-    const char *protected = acme_json_str(tree, "protected");
-    const char *payload = acme_json_str(tree, "payload");
-    const char *signature = acme_json_str(tree, "signature");
-    if (protected == NULL || payload == NULL || signature == NULL)
+    const struct acme_bytes protected = members->protected;
+    const struct acme_bytes payload = members->payload;
+    if (protected.data == NULL || payload.data == NULL || members->signature.data == NULL)
         return malformed(ret_problem,
                          "The JWS must have the string members protected, payload and signature");
 
@@ -202,18 +218,57 @@ static struct acme_err parse_tree(struct acme_arena *arena, const cJSON *tree, e
     struct acme_bytes header;
     TRY(decode(arena, protected, "The JWS protected header is not unpadded base64url", &header, ret_problem));
     TRY(decode(arena, payload, "The JWS payload is not unpadded base64url", &jws.payload, ret_problem));
-    TRY(decode(arena, signature, "The JWS signature is not unpadded base64url", &jws.signature, ret_problem));
+    TRY(decode(arena, members->signature, "The JWS signature is not unpadded base64url", &jws.signature,
+               ret_problem));
     TRY(read_protected(arena, header, form, &jws, ret_problem));
-    size_t left = strlen(protected);
-    size_t right = strlen(payload);
-    uint8_t *input = acme_arena_alloc(arena, left + 1 + right);
+    uint8_t *input = acme_arena_alloc(arena, protected.len + 1 + payload.len);
     ENSURE(input != NULL, ACME_E_NOMEM);
-    memcpy(input, protected, left);
-    input[left] = '.';
-    memcpy(input + left + 1, payload, right);
-    jws.signing_input = (struct acme_bytes){.data = input, .len = left + 1 + right};
+    memcpy(input, protected.data, protected.len);
+    input[protected.len] = '.';
+    memcpy(input + protected.len + 1, payload.data, payload.len);
+    jws.signing_input = (struct acme_bytes){.data = input, .len = protected.len + 1 + payload.len};
     *ret = jws;
     return acme_ok();
+}
+
+static struct acme_err parse_tree(struct acme_arena *arena, const cJSON *tree, enum acme_jws_form form,
+                                  struct acme_jws *ret, struct acme_problem *ret_problem)
+{
+    const struct members members = {
+        .protected = bytes_of(acme_json_str(tree, "protected")),
+        .payload = bytes_of(acme_json_str(tree, "payload")),
+        .signature = bytes_of(acme_json_str(tree, "signature")),
+        .header = has(tree, "header"),
+        .signatures = has(tree, "signatures"),
+    };
+    return parse_members(arena, &members, form, ret, ret_problem);
+}
+
+static bool is_named(struct acme_bytes name, const char *text)
+{
+    return name.len == strlen(text) && memcmp(name.data, text, name.len) == 0;
+}
+
+/* What clients send: strings only, and no escapes in them. */
+static bool read_flat(struct acme_bytes body, struct members *ret)
+{
+    struct acme_json_text texts[ACME_JSON_FLAT_MAX];
+    const size_t count = acme_json_flat((const char *)body.data, body.len, texts);
+    struct members members = {.header = false};
+    for (size_t i = 0; i < count; i++) {
+        if (is_named(texts[i].name, "protected"))
+            members.protected = texts[i].value;
+        else if (is_named(texts[i].name, "payload"))
+            members.payload = texts[i].value;
+        else if (is_named(texts[i].name, "signature"))
+            members.signature = texts[i].value;
+        else if (is_named(texts[i].name, "header"))
+            members.header = true;
+        else if (is_named(texts[i].name, "signatures"))
+            members.signatures = true;
+    }
+    *ret = members;
+    return count > 0;
 }
 
 struct acme_err acme_jws_parse(struct acme_arena *arena, struct acme_bytes body, struct acme_jws *ret,
@@ -221,6 +276,9 @@ struct acme_err acme_jws_parse(struct acme_arena *arena, struct acme_bytes body,
 {
     if (body.len > ACME_JWS_MAX_BYTES)
         return malformed(ret_problem, "The request body is too large");
+    struct members members;
+    if (read_flat(body, &members))
+        return parse_members(arena, &members, ACME_JWS_REQUEST, ret, ret_problem);
     cJSON *tree = NULL;
     struct acme_err err = acme_json_parse(arena, (const char *)body.data, body.len, &tree);
     if (err.code == ACME_E_FORMAT || (!acme_failed(err) && !cJSON_IsObject(tree)))
