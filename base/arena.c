@@ -93,12 +93,21 @@ static struct block *add_block(struct acme_arena *arena, size_t need)
     return block;
 }
 
-void *acme_arena_alloc(struct acme_arena *arena, size_t size)
+/* What `size` bytes take; 0 when that is too much to say. */
+static size_t rounded(size_t size)
 {
     const size_t align = alignof(max_align_t);
     if (size > SIZE_MAX - align)
+        return 0;
+    return size == 0 ? align : (size + align - 1) / align * align;
+}
+
+/* As acme_arena_alloc, but not zeroed. */
+static void *take(struct acme_arena *arena, size_t size)
+{
+    size_t need = rounded(size);
+    if (need == 0)
         return NULL;
-    size_t need = size == 0 ? align : (size + align - 1) / align * align;
     if (need > arena->left)
         return NULL;
     struct block *block = arena->blocks;
@@ -110,7 +119,13 @@ void *acme_arena_alloc(struct acme_arena *arena, size_t size)
     void *result = block->data + block->used;
     block->used += need;
     arena->left -= need;
-    return memset(result, 0, need);
+    return result;
+}
+
+void *acme_arena_alloc(struct acme_arena *arena, size_t size)
+{
+    void *result = take(arena, size);
+    return result != NULL ? memset(result, 0, rounded(size)) : NULL;
 }
 
 void *acme_arena_memdup(struct acme_arena *arena, const void *data, size_t len)
@@ -137,18 +152,24 @@ char *acme_arena_strdup(struct acme_arena *arena, const char *text)
     return acme_arena_memdup(arena, text, strlen(text) + 1);
 }
 
+/* Written where the next allocation will lie; a second time only when the text did not fit there. */
 char *acme_arena_printf(struct acme_arena *arena, const char *format, ...)
 {
+    const struct block *block = arena->blocks;
+    char *rest = block != NULL ? (char *)arena->blocks->data + block->used : NULL;
+    const size_t room = block != NULL ? block->size - block->used : 0;
     va_list args;
     va_start(args, format);
     va_list again;
     va_copy(again, args);
-    char *text = NULL;
-    int len = vsnprintf(NULL, 0, format, args);
-    if (len >= 0)
-        text = acme_arena_alloc(arena, (size_t)len + 1);
-    if (text != NULL && vsnprintf(text, (size_t)len + 1, format, again) != len)
-        text = NULL;
+    int len = vsnprintf(rest, room, format, args);
+    char *text = len >= 0 ? take(arena, (size_t)len + 1) : NULL;
+    if (text != rest) {
+        if (room > 0)
+            explicit_bzero(rest, room); /* acme_arena_wipe_at_end: nothing stays outside of allocations */
+        if (text != NULL && vsnprintf(text, (size_t)len + 1, format, again) != len)
+            text = NULL;
+    }
     va_end(again);
     va_end(args);
     return text;

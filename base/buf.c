@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FIRST_CAP = 1024 }; /* most responses fit */
+
 void acme_buf_init(struct acme_buf *buf, size_t max_bytes)
 {
     *buf = (struct acme_buf){.max = max_bytes < SIZE_MAX / 4 ? max_bytes : SIZE_MAX / 4};
@@ -44,14 +46,14 @@ static bool reserve(struct acme_buf *buf, size_t len)
 {
     if (buf->failed)
         return false;
+    if (len < buf->cap - buf->len)
+        return true;
     if (len > buf->max - buf->len) {
         buf->failed = true;
         return false;
     }
     size_t need = buf->len + len + 1;
-    if (need <= buf->cap)
-        return true;
-    size_t cap = buf->cap == 0 ? 256 : buf->cap * 2;
+    size_t cap = buf->cap == 0 ? FIRST_CAP : buf->cap * 2;
     if (cap > buf->max + 1)
         cap = buf->max + 1;
     if (cap < need)
@@ -81,21 +83,39 @@ void acme_buf_str(struct acme_buf *buf, const char *text)
     acme_buf_append(buf, text, strlen(text));
 }
 
+/* Written at once where there is room; a second time only when the text did not fit. */
 void acme_buf_printf(struct acme_buf *buf, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     va_list again;
     va_copy(again, args);
-    int len = vsnprintf(NULL, 0, format, args);
-    if (len < 0) {
-        buf->failed = true;
-    } else if (reserve(buf, (size_t)len)) {
-        (void)vsnprintf(buf->data + buf->len, (size_t)len + 1, format, again);
+    const size_t room = buf->cap - buf->len;
+    int len = vsnprintf(room > 0 ? buf->data + buf->len : NULL, room, format, args);
+    if (len >= 0 && (size_t)len < room && !buf->failed) {
         buf->len += (size_t)len;
+    } else {
+        if (room > 0)
+            buf->data[buf->len] = '\0';
+        if (len < 0) {
+            buf->failed = true;
+        } else if (reserve(buf, (size_t)len)) {
+            (void)vsnprintf(buf->data + buf->len, (size_t)len + 1, format, again);
+            buf->len += (size_t)len;
+        }
     }
     va_end(again);
     va_end(args);
+}
+
+char *acme_buf_extend(struct acme_buf *buf, size_t len)
+{
+    if (!reserve(buf, len))
+        return NULL;
+    char *at = buf->data + buf->len;
+    buf->len += len;
+    buf->data[buf->len] = '\0';
+    return at;
 }
 
 const char *acme_buf_cstr(const struct acme_buf *buf)

@@ -27,6 +27,9 @@ void acme_buf_append(struct acme_buf *buf, const void *data, size_t len);
 void acme_buf_str(struct acme_buf *buf, const char *text);
 void acme_buf_printf(struct acme_buf *buf, const char *format, ...) ACME_PRINTF(2, 3);
 
+/** acme_buf_extend(buf, len): `len` bytes more at the end, which the caller fills; NULL on failure. */
+char *acme_buf_extend(struct acme_buf *buf, size_t len);
+
 /** acme_buf_cstr(buf): the contents as a C string, "" when empty; NULL when anything failed. */
 const char *acme_buf_cstr(const struct acme_buf *buf);
 

@@ -1,6 +1,5 @@
 #include "base/clock.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -19,6 +18,14 @@ int64_t acme_clock_now_ms(const struct acme_clock *clock)
     return clock->now_ms(clock->context);
 }
 
+/* `count` digits at `at`; more significant ones are left out. Returns the end. */
+static char *put_digits(char *at, int value, int count)
+{
+    for (int i = count - 1; i >= 0; i--, value /= 10)
+        at[i] = (char)('0' + value % 10);
+    return at + count;
+}
+
 void acme_rfc3339_format(int64_t unix_ms, char out[ACME_RFC3339_SIZE])
 {
     const int64_t first_s = INT64_C(-62167219200); /* 0000-01-01 */
@@ -31,8 +38,18 @@ void acme_rfc3339_format(int64_t unix_ms, char out[ACME_RFC3339_SIZE])
     time_t value = (time_t)seconds;
     struct tm tm;
     gmtime_r(&value, &tm);
-    (void)snprintf(out, ACME_RFC3339_SIZE, "%04d-%02d-%02dT%02d:%02d:%02dZ", (tm.tm_year + 1900) % 10000,
-                   tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    const struct {
+        int value;
+        int digits;
+        char behind;
+    } parts[] = {{tm.tm_year + 1900, 4, '-'}, {tm.tm_mon + 1, 2, '-'}, {tm.tm_mday, 2, 'T'},
+                 {tm.tm_hour, 2, ':'},        {tm.tm_min, 2, ':'},     {tm.tm_sec, 2, 'Z'}};
+    char *at = out;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        at = put_digits(at, parts[i].value, parts[i].digits);
+        *at++ = parts[i].behind;
+    }
+    *at = '\0';
 }
 
 /* Exactly `digits` decimal digits; -1 otherwise. A short string ends in NUL, which is no digit. */

@@ -6,6 +6,7 @@
 
 enum {
     MAX_MEMBERS = 1024, /* per object */
+    FEW_MEMBERS = 8,    /* compared each with each */
     MAX_NUMBER = 63,    /* what cJSON's number buffer holds; longer ones it would split */
 };
 
@@ -133,28 +134,39 @@ static bool scan_escape(struct scan *scan)
     return unit >= 0xdc00 && unit <= 0xdfff;
 }
 
+/* Whether all of eight characters stand for themselves in a string: ASCII, from the space on, neither quote
+ * nor backslash. In each octet the highest bit is set by what is not; carries come only from such octets. */
+static bool eight_plain(const unsigned char *at)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t octets = 0;
+    memcpy(&octets, at, sizeof octets);
+    uint64_t odd =
+        octets | (octets - each * ' ') | ((octets ^ each * '"') - each) | ((octets ^ each * '\\') - each);
+    return (odd & each << 7) == 0;
+}
+
+static bool is_plain(unsigned char c)
+{
+    return c >= ' ' && c < 0x80 && c != '"' && c != '\\';
+}
+
 static bool scan_string(struct scan *scan)
 {
     if (!take(scan, '"'))
         return false;
-    while (scan->at < scan->end) {
-        unsigned char c = *scan->at;
-        if (c == '"') {
-            scan->at++;
+    for (;;) {
+        const unsigned char *at = scan->at;
+        while (scan->end - at >= 8 && eight_plain(at))
+            at += 8;
+        while (at < scan->end && is_plain(*at))
+            at++;
+        scan->at = at;
+        if (take(scan, '"'))
             return true;
-        }
-        if (c < 0x20)
-            return false;
-        if (c >= 0x80) {
-            if (!scan_utf8(scan))
-                return false;
-            continue;
-        }
-        scan->at++;
-        if (c == '\\' && !scan_escape(scan))
+        if (peek(scan) >= 0x80 ? !scan_utf8(scan) : !take(scan, '\\') || !scan_escape(scan))
             return false;
     }
-    return false;
 }
 
 static bool scan_value(struct scan *scan, int depth);
@@ -219,9 +231,8 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* On the tree, because there the names are without their escapes. Sorted, so that large objects stay cheap.
- */
-__attribute__((noinline)) static bool members_distinct(const cJSON *object)
+/* Sorted, so that large objects stay cheap. */
+__attribute__((noinline)) static bool many_distinct(const cJSON *object)
 {
     const char *names[MAX_MEMBERS];
     size_t count = 0;
@@ -230,11 +241,24 @@ __attribute__((noinline)) static bool members_distinct(const cJSON *object)
             return false;
         names[count++] = member->string;
     }
-    if (count > 1)
-        qsort(names, count, sizeof *names, compare_names);
+    qsort(names, count, sizeof *names, compare_names);
     for (size_t i = 1; i < count; i++)
         if (strcmp(names[i - 1], names[i]) == 0)
             return false;
+    return true;
+}
+
+/* On the tree, because there the names are without their escapes. */
+static bool members_distinct(const cJSON *object)
+{
+    size_t count = 0;
+    for (const cJSON *member = object->child; member != NULL; member = member->next) {
+        if (++count > FEW_MEMBERS)
+            return many_distinct(object);
+        for (const cJSON *earlier = object->child; earlier != member; earlier = earlier->next)
+            if (strcmp(earlier->string, member->string) == 0)
+                return false;
+    }
     return true;
 }
 
@@ -265,6 +289,46 @@ struct acme_err acme_json_parse(struct acme_arena *arena, const char *text, size
     ENSURE(tree_distinct(tree), ACME_E_FORMAT);
     *ret = tree;
     return acme_ok();
+}
+
+/* A string without escapes: its characters stand in the text as they are. */
+static bool take_verbatim(struct scan *scan, struct acme_bytes *ret)
+{
+    skip_space(scan);
+    const unsigned char *quote = scan->at;
+    if (!scan_string(scan))
+        return false;
+    const unsigned char *start = quote + 1;
+    *ret = (struct acme_bytes){.data = start, .len = (size_t)(scan->at - 1 - start)};
+    skip_space(scan);
+    return ret->len == 0 || memchr(start, '\\', ret->len) == NULL;
+}
+
+static bool same(struct acme_bytes a, struct acme_bytes b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+size_t acme_json_flat(const char *text, size_t len, struct acme_json_text members[ACME_JSON_FLAT_MAX])
+{
+    struct scan scan = {.at = (const unsigned char *)text, .end = (const unsigned char *)text + len};
+    size_t count = 0;
+    skip_space(&scan);
+    if (!take(&scan, '{'))
+        return 0;
+    do {
+        struct acme_json_text *member = &members[count];
+        if (count++ == ACME_JSON_FLAT_MAX || !take_verbatim(&scan, &member->name) || !take(&scan, ':') ||
+            !take_verbatim(&scan, &member->value))
+            return 0;
+        for (size_t i = 0; i + 1 < count; i++)
+            if (same(members[i].name, member->name))
+                return 0;
+    } while (take(&scan, ','));
+    if (!take(&scan, '}'))
+        return 0;
+    skip_space(&scan);
+    return scan.at == scan.end ? count : 0;
 }
 
 const cJSON *acme_json_get(const cJSON *object, const char *name)

@@ -7,7 +7,7 @@
 
 #include <cjson/cJSON.h>
 
-enum { ACME_JSON_MAX_DEPTH = 16 };
+enum { ACME_JSON_MAX_DEPTH = 16, ACME_JSON_FLAT_MAX = 8 };
 
 /** acme_json_parse(arena, text, len, ret): parse exactly one JSON value (RFC 8259) filling all of `text`.
  *  Refused: invalid UTF-8, a byte order mark, control characters in strings, \u0000 and lone surrogates,
@@ -17,6 +17,17 @@ enum { ACME_JSON_MAX_DEPTH = 16 };
  *  Errors: FORMAT, NOMEM; output untouched on error. Thread: any. */
 struct acme_err acme_json_parse(struct acme_arena *arena, const char *text, size_t len,
                                 cJSON **ret) ACME_MUST_USE;
+
+struct acme_json_text {
+    struct acme_bytes name;
+    struct acme_bytes value;
+};
+
+/** acme_json_flat(text, len, members): read an object all of whose members are strings, none with an escape,
+ * without making a tree: the members in their order, as parts of `text`. The same is refused as by
+ * acme_json_parse. Returns their number; 0 when `text` is anything else, be it good or bad, which
+ * acme_json_parse tells. Thread: any. */
+size_t acme_json_flat(const char *text, size_t len, struct acme_json_text members[ACME_JSON_FLAT_MAX]);
 
 /** acme_json_get(object, name): the member with exactly this name, NULL when absent or not an object.
  *  JSON null counts as absent: several clients send null for "nothing". */

@@ -3,20 +3,25 @@
 #include "base/clock.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 void acme_jw_init(struct acme_json_writer *writer, struct acme_buf *out)
 {
     *writer = (struct acme_json_writer){.out = out};
 }
 
-/* Runs of plain characters go out in one piece. */
-static void put_string(struct acme_buf *out, const char *text)
+static bool is_plain(unsigned char c)
 {
-    acme_buf_str(out, "\"");
+    return c >= 0x20 && c != '"' && c != '\\';
+}
+
+/* Runs of plain characters go out in one piece. */
+static void put_escaped(struct acme_buf *out, const char *text)
+{
     const char *run = text;
     for (; *text != '\0'; text++) {
         unsigned char c = (unsigned char)*text;
-        if (c >= 0x20 && c != '"' && c != '\\')
+        if (is_plain(c))
             continue;
         acme_buf_append(out, run, (size_t)(text - run));
         run = text + 1;
@@ -28,7 +33,25 @@ static void put_string(struct acme_buf *out, const char *text)
             acme_buf_printf(out, "\\u%04x", c);
     }
     acme_buf_append(out, run, (size_t)(text - run));
-    acme_buf_str(out, "\"");
+}
+
+static void put_string(struct acme_buf *out, const char *text)
+{
+    size_t len = 0;
+    while (is_plain((unsigned char)text[len]))
+        len++;
+    if (text[len] != '\0') {
+        acme_buf_str(out, "\"");
+        put_escaped(out, text);
+        acme_buf_str(out, "\"");
+        return;
+    }
+    char *at = acme_buf_extend(out, len + 2);
+    if (at == NULL)
+        return;
+    at[0] = '"';
+    memcpy(at + 1, text, len);
+    at[len + 1] = '"';
 }
 
 static void start_value(struct acme_json_writer *writer, const char *name)

@@ -1,12 +1,13 @@
 #include "base/log.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -120,6 +121,20 @@ static bool put_field(struct line *line, const struct acme_log_field *field)
     return room;
 }
 
+static void start_line(struct line *line, const char *level)
+{
+    int64_t now_ms = acme_clock_now_ms(&acme_clock_system);
+    char time[ACME_RFC3339_SIZE];
+    acme_rfc3339_format(now_ms, time);
+    int ms = (int)(now_ms % 1000);
+    const char fraction[] = {'.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10),
+                             'Z'};
+    line->len = 0;
+    (void)(put(line, "ts=", 3) && put(line, time, strlen(time) - 1) && put(line, fraction, sizeof fraction) &&
+           put(line, " level=", 7) && put(line, level, strlen(level)) &&
+           put(line, " event=", 7)); /* a short part of the line */
+}
+
 void acme_log_fields(enum acme_log_level level, const char *event, const struct acme_log_field *fields,
                      size_t count)
 {
@@ -127,15 +142,8 @@ void acme_log_fields(enum acme_log_level level, const char *event, const struct 
     if ((int)level < atomic_load_explicit(&threshold, memory_order_relaxed))
         return;
     int saved_errno = errno;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    struct tm tm;
-    gmtime_r(&now.tv_sec, &tm);
     struct line line;
-    line.len = strftime(line.data, 64, "ts=%Y-%m-%dT%H:%M:%S", &tm);
-    int len = snprintf(line.data + line.len, 64, ".%03dZ level=%s event=", (int)(now.tv_nsec / 1000000),
-                       (unsigned)level < 4 ? names[level] : "error");
-    line.len += len > 0 ? (size_t)len : 0;
+    start_line(&line, (unsigned)level < 4 ? names[level] : "error");
     bool room = put_value(&line, event, true);
     for (size_t i = 0; room && i < count; i++)
         room = put_field(&line, &fields[i]);

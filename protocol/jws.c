@@ -3,14 +3,19 @@
 #include "base/b64url.h"
 
 #include <limits.h>
+#include <openssl/asn1.h>
 #include <openssl/crypto.h>
-#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/hmac.h>
 #include <openssl/rsa.h>
 #include <string.h>
 
-enum { MAX_ECDSA_DER = 160, MAX_URL = 2048 };
+enum {
+    MAX_HALF = 66,              /* octets of r and of s, P-521's */
+    MAX_INTEGER = MAX_HALF + 3, /* with tag, length and sign */
+    MAX_ECDSA_DER = 2 * MAX_INTEGER + 3,
+    MAX_URL = 2048,
+};
 
 enum scheme { SCHEME_RSA_PKCS1, SCHEME_RSA_PSS, SCHEME_ECDSA, SCHEME_EDDSA, SCHEME_HMAC };
 
@@ -29,7 +34,7 @@ static const struct acme_jws_alg algs[] = {
     {"PS256", SCHEME_RSA_PSS, ACME_KEY_RSA, "SHA256", 0},
     {"ES256", SCHEME_ECDSA, ACME_KEY_P256, "SHA256", 32},
     {"ES384", SCHEME_ECDSA, ACME_KEY_P384, "SHA384", 48},
-    {"ES512", SCHEME_ECDSA, ACME_KEY_P521, "SHA512", 66},
+    {"ES512", SCHEME_ECDSA, ACME_KEY_P521, "SHA512", MAX_HALF},
     {"EdDSA", SCHEME_EDDSA, ACME_KEY_ED25519, NULL, 0},
 };
 
@@ -65,15 +70,21 @@ static struct acme_err bad_nonce(struct acme_problem *ret_problem)
     return acme_err(ACME_E_PROBLEM);
 }
 
+/* data NULL for NULL. */
+static struct acme_bytes bytes_of(const char *text)
+{
+    return (struct acme_bytes){.data = (const uint8_t *)text, .len = text != NULL ? strlen(text) : 0};
+}
+
 static bool has(const cJSON *object, const char *name)
 {
     return cJSON_GetObjectItemCaseSensitive(object, name) != NULL;
 }
 
-static struct acme_err decode(struct acme_arena *arena, const char *text, const char *complaint,
+static struct acme_err decode(struct acme_arena *arena, struct acme_bytes text, const char *complaint,
                               struct acme_bytes *ret, struct acme_problem *ret_problem)
 {
-    struct acme_err err = acme_b64url_decode(arena, text, strlen(text), ret);
+    struct acme_err err = acme_b64url_decode(arena, (const char *)text.data, text.len, ret);
     return err.code == ACME_E_FORMAT ? malformed(ret_problem, complaint) : err;
 }
 
@@ -83,6 +94,11 @@ const struct acme_jws_alg *acme_jws_alg_find(const char *name)
         if (strcmp(name, algs[i].name) == 0)
             return &algs[i];
     return NULL;
+}
+
+bool acme_jws_alg_fits(const struct acme_jws_alg *alg, enum acme_key_kind kind)
+{
+    return alg->kind == kind;
 }
 
 static struct acme_err bad_algorithm(struct acme_arena *arena, const char *name,
@@ -112,7 +128,8 @@ static struct acme_err read_nonce(struct acme_arena *arena, const cJSON *header,
     if (ret->nonce == NULL)
         return malformed(ret_problem, "The JWS nonce is not a string");
     struct acme_bytes nonce;
-    return decode(arena, ret->nonce, "The JWS nonce is not unpadded base64url", &nonce, ret_problem);
+    return decode(arena, bytes_of(ret->nonce), "The JWS nonce is not unpadded base64url", &nonce,
+                  ret_problem);
 }
 
 static struct acme_err read_signer(const cJSON *header, enum acme_jws_form form, struct acme_jws *ret,
@@ -172,19 +189,28 @@ static struct acme_err read_protected(struct acme_arena *arena, struct acme_byte
     return read_alg(arena, alg, form, ret, ret_problem);
 }
 
-static struct acme_err parse_tree(struct acme_arena *arena, const cJSON *tree, enum acme_jws_form form,
-                                  struct acme_jws *ret, struct acme_problem *ret_problem)
+/* The members of a JWS in flattened form; data NULL: absent, or not a string. */
+struct members {
+    struct acme_bytes protected;
+    struct acme_bytes payload;
+    struct acme_bytes signature;
+    bool header;
+    bool signatures;
+};
+
+static struct acme_err parse_members(struct acme_arena *arena, const struct members *members,
+                                     enum acme_jws_form form, struct acme_jws *ret,
+                                     struct acme_problem *ret_problem)
 {
-    if (has(tree, "signatures"))
+    if (members->signatures)
         return malformed(
             ret_problem,
             "The JWS has the general JSON form (signatures); only the flattened one is accepted");
-    if (has(tree, "header"))
+    if (members->header)
         return malformed(ret_problem, "The JWS has an unprotected header, which is not allowed");
-    const char *protected = acme_json_str(tree, "protected");
-    const char *payload = acme_json_str(tree, "payload");
-    const char *signature = acme_json_str(tree, "signature");
-    if (protected == NULL || payload == NULL || signature == NULL)
+    const struct acme_bytes protected = members->protected;
+    const struct acme_bytes payload = members->payload;
+    if (protected.data == NULL || payload.data == NULL || members->signature.data == NULL)
         return malformed(ret_problem,
                          "The JWS must have the string members protected, payload and signature");
 
@@ -192,18 +218,57 @@ static struct acme_err parse_tree(struct acme_arena *arena, const cJSON *tree, e
     struct acme_bytes header;
     TRY(decode(arena, protected, "The JWS protected header is not unpadded base64url", &header, ret_problem));
     TRY(decode(arena, payload, "The JWS payload is not unpadded base64url", &jws.payload, ret_problem));
-    TRY(decode(arena, signature, "The JWS signature is not unpadded base64url", &jws.signature, ret_problem));
+    TRY(decode(arena, members->signature, "The JWS signature is not unpadded base64url", &jws.signature,
+               ret_problem));
     TRY(read_protected(arena, header, form, &jws, ret_problem));
-    size_t left = strlen(protected);
-    size_t right = strlen(payload);
-    uint8_t *input = acme_arena_alloc(arena, left + 1 + right);
+    uint8_t *input = acme_arena_alloc(arena, protected.len + 1 + payload.len);
     ENSURE(input != NULL, ACME_E_NOMEM);
-    memcpy(input, protected, left);
-    input[left] = '.';
-    memcpy(input + left + 1, payload, right);
-    jws.signing_input = (struct acme_bytes){.data = input, .len = left + 1 + right};
+    memcpy(input, protected.data, protected.len);
+    input[protected.len] = '.';
+    memcpy(input + protected.len + 1, payload.data, payload.len);
+    jws.signing_input = (struct acme_bytes){.data = input, .len = protected.len + 1 + payload.len};
     *ret = jws;
     return acme_ok();
+}
+
+static struct acme_err parse_tree(struct acme_arena *arena, const cJSON *tree, enum acme_jws_form form,
+                                  struct acme_jws *ret, struct acme_problem *ret_problem)
+{
+    const struct members members = {
+        .protected = bytes_of(acme_json_str(tree, "protected")),
+        .payload = bytes_of(acme_json_str(tree, "payload")),
+        .signature = bytes_of(acme_json_str(tree, "signature")),
+        .header = has(tree, "header"),
+        .signatures = has(tree, "signatures"),
+    };
+    return parse_members(arena, &members, form, ret, ret_problem);
+}
+
+static bool is_named(struct acme_bytes name, const char *text)
+{
+    return name.len == strlen(text) && memcmp(name.data, text, name.len) == 0;
+}
+
+/* What clients send: strings only, and no escapes in them. */
+static bool read_flat(struct acme_bytes body, struct members *ret)
+{
+    struct acme_json_text texts[ACME_JSON_FLAT_MAX];
+    const size_t count = acme_json_flat((const char *)body.data, body.len, texts);
+    struct members members = {.header = false};
+    for (size_t i = 0; i < count; i++) {
+        if (is_named(texts[i].name, "protected"))
+            members.protected = texts[i].value;
+        else if (is_named(texts[i].name, "payload"))
+            members.payload = texts[i].value;
+        else if (is_named(texts[i].name, "signature"))
+            members.signature = texts[i].value;
+        else if (is_named(texts[i].name, "header"))
+            members.header = true;
+        else if (is_named(texts[i].name, "signatures"))
+            members.signatures = true;
+    }
+    *ret = members;
+    return count > 0;
 }
 
 struct acme_err acme_jws_parse(struct acme_arena *arena, struct acme_bytes body, struct acme_jws *ret,
@@ -211,6 +276,9 @@ struct acme_err acme_jws_parse(struct acme_arena *arena, struct acme_bytes body,
 {
     if (body.len > ACME_JWS_MAX_BYTES)
         return malformed(ret_problem, "The request body is too large");
+    struct members members;
+    if (read_flat(body, &members))
+        return parse_members(arena, &members, ACME_JWS_REQUEST, ret, ret_problem);
     cJSON *tree = NULL;
     struct acme_err err = acme_json_parse(arena, (const char *)body.data, body.len, &tree);
     if (err.code == ACME_E_FORMAT || (!acme_failed(err) && !cJSON_IsObject(tree)))
@@ -242,40 +310,43 @@ struct acme_err acme_jws_verify_mac(const struct acme_jws *jws, const uint8_t *k
     return acme_err(good ? ACME_OK : ACME_E_SIGNATURE);
 }
 
-/* JWS carries r||s, OpenSSL wants the ASN.1 form. 0 when it does not convert. */
-static size_t ecdsa_to_der(struct acme_bytes raw, int half, uint8_t out[MAX_ECDSA_DER])
+/* One INTEGER of the ASN.1 form: without leading zeros, but not negative. Returns the end. */
+static uint8_t *put_integer(uint8_t *at, const uint8_t *octets, size_t len)
 {
-    if (raw.len != 2 * (size_t)half)
-        return 0;
-    ECDSA_SIG *sig = ECDSA_SIG_new();
-    BIGNUM *r = BN_bin2bn(raw.data, half, NULL);
-    BIGNUM *s = BN_bin2bn(raw.data + half, half, NULL);
-    int len = 0;
-    if (sig != NULL && r != NULL && s != NULL && ECDSA_SIG_set0(sig, r, s) == 1) {
-        r = NULL;
-        s = NULL;
-        len = i2d_ECDSA_SIG(sig, NULL);
-        if (len > 0 && len <= MAX_ECDSA_DER)
-            len = i2d_ECDSA_SIG(sig, &out);
-        else
-            len = 0;
+    while (len > 1 && *octets == 0) {
+        octets++;
+        len--;
     }
-    BN_free(r);
-    BN_free(s);
-    ECDSA_SIG_free(sig);
-    return len > 0 ? (size_t)len : 0;
+    const size_t sign = *octets >> 7;
+    *at++ = V_ASN1_INTEGER;
+    *at++ = (uint8_t)(len + sign); /* at most 67 */
+    if (sign != 0)
+        *at++ = 0;
+    memcpy(at, octets, len);
+    return at + len;
 }
 
-struct acme_err acme_jws_verify(const struct acme_jws *jws, EVP_PKEY *key, enum acme_key_kind kind)
+/* JWS carries r||s, OpenSSL wants the ASN.1 form: SEQUENCE { r INTEGER, s INTEGER } (RFC 3279 section 2.2.3).
+ * 0 when the length is not that of the algorithm. Done here, as OpenSSL's way costs ten allocations. */
+static size_t ecdsa_to_der(struct acme_bytes raw, int half, uint8_t out[MAX_ECDSA_DER])
 {
-    const struct acme_jws_alg *alg = jws->alg;
-    ENSURE(alg->kind == kind, ACME_E_UNSUPPORTED);
-    uint8_t der[MAX_ECDSA_DER];
-    struct acme_bytes signature = jws->signature;
-    if (alg->scheme == SCHEME_ECDSA) {
-        signature = (struct acme_bytes){.data = der, .len = ecdsa_to_der(jws->signature, alg->half, der)};
-        ENSURE(signature.len > 0, ACME_E_SIGNATURE);
-    }
+    uint8_t content[2 * MAX_INTEGER];
+    const size_t size = (size_t)half;
+    if (raw.len != 2 * size)
+        return 0;
+    const uint8_t *end = put_integer(put_integer(content, raw.data, size), raw.data + size, size);
+    const size_t len = (size_t)(end - content);
+    uint8_t *at = out;
+    *at++ = V_ASN1_SEQUENCE | V_ASN1_CONSTRUCTED;
+    if (len > 127)
+        *at++ = 0x81; /* the length takes one more octet */
+    *at++ = (uint8_t)len;
+    memcpy(at, content, len);
+    return (size_t)(at - out) + len;
+}
+
+EVP_MD_CTX *acme_jws_verifier(const struct acme_jws_alg *alg, EVP_PKEY *key)
+{
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     EVP_PKEY_CTX *key_ctx = NULL;
     bool ready =
@@ -283,11 +354,35 @@ struct acme_err acme_jws_verify(const struct acme_jws *jws, EVP_PKEY *key, enum 
     if (ready && alg->scheme == SCHEME_RSA_PSS)
         ready = EVP_PKEY_CTX_set_rsa_padding(key_ctx, RSA_PKCS1_PSS_PADDING) > 0 &&
                 EVP_PKEY_CTX_set_rsa_pss_saltlen(key_ctx, RSA_PSS_SALTLEN_DIGEST) > 0;
-    bool good = ready && EVP_DigestVerify(ctx, signature.data, signature.len, jws->signing_input.data,
-                                          jws->signing_input.len) == 1;
+    if (ready)
+        return ctx;
+    ERR_clear_error();
     EVP_MD_CTX_free(ctx);
-    if (good)
+    return NULL;
+}
+
+struct acme_err acme_jws_verify_with(const struct acme_jws *jws, EVP_MD_CTX *verifier)
+{
+    const struct acme_jws_alg *alg = jws->alg;
+    uint8_t der[MAX_ECDSA_DER];
+    struct acme_bytes signature = jws->signature;
+    if (alg->scheme == SCHEME_ECDSA) {
+        signature = (struct acme_bytes){.data = der, .len = ecdsa_to_der(jws->signature, alg->half, der)};
+        ENSURE(signature.len > 0, ACME_E_SIGNATURE);
+    }
+    if (EVP_DigestVerify(verifier, signature.data, signature.len, jws->signing_input.data,
+                         jws->signing_input.len) == 1)
         return acme_ok();
     ERR_clear_error();
-    return acme_err(ready ? ACME_E_SIGNATURE : ACME_E_CRYPTO);
+    return acme_err(ACME_E_SIGNATURE);
+}
+
+struct acme_err acme_jws_verify(const struct acme_jws *jws, EVP_PKEY *key, enum acme_key_kind kind)
+{
+    ENSURE(acme_jws_alg_fits(jws->alg, kind), ACME_E_UNSUPPORTED);
+    EVP_MD_CTX *verifier = acme_jws_verifier(jws->alg, key);
+    ENSURE(verifier != NULL, ACME_E_CRYPTO);
+    struct acme_err err = acme_jws_verify_with(jws, verifier);
+    EVP_MD_CTX_free(verifier);
+    return err;
 }

@@ -47,6 +47,15 @@ struct acme_err acme_jws_parse_inner(struct acme_arena *arena, const cJSON *tree
 struct acme_err acme_jws_verify(const struct acme_jws *jws, EVP_PKEY *key,
                                 enum acme_key_kind kind) ACME_MUST_USE;
 
+/** acme_jws_verifier(alg, key): a context that is ready to verify one signature with `key`, whose kind fits
+ * `alg` (acme_jws_alg_fits). Making one costs much more than a copy of one that was never used
+ * (EVP_MD_CTX_copy_ex). NULL when OpenSSL cannot. Owns: the caller (EVP_MD_CTX_free). Thread: any. */
+EVP_MD_CTX *acme_jws_verifier(const struct acme_jws_alg *alg, EVP_PKEY *key);
+
+/** acme_jws_verify_with(jws, verifier): as acme_jws_verify, with a context made for jws->alg and the key. It
+ * is used up, whatever comes out. Errors: SIGNATURE. Thread: any, one at a time for a context. */
+struct acme_err acme_jws_verify_with(const struct acme_jws *jws, EVP_MD_CTX *verifier) ACME_MUST_USE;
+
 /** acme_jws_verify_mac(jws, key, len): verify the MAC of a JWS of the form ACME_JWS_BINDING, in constant
  * time. Errors: UNSUPPORTED (the key is shorter than the digest, RFC 7518 section 3.2; or no MAC algorithm),
  * SIGNATURE, CRYPTO. Thread: any. */
@@ -54,6 +63,9 @@ struct acme_err acme_jws_verify_mac(const struct acme_jws *jws, const uint8_t *k
 
 /** acme_jws_alg_find(name): the algorithm of this name, NULL when it is not accepted. */
 const struct acme_jws_alg *acme_jws_alg_find(const char *name);
+
+/** acme_jws_alg_fits(alg, kind): the algorithm is one for such keys. */
+bool acme_jws_alg_fits(const struct acme_jws_alg *alg, enum acme_key_kind kind);
 
 /** acme_jws_alg_name(jws): the `alg` of a parsed JWS. */
 const char *acme_jws_alg_name(const struct acme_jws *jws);

@@ -1,5 +1,6 @@
 #include "protocol/key_cache.h"
 
+#include <openssl/err.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,9 @@ enum { SLOTS = 512, THUMBPRINT_SIZE = 44 };
 struct slot {
     char thumbprint[THUMBPRINT_SIZE];
     enum acme_key_kind kind;
-    EVP_PKEY *key; /* NULL: empty */
+    EVP_PKEY *key;                  /* NULL: empty */
+    const struct acme_jws_alg *alg; /* what the verifier is for */
+    EVP_MD_CTX *verifier;           /* never used itself, only copied; NULL: none yet */
 };
 
 struct acme_key_cache {
@@ -29,8 +32,10 @@ void acme_key_cache_destroy(struct acme_key_cache *cache)
 {
     if (cache == NULL)
         return;
-    for (size_t i = 0; i < SLOTS; i++)
+    for (size_t i = 0; i < SLOTS; i++) {
+        EVP_MD_CTX_free(cache->slots[i].verifier);
         EVP_PKEY_free(cache->slots[i].key);
+    }
     pthread_mutex_destroy(&cache->lock);
     free(cache);
 }
@@ -49,18 +54,74 @@ static void release_key(void *key)
     EVP_PKEY_free(key);
 }
 
-EVP_PKEY *acme_key_cache_get(struct acme_key_cache *cache, struct acme_arena *arena, const char *thumbprint,
-                             enum acme_key_kind *ret_kind)
+static void release_verifier(void *verifier)
 {
-    EVP_PKEY *key = NULL;
+    EVP_MD_CTX_free(verifier);
+}
+
+static EVP_MD_CTX *copy_of(const EVP_MD_CTX *verifier)
+{
+    EVP_MD_CTX *copy = EVP_MD_CTX_new();
+    if (copy != NULL && EVP_MD_CTX_copy_ex(copy, verifier) == 1)
+        return copy;
+    ERR_clear_error();
+    EVP_MD_CTX_free(copy);
+    return NULL;
+}
+
+static bool holds(const struct slot *slot, const char *thumbprint)
+{
+    return slot->key != NULL && strcmp(slot->thumbprint, thumbprint) == 0;
+}
+
+/* Copied with the lock held: OpenSSL does not promise that one context can be copied twice at once. */
+static struct acme_cached_key look_up(struct acme_key_cache *cache, const char *thumbprint,
+                                      const struct acme_jws_alg *alg)
+{
+    struct acme_cached_key found = {.key = NULL};
     pthread_mutex_lock(&cache->lock);
     const struct slot *slot = slot_of(cache, thumbprint);
-    if (slot->key != NULL && strcmp(slot->thumbprint, thumbprint) == 0 && EVP_PKEY_up_ref(slot->key) == 1) {
-        key = slot->key;
-        *ret_kind = slot->kind;
+    if (holds(slot, thumbprint) && EVP_PKEY_up_ref(slot->key) == 1) {
+        found.key = slot->key;
+        found.kind = slot->kind;
+        if (slot->verifier != NULL && slot->alg == alg)
+            found.verifier = copy_of(slot->verifier);
     }
     pthread_mutex_unlock(&cache->lock);
-    return key != NULL && acme_arena_defer(arena, release_key, key) ? key : NULL;
+    return found;
+}
+
+static void keep_verifier(struct acme_key_cache *cache, const char *thumbprint,
+                          const struct acme_jws_alg *alg, EVP_MD_CTX *verifier)
+{
+    pthread_mutex_lock(&cache->lock);
+    struct slot *slot = slot_of(cache, thumbprint);
+    if (holds(slot, thumbprint)) {
+        EVP_MD_CTX *old = slot->verifier;
+        slot->alg = alg;
+        slot->verifier = verifier;
+        verifier = old;
+    }
+    pthread_mutex_unlock(&cache->lock);
+    EVP_MD_CTX_free(verifier);
+}
+
+struct acme_cached_key acme_key_cache_get(struct acme_key_cache *cache, struct acme_arena *arena,
+                                          const char *thumbprint, const struct acme_jws_alg *alg)
+{
+    struct acme_cached_key found = look_up(cache, thumbprint, alg);
+    if (found.key == NULL || !acme_arena_defer(arena, release_key, found.key)) {
+        EVP_MD_CTX_free(found.verifier);
+        return (struct acme_cached_key){.key = NULL};
+    }
+    if (found.verifier == NULL && acme_jws_alg_fits(alg, found.kind)) {
+        EVP_MD_CTX *made = acme_jws_verifier(alg, found.key);
+        found.verifier = made != NULL ? copy_of(made) : NULL;
+        keep_verifier(cache, thumbprint, alg, made);
+    }
+    if (found.verifier != NULL && !acme_arena_defer(arena, release_verifier, found.verifier))
+        found.verifier = NULL;
+    return found;
 }
 
 void acme_key_cache_put(struct acme_key_cache *cache, const struct acme_jwk *jwk)
@@ -70,10 +131,12 @@ void acme_key_cache_put(struct acme_key_cache *cache, const struct acme_jwk *jwk
         return;
     pthread_mutex_lock(&cache->lock);
     struct slot *slot = slot_of(cache, jwk->thumbprint);
-    EVP_PKEY *old = slot->key;
+    const struct slot old = *slot;
     memcpy(slot->thumbprint, jwk->thumbprint, len + 1);
     slot->kind = jwk->kind;
     slot->key = jwk->key;
+    slot->verifier = NULL;
     pthread_mutex_unlock(&cache->lock);
-    EVP_PKEY_free(old);
+    EVP_MD_CTX_free(old.verifier);
+    EVP_PKEY_free(old.key);
 }

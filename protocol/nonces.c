@@ -136,10 +136,9 @@ static bool compute_mac(struct acme_nonces *nonces, const uint8_t signed_part[SI
     return true;
 }
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
 static void to_text(const uint8_t raw[RAW_SIZE], char out[ACME_NONCE_SIZE])
 {
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     for (size_t i = 0; i < RAW_SIZE; i += 3) {
         uint32_t group = (uint32_t)raw[i] << 16 | (uint32_t)raw[i + 1] << 8 | raw[i + 2];
         for (int shift = 18; shift >= 0; shift -= 6)
@@ -150,21 +149,9 @@ static void to_text(const uint8_t raw[RAW_SIZE], char out[ACME_NONCE_SIZE])
 
 static bool from_text(const char *text, uint8_t raw[RAW_SIZE])
 {
-    if (strnlen(text, ACME_NONCE_SIZE) != TEXT_SIZE)
-        return false;
-    for (size_t i = 0; i < RAW_SIZE; i += 3) {
-        uint32_t group = 0;
-        for (int j = 0; j < 4; j++) {
-            const char *found = strchr(alphabet, *text++);
-            if (found == NULL)
-                return false;
-            group = group << 6 | (uint32_t)(found - alphabet);
-        }
-        raw[i] = (uint8_t)(group >> 16);
-        raw[i + 1] = (uint8_t)(group >> 8 & 0xff);
-        raw[i + 2] = (uint8_t)(group & 0xff);
-    }
-    return true;
+    size_t len = 0;
+    return strnlen(text, ACME_NONCE_SIZE) == TEXT_SIZE &&
+           !acme_failed(acme_b64url_decode_into(text, TEXT_SIZE, raw, RAW_SIZE, &len)) && len == RAW_SIZE;
 }
 
 struct acme_err acme_nonces_issue(struct acme_nonces *nonces, char out[ACME_NONCE_SIZE])

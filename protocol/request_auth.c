@@ -73,12 +73,15 @@ static struct acme_err load_account(struct acme_exchange *x, const char *kid)
                                 acme_exchange_show(x, kid));
 }
 
-static struct acme_err account_key(struct acme_exchange *x, enum acme_key_kind *ret_kind)
+static struct acme_err account_key(struct acme_exchange *x, const struct acme_jws *jws,
+                                   struct acme_cached_key *ret)
 {
     struct acme_key_cache *cache = x->service->keys;
-    x->key = acme_key_cache_get(cache, x->arena, x->account.thumbprint, ret_kind);
-    if (x->key != NULL)
+    struct acme_cached_key found = acme_key_cache_get(cache, x->arena, x->account.thumbprint, jws->alg);
+    if (found.key != NULL) {
+        *ret = found;
         return acme_ok();
+    }
     cJSON *jwk = NULL;
     const char *why = NULL;
     struct acme_jwk parsed;
@@ -88,13 +91,12 @@ static struct acme_err account_key(struct acme_exchange *x, enum acme_key_kind *
     if (acme_failed(err))
         return err.code == ACME_E_NOMEM ? err : acme_err(ACME_E_INTERNAL); /* we wrote it: it must be good */
     acme_key_cache_put(cache, &parsed);
-    x->key = parsed.key;
-    *ret_kind = parsed.kind;
+    *ret = (struct acme_cached_key){.key = parsed.key, .kind = parsed.kind};
     return acme_ok();
 }
 
 static struct acme_err find_key(struct acme_exchange *x, enum acme_signer signer, const struct acme_jws *jws,
-                                enum acme_key_kind *ret_kind)
+                                struct acme_cached_key *ret)
 {
     if (signer == ACME_SIGNER_ACCOUNT || (signer == ACME_SIGNER_ACCOUNT_OR_KEY && jws->kid != NULL)) {
         if (jws->kid == NULL)
@@ -102,21 +104,21 @@ static struct acme_err find_key(struct acme_exchange *x, enum acme_signer signer
                 x, ACME_PROBLEM_MALFORMED,
                 "This request must name the account by kid (its URL, from newAccount), not by jwk");
         TRY(load_account(x, jws->kid));
-        return account_key(x, ret_kind);
+        return account_key(x, jws, ret);
     }
     if (jws->jwk == NULL)
         return acme_exchange_refuse(x, ACME_PROBLEM_MALFORMED,
                                     "This request must carry the public key as jwk, not an account as kid");
     TRY(acme_request_read_key(x, jws->jwk, &x->jwk));
-    x->key = x->jwk.key;
-    *ret_kind = x->jwk.kind;
+    *ret = (struct acme_cached_key){.key = x->jwk.key, .kind = x->jwk.kind};
     return acme_ok();
 }
 
 static struct acme_err check_signature(struct acme_exchange *x, const struct acme_jws *jws,
-                                       enum acme_key_kind kind)
+                                       const struct acme_cached_key *key)
 {
-    struct acme_err err = acme_jws_verify(jws, x->key, kind);
+    struct acme_err err = key->verifier != NULL ? acme_jws_verify_with(jws, key->verifier)
+                                                : acme_jws_verify(jws, key->key, key->kind);
     if (err.code == ACME_E_UNSUPPORTED)
         return acme_exchange_refuse(x, ACME_PROBLEM_MALFORMED,
                                     "The JWS algorithm %s does not fit the type of the key",
@@ -151,9 +153,10 @@ struct acme_err acme_request_authenticate(struct acme_exchange *x, enum acme_sig
         return acme_exchange_refuse(x, ACME_PROBLEM_BAD_NONCE, "JWS has an invalid anti-replay nonce");
     TRY(check_url(x, jws.url));
     x->url = jws.url;
-    enum acme_key_kind kind = ACME_KEY_KIND_COUNT;
-    TRY(find_key(x, signer, &jws, &kind));
-    TRY(check_signature(x, &jws, kind));
+    struct acme_cached_key key = {.key = NULL};
+    TRY(find_key(x, signer, &jws, &key));
+    x->key = key.key;
+    TRY(check_signature(x, &jws, &key));
     /* Only whoever holds the key learns the account's status. */
     if (x->account.id != NULL && x->account.status != ACME_ACCOUNT_VALID)
         return acme_exchange_deactivated(x);

@@ -151,6 +151,83 @@ static void refuses(void **state)
     assert_null(tree);
 }
 
+/* Each octet in each place: strings are looked at in groups. */
+static void every_octet_in_a_string(void **state)
+{
+    (void)state;
+    for (size_t place = 0; place < 20; place++) {
+        for (unsigned octet = 0; octet < 256; octet++) {
+            char text[22] = "\"abcdefghijklmnopqrst";
+            text[sizeof text - 1] = '"';
+            text[1 + place] = (char)octet;
+            cJSON *tree = NULL;
+            enum acme_code code = parse_len(text, sizeof text, &tree);
+            bool plain = octet >= 0x20 && octet < 0x80 && octet != '"' && octet != '\\';
+            bool escape = octet == '\\' && (place == 0 || place == 4 || place == 12 || place == 16 ||
+                                            place == 18 || place == 19);
+            if (!escape)
+                assert_int_equal(code, plain ? ACME_OK : ACME_E_FORMAT);
+        }
+    }
+}
+
+static size_t flat(const char *text, struct acme_json_text members[ACME_JSON_FLAT_MAX])
+{
+    return acme_json_flat(text, strlen(text), members);
+}
+
+static void assert_text(struct acme_bytes bytes, const char *text)
+{
+    assert_int_equal(bytes.len, strlen(text));
+    assert_memory_equal(bytes.data, text, bytes.len);
+}
+
+static void flat_objects(void **state)
+{
+    (void)state;
+    struct acme_json_text members[ACME_JSON_FLAT_MAX];
+    assert_int_equal(flat(" { \"a\" : \"1\" ,\n\"\":\"\", \"\xc3\xa4\":\"}\" } ", members), 3);
+    assert_text(members[0].name, "a");
+    assert_text(members[0].value, "1");
+    assert_text(members[1].name, "");
+    assert_text(members[1].value, "");
+    assert_text(members[2].name, "\xc3\xa4");
+    assert_text(members[2].value, "}");
+    assert_int_equal(flat("{\"1\":\"\",\"2\":\"\",\"3\":\"\",\"4\":\"\",\"5\":\"\",\"6\":\"\",\"7\":"
+                          "\"\",\"8\":\"\"}",
+                          members),
+                     8);
+    static const char *const others[] = {
+        "",
+        "{",
+        "{}",
+        "[]",
+        "\"a\"",
+        "{\"a\":1}",
+        "{\"a\":null}",
+        "{\"a\":{}}",
+        "{\"a\":[\"b\"]}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":\"b\",}",
+        "{\"a\":\"b\"",
+        "{\"a\":\"b",
+        "{\"a\":\"b\"}x",
+        "{\"a\":\"b\"}{}",
+        "{\"a\":\"\\n\"}",
+        "{\"\\u0061\":\"b\"}",
+        "{\"a\":\"b\",\"a\":\"c\"}",
+        "{\"a\":\"b\",\"c\":\"d\",\"a\":\"b\"}",
+        "{\"a\":\"\x80\"}",
+        "{\"a\":\"\t\"}",
+        "{\"1\":\"\",\"2\":\"\",\"3\":\"\",\"4\":\"\",\"5\":\"\",\"6\":\"\",\"7\":\"\",\"8\":\"\",\"9\":"
+        "\"\"}",
+    };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (flat(others[i], members) != 0)
+            fail_msg("%s", others[i]);
+}
+
 static void needs_no_terminator(void **state)
 {
     (void)state;
@@ -276,6 +353,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepts),
         cmocka_unit_test(refuses),
+        cmocka_unit_test(every_octet_in_a_string),
+        cmocka_unit_test(flat_objects),
         cmocka_unit_test(needs_no_terminator),
         cmocka_unit_test(member_count),
         cmocka_unit_test(no_room_in_the_arena),

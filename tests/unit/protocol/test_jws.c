@@ -341,6 +341,13 @@ static void test_extra_members(void **state)
     assert_parses(*state, body_of(*state, good, ""), &jws);
     assert_string_equal(jws.kid, "https://ca.test/account/1");
     assert_parses(*state, body_of(*state, good, "\"whatever\":[1],\n  "), &jws);
+    assert_parses(*state, body_of(*state, good, "\"whatever\":\"x\","), &jws);
+    assert_parses(*state, body_of(*state, good, "\"\\u0077hatever\":\"x\\n\","), &jws);
+    assert_string_equal(jws.kid, "https://ca.test/account/1");
+    assert_refused(*state, body_of(*state, good, "\"payload\":\"AAAA\","), ACME_PROBLEM_MALFORMED);
+    assert_refused(*state, body_of(*state, good, "\"p\\u0061yload\":\"AAAA\","), ACME_PROBLEM_MALFORMED);
+    assert_refused(*state, body_of(*state, good, "\"header\":\"\","), ACME_PROBLEM_MALFORMED);
+    assert_refused(*state, body_of(*state, good, "\"signatures\":\"\","), ACME_PROBLEM_MALFORMED);
     assert_refused(*state, body_of(*state, good, "\"header\":{},"), ACME_PROBLEM_MALFORMED);
     assert_refused(*state, body_of(*state, good, "\"header\":null,"), ACME_PROBLEM_MALFORMED);
     assert_refused(*state, body_of(*state, good, "\"signatures\":[],"), ACME_PROBLEM_MALFORMED);
