@@ -68,6 +68,12 @@ static bool reserve(struct acme_buf *buf, size_t len)
     return true;
 }
 
+void acme_buf_reserve(struct acme_buf *buf, size_t len)
+{
+    if (len <= buf->max - buf->len && reserve(buf, len))
+        buf->data[buf->len] = '\0';
+}
+
 void acme_buf_append(struct acme_buf *buf, const void *data, size_t len)
 {
     if (!reserve(buf, len))

@@ -22,6 +22,11 @@ void acme_buf_finish(struct acme_buf *buf);
 /** acme_buf_init_secret(buf, max_bytes): the same for what may hold secrets. */
 void acme_buf_init_secret(struct acme_buf *buf, size_t max_bytes);
 
+/** acme_buf_reserve(buf, len): room for `len` more bytes at once, for who knows how much will come. A mere
+ * hint: nothing happens when they are more than the maximum allows; `failed` is set when there is no memory.
+ */
+void acme_buf_reserve(struct acme_buf *buf, size_t len);
+
 /** acme_buf_append / _str / _printf: add at the end; on failure nothing is added and `failed` is set. */
 void acme_buf_append(struct acme_buf *buf, const void *data, size_t len);
 void acme_buf_str(struct acme_buf *buf, const char *text);

@@ -400,7 +400,8 @@ static bool receive(struct acme_http_conn *conn)
         conn->in_len += count;
         if (!process(conn))
             return false;
-    } while (conn->ssl != NULL && SSL_pending(conn->ssl) > 0);
+        /* No event will announce what OpenSSL has read ahead. */
+    } while (conn->ssl != NULL && SSL_has_pending(conn->ssl));
     return true;
 }
 

@@ -7,41 +7,47 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_FIELDS_BYTES = 64 * 1024 };
+enum {
+    MAX_FIELDS_BYTES = 64 * 1024,
+    OTHER_FIELDS_BYTES = 256 /* status line, Date, Content-Type, Content-Length, Connection */
+};
 
-static const char *reason(int status)
+static void write_status(struct acme_buf *buf, int status)
 {
     static const struct {
         int status;
-        const char *phrase;
-    } reasons[] = {
-        {200, "OK"},
-        {201, "Created"},
-        {202, "Accepted"},
-        {204, "No Content"},
-        {304, "Not Modified"},
-        {400, "Bad Request"},
-        {401, "Unauthorized"},
-        {403, "Forbidden"},
-        {404, "Not Found"},
-        {405, "Method Not Allowed"},
-        {408, "Request Timeout"},
-        {409, "Conflict"},
-        {411, "Length Required"},
-        {413, "Content Too Large"},
-        {414, "URI Too Long"},
-        {415, "Unsupported Media Type"},
-        {417, "Expectation Failed"},
-        {429, "Too Many Requests"},
-        {431, "Request Header Fields Too Large"},
-        {500, "Internal Server Error"},
-        {503, "Service Unavailable"},
-        {505, "HTTP Version Not Supported"},
+        const char *line;
+    } lines[] = {
+        {200, "HTTP/1.1 200 OK\r\n"},
+        {201, "HTTP/1.1 201 Created\r\n"},
+        {202, "HTTP/1.1 202 Accepted\r\n"},
+        {204, "HTTP/1.1 204 No Content\r\n"},
+        {304, "HTTP/1.1 304 Not Modified\r\n"},
+        {400, "HTTP/1.1 400 Bad Request\r\n"},
+        {401, "HTTP/1.1 401 Unauthorized\r\n"},
+        {403, "HTTP/1.1 403 Forbidden\r\n"},
+        {404, "HTTP/1.1 404 Not Found\r\n"},
+        {405, "HTTP/1.1 405 Method Not Allowed\r\n"},
+        {408, "HTTP/1.1 408 Request Timeout\r\n"},
+        {409, "HTTP/1.1 409 Conflict\r\n"},
+        {411, "HTTP/1.1 411 Length Required\r\n"},
+        {413, "HTTP/1.1 413 Content Too Large\r\n"},
+        {414, "HTTP/1.1 414 URI Too Long\r\n"},
+        {415, "HTTP/1.1 415 Unsupported Media Type\r\n"},
+        {417, "HTTP/1.1 417 Expectation Failed\r\n"},
+        {429, "HTTP/1.1 429 Too Many Requests\r\n"},
+        {431, "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
+        {500, "HTTP/1.1 500 Internal Server Error\r\n"},
+        {503, "HTTP/1.1 503 Service Unavailable\r\n"},
+        {505, "HTTP/1.1 505 HTTP Version Not Supported\r\n"},
     };
-    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
-        if (reasons[i].status == status)
-            return reasons[i].phrase;
-    return "Other";
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        if (lines[i].status == status) {
+            acme_buf_str(buf, lines[i].line);
+            return;
+        }
+    }
+    acme_buf_printf(buf, "HTTP/1.1 %d Other\r\n", status);
 }
 
 /* The Date field, made once a second on each thread. */
@@ -86,19 +92,43 @@ static void write_field(struct acme_buf *buf, const char *name, const char *valu
     acme_buf_append(buf, "\r\n", 2);
 }
 
+/* By hand: acme_buf_printf formats twice, which took as long as all the other fields. */
+static void write_length(struct acme_buf *buf, size_t length)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    do
+        digits[--at] = (char)('0' + length % 10);
+    while ((length /= 10) > 0);
+    acme_buf_str(buf, "Content-Length: ");
+    acme_buf_append(buf, digits + at, sizeof digits - at);
+    acme_buf_append(buf, "\r\n", 2);
+}
+
+/* Enough for all that is written, so that nothing is copied again. */
+static size_t room_for(const struct acme_response *response)
+{
+    size_t room = OTHER_FIELDS_BYTES;
+    for (size_t i = 0; i < response->header_count; i++)
+        room += strlen(response->headers[i].name) + strlen(response->headers[i].value) + 4;
+    return room;
+}
+
 char *acme_http_write_response(const struct acme_response *response, unsigned flags, size_t *ret_len)
 {
     bool has_body = response->content_type != NULL;
     bool bodiless = response->status == 204 || response->status == 304;
     size_t length = has_body ? response->body.len : 0;
     ACME_CLEANUP_BUF struct acme_buf buf;
+    bool sends_body = length > 0 && !bodiless && !(flags & ACME_HTTP_WRITE_NO_BODY);
     acme_buf_init(&buf, length + MAX_FIELDS_BYTES);
-    acme_buf_printf(&buf, "HTTP/1.1 %d %s\r\n", response->status, reason(response->status));
+    acme_buf_reserve(&buf, room_for(response) + (sends_body ? length : 0));
+    write_status(&buf, response->status);
     acme_buf_str(&buf, date_field());
     if (has_body && !bodiless)
         write_field(&buf, "Content-Type", response->content_type);
     if (!bodiless)
-        acme_buf_printf(&buf, "Content-Length: %zu\r\n", length);
+        write_length(&buf, length);
     for (size_t i = 0; i < response->header_count; i++)
         write_field(&buf, response->headers[i].name, response->headers[i].value);
     if (flags & ACME_HTTP_WRITE_CLOSE)
@@ -106,7 +136,7 @@ char *acme_http_write_response(const struct acme_response *response, unsigned fl
     else if (flags & ACME_HTTP_WRITE_KEEP_ALIVE)
         acme_buf_str(&buf, "Connection: keep-alive\r\n");
     acme_buf_append(&buf, "\r\n", 2);
-    if (length > 0 && !bodiless && !(flags & ACME_HTTP_WRITE_NO_BODY))
+    if (sends_body)
         acme_buf_append(&buf, response->body.data, length);
     size_t total = buf.len;
     char *data = acme_buf_steal(&buf);

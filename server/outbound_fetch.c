@@ -149,7 +149,9 @@ static bool pin_address(struct fetch *fetch, const struct acme_ip *ip)
 
 static bool set_options(struct fetch *fetch, CURL *easy, int64_t left_ms, int64_t connect_ms)
 {
+    /* The handle goes before the text: what was checked is used as it is, not parsed again. */
     bool set = curl_easy_setopt(easy, CURLOPT_URL, fetch->target.url) == CURLE_OK;
+    set = set && curl_easy_setopt(easy, CURLOPT_CURLU, fetch->url) == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_CONNECT_TO, fetch->pin) == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)left_ms) == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms) == CURLE_OK;

@@ -115,6 +115,24 @@ static void buf_grows_up_to_its_maximum(void **state)
     assert_null(acme_buf_steal(&buf));
 }
 
+static void buf_reserves_within_its_maximum(void **state)
+{
+    (void)state;
+    ACME_CLEANUP_BUF struct acme_buf buf;
+    acme_buf_init(&buf, 1000);
+    acme_buf_reserve(&buf, 600);
+    assert_true(buf.cap > 600);
+    assert_int_equal(buf.len, 0);
+    assert_string_equal(acme_buf_cstr(&buf), "");
+    const char *data = buf.data;
+    for (int i = 0; i < 60; i++)
+        acme_buf_printf(&buf, "%010d", i);
+    assert_ptr_equal(buf.data, data);
+    acme_buf_reserve(&buf, 401);
+    assert_false(buf.failed);
+    assert_ptr_equal(buf.data, data);
+}
+
 static void buf_failure_is_sticky(void **state)
 {
     (void)state;
@@ -171,6 +189,7 @@ int main(void)
         cmocka_unit_test(arena_memory_is_zeroed_aligned_and_separate),
         cmocka_unit_test(arena_copies_text),
         cmocka_unit_test(buf_grows_up_to_its_maximum),
+        cmocka_unit_test(buf_reserves_within_its_maximum),
         cmocka_unit_test(buf_failure_is_sticky),
         cmocka_unit_test(buf_can_be_stolen),
     };

@@ -394,6 +394,33 @@ static void test_long_pipeline(void **state)
     close_client(client);
 }
 
+/* Several TLS records in one segment, and the last one in two. */
+static void test_records_together(void **state)
+{
+    (void)state;
+    enum { COUNT = 10, LATER = 9 };
+    struct client *client = open_client();
+    BIO *records = BIO_new(BIO_s_mem());
+    SSL_set0_wbio(client->ssl, records);
+    for (int i = 0; i < COUNT; i++) {
+        char text[64];
+        int len = snprintf(text, sizeof text, "GET /%s?%d HTTP/1.1\r\nHost: x\r\n\r\n",
+                           i % 3 == 0 ? "inline" : "worker", i);
+        assert_int_equal(SSL_write(client->ssl, text, len), len);
+    }
+    char *data = NULL;
+    size_t size = (size_t)BIO_get_mem_data(records, &data);
+    assert_int_equal(send(client->fd, data, size - LATER, 0), size - LATER);
+    for (int i = 0; i < COUNT; i++) {
+        if (i == COUNT - 1)
+            assert_int_equal(send(client->fd, data + size - LATER, LATER, 0), LATER);
+        char expected[64];
+        snprintf(expected, sizeof expected, "GET /%s?%d [] 0:", i % 3 == 0 ? "inline" : "worker", i);
+        assert_string_equal(receive(client, false).body, expected);
+    }
+    close_client(client);
+}
+
 static void test_head_and_versions(void **state)
 {
     (void)state;
@@ -745,6 +772,7 @@ int main(void)
         SERVED(test_shared_body),
         SERVED(test_pipelining),
         SERVED(test_long_pipeline),
+        SERVED(test_records_together),
         SERVED(test_head_and_versions),
         SERVED(test_expect_continue),
         SERVED(test_refusals),

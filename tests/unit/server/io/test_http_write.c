@@ -64,6 +64,21 @@ static void test_without_body(void **state)
     free(text);
 }
 
+static void test_numbers(void **state)
+{
+    (void)state;
+    static const uint8_t body[1] = {0};
+    struct acme_response response = {.status = 299, .content_type = "text/plain", .body = {.data = body}};
+    char *text = write_text(&response, 0);
+    assert_memory_equal(text, "HTTP/1.1 299 Other\r\n", 20);
+    assert_non_null(strstr(text, "\r\nContent-Length: 0\r\n"));
+    free(text);
+    response.body.len = 1234567890;
+    text = write_text(&response, ACME_HTTP_WRITE_NO_BODY);
+    assert_non_null(strstr(text, "\r\nContent-Length: 1234567890\r\n"));
+    free(text);
+}
+
 static void test_no_injection(void **state)
 {
     (void)state;
@@ -79,9 +94,8 @@ static void test_no_injection(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),
-        cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_without_body),
+        cmocka_unit_test(test_whole),        cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_without_body), cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_no_injection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
