@@ -142,26 +142,26 @@ static struct acme_err write_alternates(const struct active_job *job, const stru
 /* It may have happened since this run began. */
 static bool is_superseded(const struct active_job *job)
 {
-    struct acme_issuance issuance;
-    struct acme_err err = acme_store_issuance_get(acme_runner_options_of(job->runner)->store, job->arena,
-                                                  job->subject_id, &issuance);
+    enum acme_issuance_status status = ACME_ISSUANCE_PENDING;
+    struct acme_err err =
+        acme_store_issuance_status(acme_runner_options_of(job->runner)->store, job->subject_id, &status);
     if (acme_failed(err))
         acme_job_log_code(job, "an issuance could not be read again", err);
-    return !acme_failed(err) && issuance.status == ACME_ISSUANCE_WITHDRAWN;
+    return status == ACME_ISSUANCE_WITHDRAWN;
 }
 
 /* Made for another issuance, which has ended. */
 static bool is_for_nobody(const struct active_job *job)
 {
     const char *parent_id = issue_of(job)->issuance.parent_id;
-    struct acme_issuance parent;
+    enum acme_issuance_status parent = ACME_ISSUANCE_PENDING;
     if (parent_id == NULL)
         return false;
     struct acme_err err =
-        acme_store_issuance_get(acme_runner_options_of(job->runner)->store, job->arena, parent_id, &parent);
+        acme_store_issuance_status(acme_runner_options_of(job->runner)->store, parent_id, &parent);
     if (acme_failed(err) && err.code != ACME_E_NOT_FOUND)
         acme_job_log_code(job, "an issuance could not be read", err);
-    return acme_failed(err) ? err.code == ACME_E_NOT_FOUND : parent.status != ACME_ISSUANCE_PENDING;
+    return acme_failed(err) ? err.code == ACME_E_NOT_FOUND : parent != ACME_ISSUANCE_PENDING;
 }
 
 /* Nothing is begun for an order that was superseded, or an account that has ended: true when that is so, and

@@ -57,24 +57,27 @@ static struct acme_err load(struct acme_db *db, struct acme_arena *arena, const 
     return certificate_from_row(stmt, arena, ret);
 }
 
-static struct acme_err find(struct acme_db *db, struct acme_arena *arena, const char *sha256_hex,
-                            struct acme_certificate *ret)
+/* Serial numbers are in an index for people; a fingerprint's random place in one of its own would be a page
+ * to write for every certificate. */
+static struct acme_err find(struct acme_db *db, struct acme_arena *arena, const char *serial_hex,
+                            const char *sha256_hex, struct acme_certificate *ret)
 {
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
     TRY(acme_db_one(
         db, &stmt,
         "SELECT id, issuance_id, account_id, issuer, serial_hex, aki_hex, sha256_hex, not_before_ms,"
-        " not_after_ms, created_ms, downloaded_ms, chain FROM certificates WHERE sha256_hex = $1"
-        " ORDER BY id LIMIT 1",
-        DB_TEXT(sha256_hex)));
+        " not_after_ms, created_ms, downloaded_ms, chain FROM certificates WHERE serial_hex = $1"
+        " AND sha256_hex = $2 ORDER BY id LIMIT 1",
+        DB_TEXT(serial_hex), DB_TEXT(sha256_hex)));
     return certificate_from_row(stmt, arena, ret);
 }
 
 struct acme_err acme_store_certificate_find(struct acme_store *store, struct acme_arena *arena,
-                                            const char *sha256_hex, struct acme_certificate *ret)
+                                            const char *serial_hex, const char *sha256_hex,
+                                            struct acme_certificate *ret)
 {
     struct acme_db *db = acme_readers_acquire(&store->readers);
-    struct acme_err err = find(db, arena, sha256_hex, ret);
+    struct acme_err err = find(db, arena, serial_hex, sha256_hex, ret);
     acme_readers_release(&store->readers, db);
     return err;
 }

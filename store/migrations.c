@@ -241,8 +241,17 @@ static const char schema_12[] =
     " answered_ms BIGINT NOT NULL DEFAULT 0,"
     " answered_by TEXT);";
 
-static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4,  schema_5,  schema_6,
-                                    schema_7, schema_8, schema_9, schema_10, schema_11, schema_12};
+/* Most jobs are in somebody's hands from the first moment to the last: only what waits is indexed.
+ * Certificates are found by their serial numbers. */
+static const char schema_13[] = "DROP INDEX certificates_sha256;"
+                                "DROP INDEX jobs_due;"
+                                "DROP INDEX jobs_share;"
+                                "CREATE INDEX jobs_due ON jobs (queue, due_ms) WHERE owner IS NULL;"
+                                "CREATE INDEX jobs_share ON jobs (queue, share, due_ms)"
+                                " WHERE owner IS NULL;";
+
+static const char *const steps[] = {schema_1, schema_2, schema_3,  schema_4,  schema_5,  schema_6, schema_7,
+                                    schema_8, schema_9, schema_10, schema_11, schema_12, schema_13};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static struct acme_err read_version(struct acme_db *db, int64_t *ret)

@@ -153,23 +153,26 @@ struct acme_turns {
     char last[ACME_ID_SIZE]; /* in and out: whose turn was last; "" at first */
     bool latest_first;       /* instead of turns: those of all shares that became due last */
     bool left_due;           /* out: there may be more jobs that are due */
+    int64_t leases_seen_ms;  /* in and out: when leases that have ended were last looked for; 0 at first */
 };
 
 /** acme_store_jobs_claim(store, arena, queue, now_ms, lease, limit, turns, ret, ret_count): lease up to
  * `limit` jobs of one queue that are due (run_at_ms <= now, no running lease), the shares in turn, of each
- * its oldest (but see acme_turns.latest_first); returned oldest first. */
+ * its oldest (but see acme_turns.latest_first); returned oldest first. Jobs that were dropped, whose leases
+ * have ended, come before all others, and are looked for every 15 s at most. */
 struct acme_err acme_store_jobs_claim(struct acme_store *store, struct acme_arena *arena, const char *queue,
                                       int64_t now_ms, const struct acme_lease *lease, size_t limit,
                                       struct acme_turns *turns, struct acme_job **ret,
                                       size_t *ret_count) ACME_MUST_USE;
 
-/** acme_store_jobs_next(store, queue, after_ms, ret_ms): when the next job of the queue beyond after_ms can
- * be claimed (its run_at or its lease's end, whichever is later), 0 for none. A read: costs no commit. */
+/** acme_store_jobs_next(store, queue, after_ms, ret_ms): when the next job of the queue beyond after_ms that
+ * nobody works on is due, 0 for none. Whoever waits for leases to end looks again now and then. A read: costs
+ * no commit. */
 struct acme_err acme_store_jobs_next(struct acme_store *store, const char *queue, int64_t after_ms,
                                      int64_t *ret_ms) ACME_MUST_USE;
 
-/** acme_store_jobs_count(store, queue, ret): all jobs of the queue, due or not. A read, in time that grows
- * with their number. */
+/** acme_store_jobs_count(store, queue, ret): the jobs of the queue that nobody works on, due or not. A read,
+ * in time that grows with their number. */
 struct acme_err acme_store_jobs_count(struct acme_store *store, const char *queue,
                                       int64_t *ret) ACME_MUST_USE;
 
@@ -534,6 +537,10 @@ struct acme_err acme_store_issuance_owns(struct acme_store *store, const char *i
 struct acme_err acme_store_issuance_replaced(struct acme_store *store, const char *id,
                                              bool *ret) ACME_MUST_USE;
 
+/** acme_store_issuance_status(store, id, ret): Errors: NOT_FOUND. */
+struct acme_err acme_store_issuance_status(struct acme_store *store, const char *id,
+                                           enum acme_issuance_status *ret) ACME_MUST_USE;
+
 /** acme_store_issuance_get: Errors: NOT_FOUND. */
 struct acme_err acme_store_issuance_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                         struct acme_issuance *ret) ACME_MUST_USE;
@@ -588,10 +595,10 @@ struct acme_err acme_store_certificate_alternates(struct acme_store *store, stru
                                                   const char *id, const char ***ret,
                                                   size_t *ret_count) ACME_MUST_USE;
 
-/** acme_store_certificate_find(store, arena, sha256_hex, ret): by the fingerprint of the leaf. Errors:
- * NOT_FOUND. */
+/** acme_store_certificate_find(store, arena, serial_hex, sha256_hex, ret): by the leaf's serial number and
+ * fingerprint. Errors: NOT_FOUND. */
 struct acme_err acme_store_certificate_find(struct acme_store *store, struct acme_arena *arena,
-                                            const char *sha256_hex,
+                                            const char *serial_hex, const char *sha256_hex,
                                             struct acme_certificate *ret) ACME_MUST_USE;
 
 /** acme_store_certificate_downloaded(store, id, now_ms): remember the first download. Does not wait for the

@@ -41,8 +41,25 @@ static struct acme_err run_one(struct acme_db *db, struct acme_write_op *op)
     return acme_failed(op->result) ? acme_db_savepoint_undo(db) : acme_db_savepoint_keep(db);
 }
 
+/* The transaction is its own, and needs no part that could be taken back. */
+static void run_alone(struct acme_db *db, struct acme_write_op *op)
+{
+    op->result = acme_db_begin(db);
+    if (acme_failed(op->result))
+        return;
+    op->result = op->function(db, op->arg);
+    if (acme_failed(op->result))
+        acme_db_rollback(db);
+    else if (acme_failed(acme_db_commit(db)))
+        op->result = acme_err(ACME_E_IO);
+}
+
 static void run_batch(struct acme_db *db, struct acme_write_op *batch)
 {
+    if (!batch->next) {
+        run_alone(db, batch);
+        return;
+    }
     struct acme_err err = acme_db_begin(db);
     if (acme_failed(err)) {
         fail_all(batch, err);
