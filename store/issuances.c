@@ -237,6 +237,7 @@ static struct acme_err finalize(struct acme_db *db, void *arg)
 {
     struct finalize *request = arg;
     struct acme_order *order = &request->order;
+    request->effects = (struct acme_finalize_effects){.superseded_count = 0};
     TRY(acme_store_order_load(db, request->arena, request->issuance->order_id, order));
     ENSURE(strcmp(order->account_id, request->issuance->account_id) == 0, ACME_E_NOT_FOUND);
     if (order->status == ACME_ORDER_READY)

@@ -91,14 +91,14 @@ struct claim {
     const char *queue;
     int64_t now_ms;
     const struct acme_lease *lease;
+    size_t room;  /* for jobs */
     size_t limit; /* of those that are still to be claimed */
     struct acme_turns *turns;
     bool leases_ended;
-    struct share *shares; /* `limit` places */
+    struct share *shares; /* as many places */
     size_t share_count;
     struct acme_job *jobs; /* likewise */
     size_t count;
-    size_t room;
 };
 
 void acme_store_job_from_row(struct acme_db_stmt *stmt, struct acme_arena *arena, struct acme_job *ret)
@@ -252,6 +252,8 @@ static struct acme_err claim(struct acme_db *db, void *arg)
 {
     struct claim *request = arg;
     request->turns->left_due = false;
+    request->share_count = request->count = 0;
+    request->limit = request->room;
     if (request->leases_ended)
         TRY(claim_dropped(db, request));
     if (request->limit == 0)
@@ -296,13 +298,12 @@ struct acme_err acme_store_jobs_claim(struct acme_store *store, struct acme_aren
                             .queue = queue,
                             .now_ms = now_ms,
                             .lease = lease,
-                            .limit = limit < MAX_CLAIM ? limit : MAX_CLAIM,
+                            .room = limit < MAX_CLAIM ? limit : MAX_CLAIM,
                             .turns = turns};
     ENSURE(limit > 0, ACME_E_INTERNAL);
-    request.jobs = acme_arena_alloc(arena, request.limit * sizeof(struct acme_job));
-    request.shares = acme_arena_alloc(arena, request.limit * sizeof(struct share));
+    request.jobs = acme_arena_alloc(arena, request.room * sizeof(struct acme_job));
+    request.shares = acme_arena_alloc(arena, request.room * sizeof(struct share));
     ENSURE(request.jobs != NULL && request.shares != NULL, ACME_E_NOMEM);
-    request.room = request.limit;
     TRY(look_at_leases(store, &request));
     TRY(acme_writer_run(&store->writer, claim, &request));
     if (request.share_count > 0) {

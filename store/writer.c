@@ -34,47 +34,53 @@ static void fail_all(struct acme_write_op *batch, struct acme_err err)
 }
 
 /* Errors: the transaction as a whole cannot go on. */
-static struct acme_err run_one(struct acme_db *db, struct acme_write_op *op)
+static struct acme_err run_apart(struct acme_db *db, struct acme_write_op *op)
 {
     TRY(acme_db_savepoint(db));
     op->result = op->function(db, op->arg);
     return acme_failed(op->result) ? acme_db_savepoint_undo(db) : acme_db_savepoint_keep(db);
 }
 
-/* The transaction is its own, and needs no part that could be taken back. */
-static void run_alone(struct acme_db *db, struct acme_write_op *op)
+/* Each can be taken back alone, which has the database copy every page it changes. */
+static struct acme_err run_all_apart(struct acme_db *db, struct acme_write_op *batch)
 {
-    op->result = acme_db_begin(db);
-    if (acme_failed(op->result))
-        return;
-    op->result = op->function(db, op->arg);
-    if (acme_failed(op->result))
-        acme_db_rollback(db);
-    else if (acme_failed(acme_db_commit(db)))
-        op->result = acme_err(ACME_E_IO);
+    TRY(acme_db_begin(db));
+    for (struct acme_write_op *op = batch; op; op = op->next) {
+        struct acme_err err = run_apart(db, op);
+        if (acme_failed(err)) {
+            acme_db_rollback(db);
+            return acme_err(ACME_E_IO);
+        }
+    }
+    return acme_failed(acme_db_commit(db)) ? acme_err(ACME_E_IO) : acme_ok();
+}
+
+/* Nothing has to be taken back when a write succeeds, nor when it fails before it has changed anything. *ret
+ * is false, and nothing is written, when one failed later than that. */
+static struct acme_err run_all(struct acme_db *db, struct acme_write_op *batch, bool *ret)
+{
+    TRY(acme_db_begin(db));
+    for (struct acme_write_op *op = batch; op; op = op->next) {
+        int64_t before = acme_db_changes(db);
+        op->result = op->function(db, op->arg);
+        if (acme_failed(op->result) && (acme_db_changes(db) != before || !acme_db_in_transaction(db))) {
+            acme_db_rollback(db);
+            *ret = false;
+            return acme_ok();
+        }
+    }
+    *ret = true;
+    return acme_failed(acme_db_commit(db)) ? acme_err(ACME_E_IO) : acme_ok();
 }
 
 static void run_batch(struct acme_db *db, struct acme_write_op *batch)
 {
-    if (!batch->next) {
-        run_alone(db, batch);
-        return;
-    }
-    struct acme_err err = acme_db_begin(db);
-    if (acme_failed(err)) {
+    bool ran = false;
+    struct acme_err err = run_all(db, batch, &ran);
+    if (!acme_failed(err) && !ran && batch->next)
+        err = run_all_apart(db, batch);
+    if (acme_failed(err))
         fail_all(batch, err);
-        return;
-    }
-    for (struct acme_write_op *op = batch; op; op = op->next) {
-        err = run_one(db, op);
-        if (acme_failed(err)) {
-            acme_db_rollback(db);
-            fail_all(batch, acme_err(ACME_E_IO));
-            return;
-        }
-    }
-    if (acme_failed(acme_db_commit(db)))
-        fail_all(batch, acme_err(ACME_E_IO));
 }
 
 /* A waiting caller's op is on its stack and gone as soon as the caller has been told. */
