@@ -12,6 +12,7 @@ enum { WHY_MAX = 200, CHAIN_FOR_CLIENTS = 5, CAA_TRIES = 5, CAA_RETRY_MAX_MS = 6
 struct issue_run {
     struct backend_run run; /* first */
     struct acme_issuance issuance;
+    int64_t loaded_ms; /* when that was read */
     struct acme_csr csr;
     bool key_at_edge; /* the certificate carries another key than the CSR */
     struct acme_issue_request request;
@@ -139,14 +140,20 @@ static struct acme_err write_alternates(const struct active_job *job, const stru
     return acme_ok();
 }
 
+/* What was read this long ago is not read again: only who has been away for minutes is superseded. */
+#define FRESH_MS ACME_SECOND_MS
+
 /* It may have happened since this run began. */
 static bool is_superseded(const struct active_job *job)
 {
-    enum acme_issuance_status status = ACME_ISSUANCE_PENDING;
-    struct acme_err err =
-        acme_store_issuance_status(acme_runner_options_of(job->runner)->store, job->subject_id, &status);
-    if (acme_failed(err))
-        acme_job_log_code(job, "an issuance could not be read again", err);
+    const struct issue_run *run = issue_of(job);
+    enum acme_issuance_status status = run->issuance.status;
+    if (acme_job_now_ms(job) - run->loaded_ms > FRESH_MS) {
+        struct acme_err err =
+            acme_store_issuance_status(acme_runner_options_of(job->runner)->store, job->subject_id, &status);
+        if (acme_failed(err))
+            acme_job_log_code(job, "an issuance could not be read again", err);
+    }
     return status == ACME_ISSUANCE_WITHDRAWN;
 }
 
@@ -439,6 +446,7 @@ static const void *settings_for(const struct acme_issuance *issuance, const stru
 static struct acme_err load(struct active_job *job, struct issue_run *run)
 {
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    run->loaded_ms = acme_job_now_ms(job);
     TRY(acme_store_issuance_get(options->store, job->arena, job->subject_id, &run->issuance));
     TRY(acme_csr_reread(job->arena, run->issuance.csr, &run->csr));
     TRY(acme_job_backend_load(job, &run->run));

@@ -233,6 +233,20 @@ static struct acme_err accept(struct acme_db *db, struct finalize *request)
     return update_order(db, request, request->issuance->id, NULL);
 }
 
+/* Reused authorizations may end before the order does. */
+static struct acme_err require_valid_authzs(struct acme_db *db, const struct finalize *request)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    bool ended = false;
+    TRY(acme_db_query(db, &stmt,
+                      "SELECT 1 FROM order_authorizations oa JOIN authorizations a ON a.id = oa.authz_id"
+                      " WHERE oa.order_id = $1 AND (a.status <> 'valid' OR a.expires_ms <= $2) LIMIT 1",
+                      DB_TEXT(request->order.id), DB_INT(request->now_ms)));
+    TRY(acme_db_next(stmt, &ended));
+    ENSURE(!ended, ACME_E_DENIED);
+    return acme_ok();
+}
+
 static struct acme_err finalize(struct acme_db *db, void *arg)
 {
     struct finalize *request = arg;
@@ -240,8 +254,10 @@ static struct acme_err finalize(struct acme_db *db, void *arg)
     request->effects = (struct acme_finalize_effects){.superseded_count = 0};
     TRY(acme_store_order_load(db, request->arena, request->issuance->order_id, order));
     ENSURE(strcmp(order->account_id, request->issuance->account_id) == 0, ACME_E_NOT_FOUND);
-    if (order->status == ACME_ORDER_READY)
+    if (order->status == ACME_ORDER_READY) {
+        TRY(require_valid_authzs(db, request));
         return accept(db, request);
+    }
     ENSURE(order->csr_sha256 && strcmp(order->csr_sha256, request->issuance->csr_sha256) == 0, ACME_E_STATE);
     request->outcome = ACME_FINALIZE_REPEATED;
     return acme_ok();

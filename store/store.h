@@ -485,7 +485,7 @@ enum acme_finalize_outcome {
  * ret_effects): ready -> processing (or valid) with what it takes, in one step. `issuance` and `job` are
  * candidates, used only for STARTED; issuance->order_id names the order. ret_effects may be NULL. Errors:
  * NOT_FOUND; STATE when the order is neither ready nor finalized with this very CSR (*ret_order is then set
- * all the same, to tell the client its status). */
+ * all the same, to tell the client its status); DENIED when one of its authorizations is no longer valid. */
 struct acme_err acme_store_order_finalize(struct acme_store *store, struct acme_arena *arena,
                                           const struct acme_issuance *issuance, const struct acme_job *job,
                                           const struct acme_lease *lease,
@@ -553,7 +553,7 @@ struct acme_certificate {
     const char *account_id;
     const char *issuer;            /* name of the issuer */
     const char *chain;             /* PEM, leaf first */
-    const char *const *alternates; /* other chains, likewise; only when it is stored, see _alternates */
+    const char *const *alternates; /* other chains, likewise; not from _find */
     size_t alternate_count;
     const struct acme_deployment *deployments; /* candidates, made with it; only when it is stored */
     size_t deployment_count;
@@ -588,12 +588,6 @@ struct acme_err acme_store_issuance_orders(struct acme_store *store, struct acme
 /** acme_store_certificate_get: Errors: NOT_FOUND. Callers compare account_id. */
 struct acme_err acme_store_certificate_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                            struct acme_certificate *ret) ACME_MUST_USE;
-
-/** acme_store_certificate_alternates(store, arena, id, ret, ret_count): the other chains of a certificate, as
- * they were stored; none for an unknown id. */
-struct acme_err acme_store_certificate_alternates(struct acme_store *store, struct acme_arena *arena,
-                                                  const char *id, const char ***ret,
-                                                  size_t *ret_count) ACME_MUST_USE;
 
 /** acme_store_certificate_find(store, arena, serial_hex, sha256_hex, ret): by the leaf's serial number and
  * fingerprint. Errors: NOT_FOUND. */

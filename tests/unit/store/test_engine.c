@@ -102,6 +102,40 @@ static void newer_schema_is_refused(void **state)
     assert_ok(open_again(f));
 }
 
+/* Step 14 makes their table anew. */
+static void earlier_challenges_are_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct acme_order order =
+        fixture_order(f, fixture_account(f), (const char *const[]){"a.example.com", "b.example.com", NULL});
+    struct acme_authz before[2];
+    for (size_t i = 0; i < 2; i++)
+        assert_ok(acme_store_authz_get(f->store, f->arena, order.authz_ids[i], &before[i]));
+    acme_store_close(f->store);
+    f->store = NULL;
+    tamper(f, "DELETE FROM schema_version WHERE version = 14;"
+              "CREATE TABLE earlier (id TEXT NOT NULL PRIMARY KEY, authz_id TEXT NOT NULL,"
+              " position BIGINT NOT NULL, type TEXT NOT NULL, token TEXT NOT NULL, status TEXT NOT NULL,"
+              " validated_ms BIGINT NOT NULL, started_ms BIGINT NOT NULL, error TEXT) WITHOUT ROWID;"
+              "INSERT INTO earlier SELECT * FROM challenges;"
+              "DROP TABLE challenges;"
+              "ALTER TABLE earlier RENAME TO challenges;"
+              "CREATE UNIQUE INDEX challenges_authz ON challenges (authz_id, position)");
+    assert_ok(open_again(f));
+    for (size_t i = 0; i < 2; i++) {
+        struct acme_authz after;
+        assert_ok(acme_store_authz_get(f->store, f->arena, order.authz_ids[i], &after));
+        assert_int_equal(after.challenge_count, before[i].challenge_count);
+        for (size_t c = 0; c < after.challenge_count; c++) {
+            assert_string_equal(after.challenges[c].id, before[i].challenges[c].id);
+            assert_string_equal(after.challenges[c].type, before[i].challenges[c].type);
+            assert_string_equal(after.challenges[c].token, before[i].challenges[c].token);
+        }
+        assert_ok(acme_store_challenge_get(f->store, f->arena, before[i].challenges[0].id, &after));
+        assert_string_equal(after.id, before[i].id);
+    }
+}
+
 static void failed_migration_leaves_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -415,6 +449,7 @@ int main(void)
         cmocka_unit_test(unusable_paths),
         cmocka_unit_test_setup_teardown(not_a_database, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(newer_schema_is_refused, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(earlier_challenges_are_kept, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(failed_migration_leaves_nothing, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(close_while_idle, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(seam_rules, fixture_setup, fixture_teardown),
