@@ -39,9 +39,7 @@ struct acme_err acme_certificate_get(struct acme_exchange *x)
         (!acme_failed(err) && strcmp(certificate.account_id, x->account.id) != 0))
         return acme_exchange_no_such(x, "certificate");
     TRY(err);
-    const char **alternates = NULL;
-    size_t count = 0;
-    TRY(acme_store_certificate_alternates(store, x->arena, certificate.id, &alternates, &count));
+    size_t count = certificate.alternate_count;
     size_t chosen = chosen_chain(x, count);
     if (chosen > count)
         return acme_exchange_no_such(x, "certificate");
@@ -52,7 +50,7 @@ struct acme_err acme_certificate_get(struct acme_exchange *x)
         acme_log(INFO, "certificate downloaded", LOG_STR("account", x->account.id),
                  LOG_STR("certificate", certificate.id), LOG_STR("serial", certificate.serial_hex));
     }
-    const char *chain = chosen == 0 ? certificate.chain : alternates[chosen - 1];
+    const char *chain = chosen == 0 ? certificate.chain : certificate.alternates[chosen - 1];
     acme_respond_body(x, 200, "application/pem-certificate-chain",
                       (struct acme_bytes){.data = (const uint8_t *)chain, .len = strlen(chain)});
     return acme_ok();

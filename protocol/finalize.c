@@ -53,8 +53,8 @@ static struct acme_err not_ready(struct acme_exchange *x, const struct acme_orde
                                 acme_order_status_name(order->status), advice[order->status]);
 }
 
-/* Reused authorizations may end before the order does. */
-static struct acme_err check_authorizations(struct acme_exchange *x, const struct acme_order *order)
+/* Asked when the store has found one that has ended meanwhile. */
+static struct acme_err name_ended_authorization(struct acme_exchange *x, const struct acme_order *order)
 {
     for (size_t i = 0; i < order->authz_count; i++) {
         struct acme_authz authz;
@@ -65,7 +65,7 @@ static struct acme_err check_authorizations(struct acme_exchange *x, const struc
                                         "The authorization for %s is no longer valid; make a new order",
                                         authz.identifier.value);
     }
-    return acme_ok();
+    return acme_err(ACME_E_INTERNAL);
 }
 
 /* Whoever holds an account's key must not be able to speak for a server too, and the other way round (RFC
@@ -215,6 +215,8 @@ static struct acme_err commit(struct acme_exchange *x, const struct acme_profile
                                                     order, ret_outcome, &effects);
     if (err.code == ACME_E_STATE) /* it changed since it was read */
         return not_ready(x, order);
+    if (err.code == ACME_E_DENIED)
+        return name_ended_authorization(x, order);
     TRY(err);
     acme_log(INFO, "order finalized", LOG_STR("account", order->account_id), LOG_STR("order", order->id),
              LOG_STR("outcome", outcome_names[*ret_outcome]), LOG_STR("issuance", order->issuance_id),
@@ -236,7 +238,6 @@ static struct acme_err finalize_ready(struct acme_exchange *x, struct acme_bytes
     struct acme_csr csr;
     TRY(check_csr(x, order, der, &profile->keys, &csr));
     TRY(check_key_place(x, order, profile, &csr));
-    TRY(check_authorizations(x, order));
     enum acme_finalize_outcome outcome = ACME_FINALIZE_REPEATED;
     TRY(commit(x, profile, &csr, order, &outcome));
     /* A quick CA then answers at once; with a repetition nothing new is under way. */

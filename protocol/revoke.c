@@ -18,7 +18,7 @@ static const int allowed_reasons[] = {REASON_UNSPECIFIED, 1, 3, 4, 5};
 struct presented {
     X509 *cert;
     struct acme_bytes der;
-    const char *sha256_hex;
+    struct acme_cert_info info;
     int reason;
 };
 
@@ -52,16 +52,12 @@ static struct acme_err read_certificate(struct acme_exchange *x, struct presente
         return acme_exchange_refuse(x, ACME_PROBLEM_MALFORMED, "certificate is not unpadded base64url");
     TRY(err);
     err = acme_cert_parse(x->arena, ret->der, &ret->cert);
+    if (!acme_failed(err))
+        err = acme_cert_info_read(x->arena, ret->cert, &ret->info);
     if (err.code == ACME_E_FORMAT)
         return acme_exchange_refuse(x, ACME_PROBLEM_MALFORMED,
                                     "certificate is not one X.509 certificate in DER");
-    TRY(err);
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    ENSURE(EVP_Digest(ret->der.data, ret->der.len, digest, &len, EVP_sha256(), NULL) == 1, ACME_E_CRYPTO);
-    ret->sha256_hex = acme_hex_encode(x->arena, digest, len, false);
-    ENSURE(ret->sha256_hex != NULL, ACME_E_NOMEM);
-    return acme_ok();
+    return err;
 }
 
 /* Errors: NOT_FOUND unless it is the very leaf that was handed out. */
@@ -71,7 +67,8 @@ static struct acme_err find(struct acme_exchange *x, const struct presented *pre
     struct acme_certificate found;
     struct acme_cert_list chain = {.count = 0};
     struct acme_bytes leaf;
-    TRY(acme_store_certificate_find(x->service->store, x->arena, presented->sha256_hex, &found));
+    TRY(acme_store_certificate_find(x->service->store, x->arena, presented->info.serial_hex,
+                                    presented->info.sha256_hex, &found));
     const struct acme_bytes pem = {.data = (const uint8_t *)found.chain, .len = strlen(found.chain)};
     struct acme_err err = acme_certs_read(x->arena, pem, &chain);
     if (acme_failed(err) || chain.count == 0) /* we wrote it */

@@ -12,6 +12,7 @@ enum { WHY_MAX = 200, CHAIN_FOR_CLIENTS = 5, CAA_TRIES = 5, CAA_RETRY_MAX_MS = 6
 struct issue_run {
     struct backend_run run; /* first */
     struct acme_issuance issuance;
+    int64_t loaded_ms; /* when that was read */
     struct acme_csr csr;
     bool key_at_edge; /* the certificate carries another key than the CSR */
     struct acme_issue_request request;
@@ -148,29 +149,35 @@ static struct acme_err write_alternates(const struct active_job *job, const stru
     return acme_ok();
 }
 
+/* What was read this long ago is not read again: only who has been away for minutes is superseded. */
+#define FRESH_MS ACME_SECOND_MS
+
 /* It may have happened since this run began. */
 static bool is_superseded(const struct active_job *job)
 {
-    struct acme_issuance issuance;
-    struct acme_err err = acme_store_issuance_get(acme_runner_options_of(job->runner)->store, job->arena,
-                                                  job->subject_id, &issuance);
-    if (acme_failed(err))
-        acme_job_log_code(job, "an issuance could not be read again", err);
-    return !acme_failed(err) && issuance.status == ACME_ISSUANCE_WITHDRAWN;
+    const struct issue_run *run = issue_of(job);
+    enum acme_issuance_status status = run->issuance.status;
+    if (acme_job_now_ms(job) - run->loaded_ms > FRESH_MS) {
+        struct acme_err err =
+            acme_store_issuance_status(acme_runner_options_of(job->runner)->store, job->subject_id, &status);
+        if (acme_failed(err))
+            acme_job_log_code(job, "an issuance could not be read again", err);
+    }
+    return status == ACME_ISSUANCE_WITHDRAWN;
 }
 
 /* Made for another issuance, which has ended. */
 static bool is_for_nobody(const struct active_job *job)
 {
     const char *parent_id = issue_of(job)->issuance.parent_id;
-    struct acme_issuance parent;
+    enum acme_issuance_status parent = ACME_ISSUANCE_PENDING;
     if (parent_id == NULL)
         return false;
     struct acme_err err =
-        acme_store_issuance_get(acme_runner_options_of(job->runner)->store, job->arena, parent_id, &parent);
+        acme_store_issuance_status(acme_runner_options_of(job->runner)->store, parent_id, &parent);
     if (acme_failed(err) && err.code != ACME_E_NOT_FOUND)
         acme_job_log_code(job, "an issuance could not be read", err);
-    return acme_failed(err) ? err.code == ACME_E_NOT_FOUND : parent.status != ACME_ISSUANCE_PENDING;
+    return acme_failed(err) ? err.code == ACME_E_NOT_FOUND : parent != ACME_ISSUANCE_PENDING;
 }
 
 /* Nothing is begun for an order that was superseded, or an account that has ended: true when that is so, and
@@ -448,6 +455,7 @@ static const void *settings_for(const struct acme_issuance *issuance, const stru
 static struct acme_err load(struct active_job *job, struct issue_run *run)
 {
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    run->loaded_ms = acme_job_now_ms(job);
     TRY(acme_store_issuance_get(options->store, job->arena, job->subject_id, &run->issuance));
     TRY(acme_csr_reread(job->arena, run->issuance.csr, &run->csr));
     TRY(acme_job_backend_load(job, &run->run));

@@ -301,7 +301,7 @@ int64_t acme_job_crowd(const struct active_job *job)
 {
     struct acme_runner *runner = job->runner;
     pthread_mutex_lock(&runner->lock);
-    int64_t crowd = job->queue->crowd;
+    int64_t crowd = job->queue->crowd + (int64_t)job->queue->active;
     pthread_mutex_unlock(&runner->lock);
     return crowd;
 }

@@ -29,7 +29,7 @@ struct job_queue {
     struct acme_upstream *upstream; /* what paces its calls; NULL: nothing does */
     bool owns_upstream;
     bool uses_lines; /* its jobs stand in lines (acme_job_services.claim) */
-    int64_t crowd;   /* its jobs in the store, as of crowd_ms; the scheduler's */
+    int64_t crowd;   /* its jobs that wait in the store, as of crowd_ms; the scheduler's */
     int64_t crowd_ms;
     struct acme_shares *shares; /* of what is active */
     struct acme_turns turns;    /* of the claims; touched by the scheduler only */

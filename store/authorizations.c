@@ -205,20 +205,32 @@ struct acme_err acme_store_authz_create(struct acme_store *store, const struct a
     return acme_writer_run(&store->writer, create_authz, &create);
 }
 
-struct acme_err acme_store_authz_orders_ready(struct acme_db *db, const char *authz_id, int64_t now_ms,
-                                              int64_t authz_expires_ms)
+static struct acme_err list_orders(struct acme_db *db, struct acme_arena *arena, const char *authz_id,
+                                   const char ***ret_ids, size_t *ret_count)
 {
-    TRY(acme_db_run(db, NULL,
-                    "UPDATE orders SET expires_ms = $1 WHERE status = 'pending' AND expires_ms > $1"
-                    " AND id IN (SELECT order_id FROM order_authorizations WHERE authz_id = $2)",
-                    DB_INT(authz_expires_ms), DB_TEXT(authz_id)));
-    return acme_db_run(db, NULL,
-                       "UPDATE orders SET status = 'ready' WHERE status = 'pending'"
-                       " AND id IN (SELECT order_id FROM order_authorizations WHERE authz_id = $1)"
-                       " AND NOT EXISTS (SELECT 1 FROM order_authorizations oa"
-                       " JOIN authorizations a ON a.id = oa.authz_id WHERE oa.order_id = orders.id"
-                       " AND (a.status <> 'valid' OR a.expires_ms <= $2))",
-                       DB_TEXT(authz_id), DB_INT(now_ms));
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_query(db, &stmt, "SELECT order_id FROM order_authorizations WHERE authz_id = $1",
+                      DB_TEXT(authz_id)));
+    return acme_store_collect_ids(stmt, arena, ret_ids, ret_count);
+}
+
+/* Order by order: mostly there is one, and a list in the statement would be a table made for it. */
+struct acme_err acme_store_authz_orders_ready(struct acme_db *db, struct acme_arena *arena,
+                                              const char *authz_id, int64_t now_ms, int64_t authz_expires_ms)
+{
+    const char **ids = NULL;
+    size_t count = 0;
+    TRY(list_orders(db, arena, authz_id, &ids, &count));
+    for (size_t i = 0; i < count; i++)
+        TRY(acme_db_run(
+            db, NULL,
+            "UPDATE orders SET expires_ms = CASE WHEN expires_ms > $1 THEN $1 ELSE expires_ms END,"
+            " status = CASE WHEN EXISTS (SELECT 1 FROM order_authorizations oa"
+            " JOIN authorizations a ON a.id = oa.authz_id WHERE oa.order_id = orders.id"
+            " AND (a.status <> 'valid' OR a.expires_ms <= $2)) THEN 'pending' ELSE 'ready' END"
+            " WHERE id = $3 AND status = 'pending'",
+            DB_INT(authz_expires_ms), DB_INT(now_ms), DB_TEXT(ids[i])));
+    return acme_ok();
 }
 
 struct acme_err acme_store_authz_orders_invalid(struct acme_db *db, const char *authz_id, const char *error)

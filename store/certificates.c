@@ -45,36 +45,71 @@ static struct acme_err certificate_from_row(struct acme_db_stmt *stmt, struct ac
     return acme_ok();
 }
 
+enum { ALTERNATE_COLUMN = 12, FIRST_ROOM = 4 };
+
+/* The first of its rows has been read: each has one of the other chains, or the only one none. */
+static struct acme_err collect_alternates(struct acme_db_stmt *stmt, struct acme_arena *arena,
+                                          struct acme_certificate *certificate)
+{
+    size_t room = 0;
+    const char **chains = NULL;
+    bool row = !acme_db_is_null(stmt, ALTERNATE_COLUMN);
+    while (row) {
+        if (certificate->alternate_count == room) {
+            size_t larger = room == 0 ? FIRST_ROOM : 2 * room;
+            const char **list = acme_arena_alloc(arena, larger * sizeof *list);
+            ENSURE(list != NULL, ACME_E_NOMEM);
+            if (room > 0)
+                memcpy(list, chains, room * sizeof *list);
+            chains = list;
+            room = larger;
+        }
+        chains[certificate->alternate_count++] = acme_db_text(stmt, arena, ALTERNATE_COLUMN);
+        TRY(acme_db_next(stmt, &row));
+    }
+    certificate->alternates = chains;
+    return acme_db_row_check(stmt);
+}
+
 static struct acme_err load(struct acme_db *db, struct acme_arena *arena, const char *id,
                             struct acme_certificate *ret)
 {
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    struct acme_certificate certificate;
     TRY(acme_db_one(
         db, &stmt,
-        "SELECT id, issuance_id, account_id, issuer, serial_hex, aki_hex, sha256_hex, not_before_ms,"
-        " not_after_ms, created_ms, downloaded_ms, chain FROM certificates WHERE id = $1",
+        "SELECT c.id, c.issuance_id, c.account_id, c.issuer, c.serial_hex, c.aki_hex, c.sha256_hex,"
+        " c.not_before_ms, c.not_after_ms, c.created_ms, c.downloaded_ms, c.chain, o.chain"
+        " FROM certificates c LEFT JOIN certificate_chains o ON o.certificate_id = c.id"
+        " WHERE c.id = $1 ORDER BY o.position",
         DB_TEXT(id)));
-    return certificate_from_row(stmt, arena, ret);
+    TRY(certificate_from_row(stmt, arena, &certificate));
+    TRY(collect_alternates(stmt, arena, &certificate));
+    *ret = certificate;
+    return acme_ok();
 }
 
-static struct acme_err find(struct acme_db *db, struct acme_arena *arena, const char *sha256_hex,
-                            struct acme_certificate *ret)
+/* Serial numbers are in an index for people; a fingerprint's random place in one of its own would be a page
+ * to write for every certificate. */
+static struct acme_err find(struct acme_db *db, struct acme_arena *arena, const char *serial_hex,
+                            const char *sha256_hex, struct acme_certificate *ret)
 {
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
     TRY(acme_db_one(
         db, &stmt,
         "SELECT id, issuance_id, account_id, issuer, serial_hex, aki_hex, sha256_hex, not_before_ms,"
-        " not_after_ms, created_ms, downloaded_ms, chain FROM certificates WHERE sha256_hex = $1"
-        " ORDER BY id LIMIT 1",
-        DB_TEXT(sha256_hex)));
+        " not_after_ms, created_ms, downloaded_ms, chain FROM certificates WHERE serial_hex = $1"
+        " AND sha256_hex = $2 ORDER BY id LIMIT 1",
+        DB_TEXT(serial_hex), DB_TEXT(sha256_hex)));
     return certificate_from_row(stmt, arena, ret);
 }
 
 struct acme_err acme_store_certificate_find(struct acme_store *store, struct acme_arena *arena,
-                                            const char *sha256_hex, struct acme_certificate *ret)
+                                            const char *serial_hex, const char *sha256_hex,
+                                            struct acme_certificate *ret)
 {
     struct acme_db *db = acme_readers_acquire(&store->readers);
-    struct acme_err err = find(db, arena, sha256_hex, ret);
+    struct acme_err err = find(db, arena, serial_hex, sha256_hex, ret);
     acme_readers_release(&store->readers, db);
     return err;
 }
@@ -84,25 +119,6 @@ struct acme_err acme_store_certificate_get(struct acme_store *store, struct acme
 {
     struct acme_db *db = acme_readers_acquire(&store->readers);
     struct acme_err err = load(db, arena, id, ret);
-    acme_readers_release(&store->readers, db);
-    return err;
-}
-
-static struct acme_err load_alternates(struct acme_db *db, struct acme_arena *arena, const char *id,
-                                       const char ***ret, size_t *ret_count)
-{
-    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
-    TRY(acme_db_query(db, &stmt,
-                      "SELECT chain FROM certificate_chains WHERE certificate_id = $1 ORDER BY position",
-                      DB_TEXT(id)));
-    return acme_store_collect_ids(stmt, arena, ret, ret_count);
-}
-
-struct acme_err acme_store_certificate_alternates(struct acme_store *store, struct acme_arena *arena,
-                                                  const char *id, const char ***ret, size_t *ret_count)
-{
-    struct acme_db *db = acme_readers_acquire(&store->readers);
-    struct acme_err err = load_alternates(db, arena, id, ret, ret_count);
     acme_readers_release(&store->readers, db);
     return err;
 }

@@ -154,9 +154,9 @@ static struct acme_err settle_authz(struct acme_db *db, const struct finish *req
                     "UPDATE authorizations SET status = 'valid', expires_ms = $1"
                     " WHERE id = $2 AND status = 'pending' AND expires_ms > $3",
                     DB_INT(request->authz_expires_ms), DB_TEXT(authz_id), DB_INT(request->now_ms)));
-    return changed > 0
-               ? acme_store_authz_orders_ready(db, authz_id, request->now_ms, request->authz_expires_ms)
-               : acme_ok();
+    return changed > 0 ? acme_store_authz_orders_ready(db, request->arena, authz_id, request->now_ms,
+                                                       request->authz_expires_ms)
+                       : acme_ok();
 }
 
 static struct acme_err finish(struct acme_db *db, void *arg)

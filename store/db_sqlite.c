@@ -11,8 +11,8 @@
 enum {
     STMT_SLOTS = 256, /* several times the number of statements in this folder; a power of two */
     BUSY_TIMEOUT_MS = 1000,
-    CHECKPOINT_PAGES = 1000,
-    RESTART_PAGES = 16000 /* when readers kept the log from starting anew for so long, wait for them */
+    CHECKPOINT_PAGES = 3500, /* the log's index stays in its first segment, of 4062 */
+    RESTART_PAGES = 16000    /* when readers kept the log from starting anew for so long, wait for them */
 };
 
 struct acme_db_stmt {

@@ -75,8 +75,20 @@ struct acme_err acme_store_issuance_children(struct acme_store *store, struct ac
 
 /* ---- parts of the ends of issuances ---- */
 
+static struct acme_err has_parent(struct acme_db *db, const char *child_id, bool *ret)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_one(db, &stmt, "SELECT parent_id FROM issuances WHERE id = $1", DB_TEXT(child_id)));
+    *ret = !acme_db_is_null(stmt, 0);
+    return acme_ok();
+}
+
 struct acme_err acme_store_delegation_ended(struct acme_db *db, const char *child_id)
 {
+    bool of_other = false;
+    TRY(has_parent(db, child_id, &of_other)); /* most have none */
+    if (!of_other)
+        return acme_ok();
     return acme_db_run(db, NULL,
                        "UPDATE jobs SET run_at_ms = created_ms, due_ms = created_ms"
                        " WHERE kind = 'issue' AND owner IS NULL AND due_ms > created_ms"
@@ -94,7 +106,7 @@ struct acme_err acme_store_delegated_certificate(struct acme_db *db, struct acme
     TRY(acme_db_query(
         db, &stmt,
         "SELECT k.certificate_id FROM issuances k JOIN certificates c ON c.id = k.certificate_id"
-        " WHERE k.parent_id = $1 AND c.sha256_hex = $2 ORDER BY k.id LIMIT 1",
+        " WHERE k.parent_id = $1 AND c.sha256_hex = $2 LIMIT 1",
         DB_TEXT(parent_id), DB_TEXT(sha256_hex)));
     TRY(acme_db_next(stmt, &row));
     *ret_id = row ? acme_db_text(stmt, arena, 0) : NULL;

@@ -178,10 +178,11 @@ enum acme_continuation acme_continuation_of(const char *word);
 struct acme_err acme_store_order_load(struct acme_db *db, struct acme_arena *arena, const char *id,
                                       struct acme_order *ret) ACME_MUST_USE;
 
-/** acme_store_authz_orders_ready(db, authz_id, now_ms, authz_expires_ms): this authorization has become
- * valid, until authz_expires_ms: pending orders with it end then at the latest, and those that have only
- * valid ones become ready. */
-struct acme_err acme_store_authz_orders_ready(struct acme_db *db, const char *authz_id, int64_t now_ms,
+/** acme_store_authz_orders_ready(db, arena, authz_id, now_ms, authz_expires_ms): this authorization has
+ * become valid, until authz_expires_ms: pending orders with it end then at the latest, and those that have
+ * only valid ones become ready. */
+struct acme_err acme_store_authz_orders_ready(struct acme_db *db, struct acme_arena *arena,
+                                              const char *authz_id, int64_t now_ms,
                                               int64_t authz_expires_ms) ACME_MUST_USE;
 
 /** acme_store_authz_orders_invalid(db, authz_id, error): pending and ready orders that need this

@@ -67,6 +67,25 @@ struct acme_err acme_store_issuance_get(struct acme_store *store, struct acme_ar
     return err;
 }
 
+static struct acme_err load_status(struct acme_db *db, const char *id, enum acme_issuance_status *ret)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_one(db, &stmt, "SELECT status FROM issuances WHERE id = $1", DB_TEXT(id)));
+    int status = acme_db_word(stmt, 0, status_words, STATUS_COUNT);
+    TRY(acme_db_row_check(stmt));
+    *ret = (enum acme_issuance_status)status;
+    return acme_ok();
+}
+
+struct acme_err acme_store_issuance_status(struct acme_store *store, const char *id,
+                                           enum acme_issuance_status *ret)
+{
+    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_err err = load_status(db, id, ret);
+    acme_readers_release(&store->readers, db);
+    return err;
+}
+
 static struct acme_err list_orders(struct acme_db *db, struct acme_arena *arena, const char *issuance_id,
                                    const char ***ret_ids, size_t *ret_count)
 {
@@ -102,16 +121,19 @@ struct finalize {
 
 /* What already exists for the same wish: *ret_id NULL for nothing; *ret_certificate_id set when it is issued.
  * A certificate that somebody wanted to be revoked, even in vain, or that another one replaces, is nobody's
- * wish. */
+ * wish. Of several the newest, found here: there is mostly none, and sorting in the statement costs even so.
+ */
 static struct acme_err find_existing(struct acme_db *db, const struct finalize *request, const char **ret_id,
                                      const char **ret_certificate_id)
 {
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
     const struct acme_issuance *wanted = request->issuance;
-    bool row = false;
+    const char *newest = NULL;
+    const char *certificate_id = NULL;
+    int64_t created_ms = 0;
     TRY(acme_db_query(
         db, &stmt,
-        "SELECT i.id, c.id FROM issuances i LEFT JOIN certificates c ON c.id = i.certificate_id"
+        "SELECT i.id, c.id, i.created_ms FROM issuances i LEFT JOIN certificates c ON c.id = i.certificate_id"
         " WHERE i.account_id = $1 AND i.names_digest = $2 AND i.spki_sha256 = $3 AND i.profile = $4"
         " AND i.issuer = $5 AND i.parent_id IS NULL"
         " AND (i.status = 'pending' OR (i.status = 'issued' AND c.downloaded_ms = 0"
@@ -119,15 +141,28 @@ static struct acme_err find_existing(struct acme_db *db, const struct finalize *
         " AND NOT EXISTS (SELECT 1 FROM revocations r WHERE r.certificate_id = c.id)"
         " AND NOT EXISTS (SELECT 1 FROM issuances s WHERE s.predecessor_id = i.id"
         " AND s.continuation = 'replace' AND s.status <> 'failed')))"
-        " AND i.not_before_ms = $8 AND i.not_after_ms = $9"
-        " ORDER BY i.created_ms DESC, i.id DESC LIMIT 1",
+        " AND i.not_before_ms = $8 AND i.not_after_ms = $9",
         DB_TEXT(request->order.account_id), DB_TEXT(wanted->names_digest), DB_TEXT(wanted->spki_sha256),
         DB_TEXT(request->order.profile), DB_TEXT(wanted->issuer), DB_INT(request->rules->adopt_since_ms),
         DB_INT(request->now_ms), DB_INT(wanted->not_before_ms), DB_INT(wanted->not_after_ms)));
-    TRY(acme_db_next(stmt, &row));
-    *ret_id = row ? acme_db_text(stmt, request->arena, 0) : NULL;
-    *ret_certificate_id = row ? acme_db_text(stmt, request->arena, 1) : NULL;
-    return acme_db_row_check(stmt);
+    for (;;) {
+        bool row = false;
+        TRY(acme_db_next(stmt, &row));
+        if (!row)
+            break;
+        const char *id = acme_db_text(stmt, request->arena, 0);
+        const char *certificate = acme_db_text(stmt, request->arena, 1);
+        int64_t ms = acme_db_int(stmt, 2);
+        TRY(acme_db_row_check(stmt));
+        if (newest && (ms < created_ms || (ms == created_ms && strcmp(id, newest) < 0)))
+            continue;
+        newest = id;
+        certificate_id = certificate;
+        created_ms = ms;
+    }
+    *ret_id = newest;
+    *ret_certificate_id = certificate_id;
+    return acme_ok();
 }
 
 struct acme_err acme_store_issuance_insert(struct acme_db *db, const struct acme_issuance *issuance,
@@ -198,6 +233,20 @@ static struct acme_err accept(struct acme_db *db, struct finalize *request)
     return update_order(db, request, request->issuance->id, NULL);
 }
 
+/* Reused authorizations may end before the order does. */
+static struct acme_err require_valid_authzs(struct acme_db *db, const struct finalize *request)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    bool ended = false;
+    TRY(acme_db_query(db, &stmt,
+                      "SELECT 1 FROM order_authorizations oa JOIN authorizations a ON a.id = oa.authz_id"
+                      " WHERE oa.order_id = $1 AND (a.status <> 'valid' OR a.expires_ms <= $2) LIMIT 1",
+                      DB_TEXT(request->order.id), DB_INT(request->now_ms)));
+    TRY(acme_db_next(stmt, &ended));
+    ENSURE(!ended, ACME_E_DENIED);
+    return acme_ok();
+}
+
 static struct acme_err finalize(struct acme_db *db, void *arg)
 {
     struct finalize *request = arg;
@@ -205,8 +254,10 @@ static struct acme_err finalize(struct acme_db *db, void *arg)
     request->effects = (struct acme_finalize_effects){.superseded_count = 0};
     TRY(acme_store_order_load(db, request->arena, request->issuance->order_id, order));
     ENSURE(strcmp(order->account_id, request->issuance->account_id) == 0, ACME_E_NOT_FOUND);
-    if (order->status == ACME_ORDER_READY)
+    if (order->status == ACME_ORDER_READY) {
+        TRY(require_valid_authzs(db, request));
         return accept(db, request);
+    }
     ENSURE(order->csr_sha256 && strcmp(order->csr_sha256, request->issuance->csr_sha256) == 0, ACME_E_STATE);
     request->outcome = ACME_FINALIZE_REPEATED;
     return acme_ok();

@@ -1,5 +1,6 @@
 /* Durable jobs: who works on what, until when. The owner column is the fence: whoever is not in it changes
- * nothing. */
+ * nothing. Most jobs are done by the process that makes them and never wait: the indexes have only those that
+ * nobody works on (`owner IS NULL`, which statements that are to use them say). */
 #include "store/internal.h"
 
 #include <stdlib.h>
@@ -12,7 +13,8 @@ const char *const acme_store_job_words[ACME_JOB_KIND_COUNT] = {[ACME_JOB_VALIDAT
 
 enum {
     MAX_CLAIM = 256,
-    MAX_SHARES_SEEN = 4096 /* by one claim: the write connection is everybody's */
+    LOOK_AT_LEASES_MS = 15 * 1000, /* no index has them: a walk through all jobs */
+    MAX_SHARES_SEEN = 4096         /* by one claim: the write connection is everybody's */
 };
 
 struct acme_err acme_store_job_insert(struct acme_db *db, const struct acme_job *job, enum acme_job_kind kind,
@@ -89,9 +91,11 @@ struct claim {
     const char *queue;
     int64_t now_ms;
     const struct acme_lease *lease;
-    size_t limit;
+    size_t room;  /* for jobs */
+    size_t limit; /* of those that are still to be claimed */
     struct acme_turns *turns;
-    struct share *shares; /* `limit` places */
+    bool leases_ended;
+    struct share *shares; /* as many places */
     size_t share_count;
     struct acme_job *jobs; /* likewise */
     size_t count;
@@ -140,12 +144,14 @@ static struct acme_err find_shares(struct acme_db *db, struct claim *request, co
     TRY(acme_db_query(
         db, &stmt,
         "WITH RECURSIVE leap (share) AS ("
-        " SELECT MIN(share) FROM jobs WHERE queue = $1 AND share > $2"
+        " SELECT MIN(share) FROM jobs WHERE queue = $1 AND share > $2 AND owner IS NULL"
         " UNION ALL"
-        " SELECT (SELECT MIN(j.share) FROM jobs j WHERE j.queue = $1 AND j.share > leap.share) FROM leap"
+        " SELECT (SELECT MIN(j.share) FROM jobs j WHERE j.queue = $1 AND j.share > leap.share"
+        " AND j.owner IS NULL) FROM leap"
         " WHERE leap.share IS NOT NULL AND ($3 = '' OR leap.share < $3))"
         " SELECT share FROM leap WHERE share IS NOT NULL AND ($3 = '' OR share <= $3) AND EXISTS"
-        " (SELECT 1 FROM jobs d WHERE d.queue = $1 AND d.share = leap.share AND d.due_ms <= $4) LIMIT $5",
+        " (SELECT 1 FROM jobs d WHERE d.queue = $1 AND d.share = leap.share AND d.due_ms <= $4"
+        " AND d.owner IS NULL) LIMIT $5",
         DB_TEXT(request->queue), DB_TEXT(after), DB_TEXT(last == NULL ? "" : last), DB_INT(request->now_ms),
         DB_INT(MAX_SHARES_SEEN)));
     for (;;) {
@@ -194,7 +200,7 @@ static struct acme_err take_rows(struct claim *request, struct acme_db_stmt *stm
         TRY(acme_db_next(stmt, &row));
         if (!row)
             break;
-        ENSURE(request->count < request->limit, ACME_E_INTERNAL);
+        ENSURE(request->count < request->room, ACME_E_INTERNAL);
         acme_store_job_from_row(stmt, request->arena, &request->jobs[request->count++]);
     }
     if (request->count - before == wanted)
@@ -205,12 +211,13 @@ static struct acme_err take_rows(struct claim *request, struct acme_db_stmt *stm
 static struct acme_err claim_share(struct acme_db *db, struct claim *request, const struct share *share)
 {
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
-    TRY(acme_db_query(
-        db, &stmt,
-        "UPDATE jobs SET owner = $1, due_ms = $2 WHERE id IN (SELECT id FROM jobs"
-        " WHERE queue = $3 AND share = $4 AND due_ms <= $5 ORDER BY due_ms, id LIMIT $6)" LEASED,
-        DB_TEXT(request->lease->owner), DB_INT(request->lease->until_ms), DB_TEXT(request->queue),
-        DB_TEXT(share->name), DB_INT(request->now_ms), DB_INT((int64_t)share->wanted)));
+    TRY(acme_db_query(db, &stmt,
+                      "UPDATE jobs SET owner = $1, due_ms = $2 WHERE id IN (SELECT id FROM jobs"
+                      " WHERE queue = $3 AND share = $4 AND due_ms <= $5 AND owner IS NULL"
+                      " ORDER BY due_ms, id LIMIT $6)" LEASED,
+                      DB_TEXT(request->lease->owner), DB_INT(request->lease->until_ms),
+                      DB_TEXT(request->queue), DB_TEXT(share->name), DB_INT(request->now_ms),
+                      DB_INT((int64_t)share->wanted)));
     return take_rows(request, stmt, share->wanted);
 }
 
@@ -219,10 +226,26 @@ static struct acme_err claim_latest(struct acme_db *db, struct claim *request)
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
     TRY(acme_db_query(db, &stmt,
                       "UPDATE jobs SET owner = $1, due_ms = $2 WHERE id IN (SELECT id FROM jobs"
-                      " WHERE queue = $3 AND due_ms <= $4 ORDER BY due_ms DESC, id DESC LIMIT $5)" LEASED,
+                      " WHERE queue = $3 AND due_ms <= $4 AND owner IS NULL"
+                      " ORDER BY due_ms DESC, id DESC LIMIT $5)" LEASED,
                       DB_TEXT(request->lease->owner), DB_INT(request->lease->until_ms),
                       DB_TEXT(request->queue), DB_INT(request->now_ms), DB_INT((int64_t)request->limit)));
     return take_rows(request, stmt, request->limit);
+}
+
+/* They have had their turn before. */
+static struct acme_err claim_dropped(struct acme_db *db, struct claim *request)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_query(db, &stmt,
+                      "UPDATE jobs SET owner = $1, due_ms = $2 WHERE id IN (SELECT id FROM jobs"
+                      " WHERE queue = $3 AND due_ms <= $4 AND owner IS NOT NULL"
+                      " ORDER BY due_ms, id LIMIT $5)" LEASED,
+                      DB_TEXT(request->lease->owner), DB_INT(request->lease->until_ms),
+                      DB_TEXT(request->queue), DB_INT(request->now_ms), DB_INT((int64_t)request->limit)));
+    TRY(take_rows(request, stmt, request->limit));
+    request->limit -= request->count;
+    return acme_ok();
 }
 
 static struct acme_err claim(struct acme_db *db, void *arg)
@@ -231,6 +254,12 @@ static struct acme_err claim(struct acme_db *db, void *arg)
     request->share_count = 0;
     request->count = 0;
     request->turns->left_due = false;
+    request->share_count = request->count = 0;
+    request->limit = request->room;
+    if (request->leases_ended)
+        TRY(claim_dropped(db, request));
+    if (request->limit == 0)
+        return acme_ok();
     if (request->turns->latest_first)
         return claim_latest(db, request);
     TRY(find_shares(db, request, request->turns->last, NULL));
@@ -242,6 +271,27 @@ static struct acme_err claim(struct acme_db *db, void *arg)
     return acme_ok();
 }
 
+static struct acme_err read_ended(struct acme_db *db, const struct claim *request, bool *ret)
+{
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
+    TRY(acme_db_query(db, &stmt,
+                      "SELECT 1 FROM jobs WHERE queue = $1 AND due_ms <= $2 AND owner IS NOT NULL LIMIT 1",
+                      DB_TEXT(request->queue), DB_INT(request->now_ms)));
+    return acme_db_next(stmt, ret);
+}
+
+static struct acme_err look_at_leases(struct acme_store *store, struct claim *request)
+{
+    struct acme_turns *turns = request->turns;
+    if (turns->leases_seen_ms != 0 && request->now_ms - turns->leases_seen_ms < LOOK_AT_LEASES_MS)
+        return acme_ok();
+    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_err err = read_ended(db, request, &request->leases_ended);
+    acme_readers_release(&store->readers, db);
+    turns->leases_seen_ms = request->leases_ended ? 0 : request->now_ms; /* not all may be taken at once */
+    return err;
+}
+
 struct acme_err acme_store_jobs_claim(struct acme_store *store, struct acme_arena *arena, const char *queue,
                                       int64_t now_ms, const struct acme_lease *lease, size_t limit,
                                       struct acme_turns *turns, struct acme_job **ret, size_t *ret_count)
@@ -250,12 +300,13 @@ struct acme_err acme_store_jobs_claim(struct acme_store *store, struct acme_aren
                             .queue = queue,
                             .now_ms = now_ms,
                             .lease = lease,
-                            .limit = limit < MAX_CLAIM ? limit : MAX_CLAIM,
+                            .room = limit < MAX_CLAIM ? limit : MAX_CLAIM,
                             .turns = turns};
     ENSURE(limit > 0, ACME_E_INTERNAL);
-    request.jobs = acme_arena_alloc(arena, request.limit * sizeof(struct acme_job));
-    request.shares = acme_arena_alloc(arena, request.limit * sizeof(struct share));
+    request.jobs = acme_arena_alloc(arena, request.room * sizeof(struct acme_job));
+    request.shares = acme_arena_alloc(arena, request.room * sizeof(struct share));
     ENSURE(request.jobs != NULL && request.shares != NULL, ACME_E_NOMEM);
+    TRY(look_at_leases(store, &request));
     TRY(acme_writer_run(&store->writer, claim, &request));
     if (request.share_count > 0) {
         const char *last = request.shares[request.share_count - 1].name;
@@ -271,7 +322,8 @@ struct acme_err acme_store_jobs_claim(struct acme_store *store, struct acme_aren
 static struct acme_err read_next(struct acme_db *db, const char *queue, int64_t after_ms, int64_t *ret_ms)
 {
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
-    TRY(acme_db_one(db, &stmt, "SELECT MIN(due_ms) FROM jobs WHERE queue = $1 AND due_ms > $2",
+    TRY(acme_db_one(db, &stmt,
+                    "SELECT MIN(due_ms) FROM jobs WHERE queue = $1 AND due_ms > $2 AND owner IS NULL",
                     DB_TEXT(queue), DB_INT(after_ms)));
     *ret_ms = acme_db_int(stmt, 0);
     return acme_ok();
@@ -289,7 +341,8 @@ struct acme_err acme_store_jobs_next(struct acme_store *store, const char *queue
 static struct acme_err count_jobs(struct acme_db *db, const char *queue, int64_t *ret)
 {
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
-    TRY(acme_db_one(db, &stmt, "SELECT COUNT(*) FROM jobs WHERE queue = $1", DB_TEXT(queue)));
+    TRY(acme_db_one(db, &stmt, "SELECT COUNT(*) FROM jobs WHERE queue = $1 AND owner IS NULL",
+                    DB_TEXT(queue)));
     *ret = acme_db_int(stmt, 0);
     return acme_ok();
 }
@@ -306,8 +359,7 @@ static struct acme_err list_queues(struct acme_db *db, struct acme_arena *arena,
                                    size_t *ret_count)
 {
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
-    TRY(acme_db_query(db, &stmt, "SELECT DISTINCT queue FROM jobs WHERE due_ms >= $1 ORDER BY queue",
-                      DB_INT(0)));
+    TRY(acme_db_query(db, &stmt, "SELECT DISTINCT queue FROM jobs ORDER BY queue"));
     return acme_store_collect_ids(stmt, arena, ret, ret_count);
 }
 

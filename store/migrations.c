@@ -241,8 +241,37 @@ static const char schema_12[] =
     " answered_ms BIGINT NOT NULL DEFAULT 0,"
     " answered_by TEXT);";
 
-static const char *const steps[] = {schema_1, schema_2, schema_3, schema_4,  schema_5,  schema_6,
-                                    schema_7, schema_8, schema_9, schema_10, schema_11, schema_12};
+/* Most jobs are in somebody's hands from the first moment to the last: only what waits is indexed.
+ * Certificates are found by their serial numbers. */
+static const char schema_13[] = "DROP INDEX certificates_sha256;"
+                                "DROP INDEX jobs_due;"
+                                "DROP INDEX jobs_share;"
+                                "CREATE INDEX jobs_due ON jobs (queue, due_ms) WHERE owner IS NULL;"
+                                "CREATE INDEX jobs_share ON jobs (queue, share, due_ms)"
+                                " WHERE owner IS NULL;";
+
+/* An authorization's challenges side by side: they are read together, and often. */
+static const char schema_14[] = "CREATE TABLE challenges_of ("
+                                " id TEXT NOT NULL UNIQUE,"
+                                " authz_id TEXT NOT NULL REFERENCES authorizations (id),"
+                                " position BIGINT NOT NULL,"
+                                " type TEXT NOT NULL,"
+                                " token TEXT NOT NULL,"
+                                " status TEXT NOT NULL,"
+                                " validated_ms BIGINT NOT NULL,"
+                                " started_ms BIGINT NOT NULL,"
+                                " error TEXT,"
+                                " PRIMARY KEY (authz_id, position))" ACME_DB_CLUSTERED ";"
+                                "INSERT INTO challenges_of (id, authz_id, position, type, token, status,"
+                                " validated_ms, started_ms, error) SELECT id, authz_id, position, type,"
+                                " token, status, validated_ms, started_ms, error FROM challenges"
+                                " ORDER BY authz_id, position;"
+                                "DROP TABLE challenges;"
+                                "ALTER TABLE challenges_of RENAME TO challenges;";
+
+static const char *const steps[] = {schema_1,  schema_2,  schema_3,  schema_4, schema_5,
+                                    schema_6,  schema_7,  schema_8,  schema_9, schema_10,
+                                    schema_11, schema_12, schema_13, schema_14};
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static struct acme_err read_version(struct acme_db *db, int64_t *ret)

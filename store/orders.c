@@ -38,35 +38,31 @@ static struct acme_err order_from_row(struct acme_db_stmt *stmt, struct acme_are
     return acme_ok();
 }
 
-static struct acme_err load_row(struct acme_db *db, struct acme_arena *arena, const char *id,
-                                struct acme_order *ret)
-{
-    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
-    TRY(acme_db_one(
-        db, &stmt,
-        "SELECT id, account_id, profile, status, identifiers, not_before_ms, not_after_ms, expires_ms,"
-        " created_ms, finalized_ms, csr_sha256, issuance_id, certificate_id, error, seen_ms"
-        " FROM orders WHERE id = $1",
-        DB_TEXT(id)));
-    return order_from_row(stmt, arena, ret);
-}
+enum { AUTHZ_COLUMN = 15 };
 
-/* A statement of its own needs no transaction with the order's: an order's authorizations never change. */
-static struct acme_err load_authz_ids(struct acme_db *db, struct acme_arena *arena, struct acme_order *order)
-{
-    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
-    TRY(acme_db_query(db, &stmt,
-                      "SELECT authz_id FROM order_authorizations WHERE order_id = $1 ORDER BY position",
-                      DB_TEXT(order->id)));
-    return acme_store_collect_ids(stmt, arena, &order->authz_ids, &order->authz_count);
-}
-
+/* One statement for the order and the ids of its authorizations, a row for each. */
 struct acme_err acme_store_order_load(struct acme_db *db, struct acme_arena *arena, const char *id,
                                       struct acme_order *ret)
 {
+    ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
     struct acme_order order;
-    TRY(load_row(db, arena, id, &order));
-    TRY(load_authz_ids(db, arena, &order));
+    bool row = true;
+    TRY(acme_db_one(
+        db, &stmt,
+        "SELECT o.id, o.account_id, o.profile, o.status, o.identifiers, o.not_before_ms, o.not_after_ms,"
+        " o.expires_ms, o.created_ms, o.finalized_ms, o.csr_sha256, o.issuance_id, o.certificate_id,"
+        " o.error, o.seen_ms, oa.authz_id FROM orders o"
+        " LEFT JOIN order_authorizations oa ON oa.order_id = o.id WHERE o.id = $1 ORDER BY oa.position",
+        DB_TEXT(id)));
+    TRY(order_from_row(stmt, arena, &order));
+    order.authz_ids = acme_arena_alloc(arena, order.identifier_count * sizeof *order.authz_ids);
+    ENSURE(order.authz_ids, ACME_E_NOMEM);
+    while (row && !acme_db_is_null(stmt, AUTHZ_COLUMN)) {
+        ENSURE(order.authz_count < order.identifier_count, ACME_E_IO);
+        order.authz_ids[order.authz_count++] = acme_db_text(stmt, arena, AUTHZ_COLUMN);
+        TRY(acme_db_next(stmt, &row));
+    }
+    TRY(acme_db_row_check(stmt));
     *ret = order;
     return acme_ok();
 }

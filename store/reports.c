@@ -142,16 +142,20 @@ struct acme_err acme_store_certificates_by_serial(struct acme_store *store, stru
 
 /* ---- jobs ---- */
 
-static struct acme_err load_job(struct acme_db *db, struct acme_arena *arena, const char *queue,
-                                const char *share, const char *subject_id, struct acme_job_report *ret)
+#define JOB_OF                                                                                               \
+    "SELECT id, kind, subject_id, queue, state, intent, attempts, run_at_ms, created_ms, share, asked,"      \
+    " owner, due_ms, note, noted_ms, upstream_ref FROM jobs"                                                 \
+    " WHERE queue = $1 AND share IN ($2, '" ACME_STORE_NO_SHARE "') AND subject_id = $3"
+
+static const char waiting_job[] = JOB_OF " AND owner IS NULL";
+static const char leased_job[] = JOB_OF " AND owner IS NOT NULL"; /* in no index, and looked for last */
+
+static struct acme_err load_job(struct acme_db *db, struct acme_arena *arena, const char *sql,
+                                const char *queue, const char *share, const char *subject_id,
+                                struct acme_job_report *ret)
 {
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
-    TRY(acme_db_one(
-        db, &stmt,
-        "SELECT id, kind, subject_id, queue, state, intent, attempts, run_at_ms, created_ms, share, asked,"
-        " owner, due_ms, note, noted_ms, upstream_ref FROM jobs"
-        " WHERE queue = $1 AND share IN ($2, '" ACME_STORE_NO_SHARE "') AND subject_id = $3",
-        DB_TEXT(queue), DB_TEXT(share), DB_TEXT(subject_id)));
+    TRY(acme_db_one(db, &stmt, sql, DB_TEXT(queue), DB_TEXT(share), DB_TEXT(subject_id)));
     struct acme_job_report report = {.leased = !acme_db_is_null(stmt, 11),
                                      .due_ms = acme_db_int(stmt, 12),
                                      .remark = {.note = acme_db_text(stmt, arena, 13),
@@ -167,7 +171,11 @@ struct acme_err acme_store_job_find(struct acme_store *store, struct acme_arena 
                                     const char *share, const char *subject_id, struct acme_job_report *ret)
 {
     struct acme_db *db = acme_readers_acquire(&store->readers);
-    struct acme_err err = load_job(db, arena, queue, share, subject_id, ret);
+    struct acme_err err = load_job(db, arena, waiting_job, queue, share, subject_id, ret);
+    if (err.code == ACME_E_NOT_FOUND)
+        err = load_job(db, arena, leased_job, queue, share, subject_id, ret);
+    if (err.code == ACME_E_NOT_FOUND) /* given back in between */
+        err = load_job(db, arena, waiting_job, queue, share, subject_id, ret);
     acme_readers_release(&store->readers, db);
     return err;
 }

@@ -153,23 +153,26 @@ struct acme_turns {
     char last[ACME_ID_SIZE]; /* in and out: whose turn was last; "" at first */
     bool latest_first;       /* instead of turns: those of all shares that became due last */
     bool left_due;           /* out: there may be more jobs that are due */
+    int64_t leases_seen_ms;  /* in and out: when leases that have ended were last looked for; 0 at first */
 };
 
 /** acme_store_jobs_claim(store, arena, queue, now_ms, lease, limit, turns, ret, ret_count): lease up to
  * `limit` jobs of one queue that are due (run_at_ms <= now, no running lease), the shares in turn, of each
- * its oldest (but see acme_turns.latest_first); returned oldest first. */
+ * its oldest (but see acme_turns.latest_first); returned oldest first. Jobs that were dropped, whose leases
+ * have ended, come before all others, and are looked for every 15 s at most. */
 struct acme_err acme_store_jobs_claim(struct acme_store *store, struct acme_arena *arena, const char *queue,
                                       int64_t now_ms, const struct acme_lease *lease, size_t limit,
                                       struct acme_turns *turns, struct acme_job **ret,
                                       size_t *ret_count) ACME_MUST_USE;
 
-/** acme_store_jobs_next(store, queue, after_ms, ret_ms): when the next job of the queue beyond after_ms can
- * be claimed (its run_at or its lease's end, whichever is later), 0 for none. A read: costs no commit. */
+/** acme_store_jobs_next(store, queue, after_ms, ret_ms): when the next job of the queue beyond after_ms that
+ * nobody works on is due, 0 for none. Whoever waits for leases to end looks again now and then. A read: costs
+ * no commit. */
 struct acme_err acme_store_jobs_next(struct acme_store *store, const char *queue, int64_t after_ms,
                                      int64_t *ret_ms) ACME_MUST_USE;
 
-/** acme_store_jobs_count(store, queue, ret): all jobs of the queue, due or not. A read, in time that grows
- * with their number. */
+/** acme_store_jobs_count(store, queue, ret): the jobs of the queue that nobody works on, due or not. A read,
+ * in time that grows with their number. */
 struct acme_err acme_store_jobs_count(struct acme_store *store, const char *queue,
                                       int64_t *ret) ACME_MUST_USE;
 
@@ -482,7 +485,7 @@ enum acme_finalize_outcome {
  * ret_effects): ready -> processing (or valid) with what it takes, in one step. `issuance` and `job` are
  * candidates, used only for STARTED; issuance->order_id names the order. ret_effects may be NULL. Errors:
  * NOT_FOUND; STATE when the order is neither ready nor finalized with this very CSR (*ret_order is then set
- * all the same, to tell the client its status). */
+ * all the same, to tell the client its status); DENIED when one of its authorizations is no longer valid. */
 struct acme_err acme_store_order_finalize(struct acme_store *store, struct acme_arena *arena,
                                           const struct acme_issuance *issuance, const struct acme_job *job,
                                           const struct acme_lease *lease,
@@ -534,6 +537,10 @@ struct acme_err acme_store_issuance_owns(struct acme_store *store, const char *i
 struct acme_err acme_store_issuance_replaced(struct acme_store *store, const char *id,
                                              bool *ret) ACME_MUST_USE;
 
+/** acme_store_issuance_status(store, id, ret): Errors: NOT_FOUND. */
+struct acme_err acme_store_issuance_status(struct acme_store *store, const char *id,
+                                           enum acme_issuance_status *ret) ACME_MUST_USE;
+
 /** acme_store_issuance_get: Errors: NOT_FOUND. */
 struct acme_err acme_store_issuance_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                         struct acme_issuance *ret) ACME_MUST_USE;
@@ -546,7 +553,7 @@ struct acme_certificate {
     const char *account_id;
     const char *issuer;            /* name of the issuer */
     const char *chain;             /* PEM, leaf first */
-    const char *const *alternates; /* other chains, likewise; only when it is stored, see _alternates */
+    const char *const *alternates; /* other chains, likewise; not from _find */
     size_t alternate_count;
     const struct acme_deployment *deployments; /* candidates, made with it; only when it is stored */
     size_t deployment_count;
@@ -582,16 +589,10 @@ struct acme_err acme_store_issuance_orders(struct acme_store *store, struct acme
 struct acme_err acme_store_certificate_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                            struct acme_certificate *ret) ACME_MUST_USE;
 
-/** acme_store_certificate_alternates(store, arena, id, ret, ret_count): the other chains of a certificate, as
- * they were stored; none for an unknown id. */
-struct acme_err acme_store_certificate_alternates(struct acme_store *store, struct acme_arena *arena,
-                                                  const char *id, const char ***ret,
-                                                  size_t *ret_count) ACME_MUST_USE;
-
-/** acme_store_certificate_find(store, arena, sha256_hex, ret): by the fingerprint of the leaf. Errors:
- * NOT_FOUND. */
+/** acme_store_certificate_find(store, arena, serial_hex, sha256_hex, ret): by the leaf's serial number and
+ * fingerprint. Errors: NOT_FOUND. */
 struct acme_err acme_store_certificate_find(struct acme_store *store, struct acme_arena *arena,
-                                            const char *sha256_hex,
+                                            const char *serial_hex, const char *sha256_hex,
                                             struct acme_certificate *ret) ACME_MUST_USE;
 
 /** acme_store_certificate_downloaded(store, id, now_ms): remember the first download. Does not wait for the

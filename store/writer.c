@@ -71,6 +71,8 @@ static struct acme_err try_batch(struct acme_db *db, struct acme_write_op *batch
 static void run_batch(struct acme_db *db, struct acme_write_op *batch)
 {
     struct acme_err err = try_batch(db, batch, run_plainly);
+    if (err.code == ACME_E_STATE && !batch->next)
+        return; /* taken back, and its error is its own */
     if (err.code == ACME_E_STATE)
         err = try_batch(db, batch, run_in_savepoint);
     if (acme_failed(err))

@@ -102,6 +102,40 @@ static void newer_schema_is_refused(void **state)
     assert_ok(open_again(f));
 }
 
+/* Step 14 makes their table anew. */
+static void earlier_challenges_are_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct acme_order order =
+        fixture_order(f, fixture_account(f), (const char *const[]){"a.example.com", "b.example.com", NULL});
+    struct acme_authz before[2];
+    for (size_t i = 0; i < 2; i++)
+        assert_ok(acme_store_authz_get(f->store, f->arena, order.authz_ids[i], &before[i]));
+    acme_store_close(f->store);
+    f->store = NULL;
+    tamper(f, "DELETE FROM schema_version WHERE version = 14;"
+              "CREATE TABLE earlier (id TEXT NOT NULL PRIMARY KEY, authz_id TEXT NOT NULL,"
+              " position BIGINT NOT NULL, type TEXT NOT NULL, token TEXT NOT NULL, status TEXT NOT NULL,"
+              " validated_ms BIGINT NOT NULL, started_ms BIGINT NOT NULL, error TEXT) WITHOUT ROWID;"
+              "INSERT INTO earlier SELECT * FROM challenges;"
+              "DROP TABLE challenges;"
+              "ALTER TABLE earlier RENAME TO challenges;"
+              "CREATE UNIQUE INDEX challenges_authz ON challenges (authz_id, position)");
+    assert_ok(open_again(f));
+    for (size_t i = 0; i < 2; i++) {
+        struct acme_authz after;
+        assert_ok(acme_store_authz_get(f->store, f->arena, order.authz_ids[i], &after));
+        assert_int_equal(after.challenge_count, before[i].challenge_count);
+        for (size_t c = 0; c < after.challenge_count; c++) {
+            assert_string_equal(after.challenges[c].id, before[i].challenges[c].id);
+            assert_string_equal(after.challenges[c].type, before[i].challenges[c].type);
+            assert_string_equal(after.challenges[c].token, before[i].challenges[c].token);
+        }
+        assert_ok(acme_store_challenge_get(f->store, f->arena, before[i].challenges[0].id, &after));
+        assert_string_equal(after.id, before[i].id);
+    }
+}
+
 static void failed_migration_leaves_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -192,13 +226,14 @@ static struct acme_err hold(struct acme_db *db, void *arg)
     return acme_ok();
 }
 
-enum trouble { NO_TROUBLE, RETURNS_ERROR, BREAKS_CONSTRAINT, BREAKS_COMMIT };
+enum trouble { NO_TROUBLE, FAILS_EARLY, RETURNS_ERROR, BREAKS_CONSTRAINT, BREAKS_COMMIT };
 
 struct write {
     struct acme_writer *writer;
     pthread_t thread;
     char name[16];
     enum trouble trouble;
+    int runs;
     struct acme_err result;
 };
 
@@ -206,6 +241,8 @@ static struct acme_err write_value(struct acme_db *db, void *arg)
 {
     struct write *write = arg;
     static const char insert[] = "INSERT INTO named_values (name, value) VALUES ($1, 'x')";
+    write->runs++;
+    ENSURE(write->trouble != FAILS_EARLY, ACME_E_STATE);
     TRY(acme_db_run(db, NULL, insert, DB_TEXT(write->name)));
     switch (write->trouble) {
     case RETURNS_ERROR:
@@ -217,6 +254,7 @@ static struct acme_err write_value(struct acme_db *db, void *arg)
         return acme_db_script(
             db, "INSERT INTO authorizations (id, account_id, identifier_type, identifier_value, wildcard, "
                 "status, expires_ms) VALUES ('z', 'nobody', 'dns', 'x', 0, 'valid', 0)");
+    case FAILS_EARLY:
     case NO_TROUBLE:
         break;
     }
@@ -288,17 +326,30 @@ static void check_written(struct fixture *f, size_t at, bool expected)
 static void failing_write_leaves_the_others(void **state)
 {
     struct fixture *f = *state;
-    static const enum trouble troubles[] = {RETURNS_ERROR, BREAKS_CONSTRAINT};
-    static const enum acme_code codes[] = {ACME_E_STATE, ACME_E_INTERNAL};
-    for (size_t t = 0; t < 2; t++) {
+    static const enum trouble troubles[] = {FAILS_EARLY, RETURNS_ERROR, BREAKS_CONSTRAINT};
+    static const enum acme_code codes[] = {ACME_E_STATE, ACME_E_STATE, ACME_E_INTERNAL};
+    for (size_t t = 0; t < 3; t++) {
         struct write writes[WRITES];
         write_together(f, writes, 2, troubles[t]);
         for (size_t i = 0; i < WRITES; i++) {
             assert_code(writes[i].result, i == 2 ? codes[t] : ACME_OK);
             check_written(f, i, i != 2);
+            assert_int_equal(writes[i].runs, troubles[t] == FAILS_EARLY || i > 2 ? 1 : 2);
             assert_ok(acme_store_value_set(f->store, writes[i].name, (struct acme_bytes){.data = NULL}));
         }
     }
+}
+
+static void failing_write_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct write write = {.name = "w0", .trouble = RETURNS_ERROR};
+    assert_code(acme_writer_run(&f->store->writer, write_value, &write), ACME_E_STATE);
+    assert_int_equal(write.runs, 1);
+    check_written(f, 0, false);
+    write.trouble = NO_TROUBLE;
+    assert_ok(acme_writer_run(&f->store->writer, write_value, &write));
+    check_written(f, 0, true);
 }
 
 static void failed_commit_fails_all(void **state)
@@ -398,11 +449,13 @@ int main(void)
         cmocka_unit_test(unusable_paths),
         cmocka_unit_test_setup_teardown(not_a_database, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(newer_schema_is_refused, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(earlier_challenges_are_kept, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(failed_migration_leaves_nothing, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(close_while_idle, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(seam_rules, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(reads_wait_for_a_connection, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(failing_write_leaves_the_others, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(failing_write_alone, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(failed_commit_fails_all, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(full_queue_is_busy, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(posted_write_is_done_soon, fixture_setup, fixture_teardown),

@@ -27,6 +27,26 @@ static struct acme_order order_of(struct fixture *f, const char *id)
     return order;
 }
 
+static void authorization_has_ended(void **state)
+{
+    struct fixture *f = *state;
+    struct acme_order order = fixture_ready_order(f, fixture_account(f), "a.example.com");
+    struct acme_job job = fixture_job(f, "lab");
+    struct acme_issuance issuance = fixture_issuance(f, &order, "key1", "csr1");
+    struct acme_authz authz;
+    struct acme_order unused;
+    enum acme_finalize_outcome outcome;
+    assert_ok(acme_store_authz_get(f->store, f->arena, order.authz_ids[0], &authz));
+    struct acme_finalize_rules rules = {.now_ms = authz.expires_ms};
+    assert_code(acme_store_order_finalize(f->store, f->arena, &issuance, &job, &fixture_lease, &rules,
+                                          &unused, &outcome, NULL),
+                ACME_E_DENIED);
+    assert_int_equal(order_of(f, order.id).status, ACME_ORDER_READY);
+    rules.now_ms--;
+    assert_ok(acme_store_order_finalize(f->store, f->arena, &issuance, &job, &fixture_lease, &rules, &unused,
+                                        &outcome, NULL));
+}
+
 static void started(void **state)
 {
     struct fixture *f = *state;
@@ -339,6 +359,7 @@ static void persists(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(authorization_has_ended, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(started, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(not_ready, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(foreign_order_does_not_exist, fixture_setup, fixture_teardown),

@@ -119,10 +119,10 @@ static void counts_jobs_of_a_queue(void **state)
     (void)make_job(f, "q"); /* leased */
     assert_ok(acme_store_job_wait(f->store, id, "me", NULL, NOW + 999999, 0, NULL));
     assert_ok(acme_store_jobs_count(f->store, "q", &count));
-    assert_int_equal(count, 2);
+    assert_int_equal(count, 1); /* that waits */
 }
 
-static void next_knows_leases(void **state)
+static void next_is_of_those_that_wait(void **state)
 {
     struct fixture *f = *state;
     int64_t next = -1;
@@ -130,11 +130,42 @@ static void next_knows_leases(void **state)
     assert_int_equal(next, 0);
     const char *id = make_job(f, "q");
     assert_ok(acme_store_jobs_next(f->store, "q", 0, &next));
-    assert_int_equal(next, fixture_lease.until_ms);
+    assert_int_equal(next, 0);
     (void)make_job(f, "q");
     assert_ok(acme_store_job_wait(f->store, id, "me", NULL, NOW + 7, 0, NULL));
     assert_ok(acme_store_jobs_next(f->store, "q", 0, &next));
     assert_int_equal(next, NOW + 7);
+}
+
+/* Leases that ended unseen are looked for now and then, and those jobs come before all others. */
+static void dropped_jobs_come_back(void **state)
+{
+    struct fixture *f = *state;
+    struct acme_turns turns = {.last = ""};
+    const struct acme_lease lease = {.owner = "me", .until_ms = fixture_lease.until_ms + 600000};
+    const char *waiting = make_job(f, "q");
+    const char *dropped = make_job(f, "q");
+    assert_ok(acme_store_job_wait(f->store, waiting, "me", NULL, NOW, 0, NULL));
+    struct acme_job *jobs = NULL;
+    size_t count = 9;
+    (void)make_job(f, "elsewhere");
+    int64_t end = fixture_lease.until_ms;
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "q", end, &lease, 1, &turns, &jobs, &count));
+    assert_int_equal(count, 1);
+    assert_string_equal(jobs[0].id, dropped);
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "q", end, &lease, 9, &turns, &jobs, &count));
+    assert_int_equal(count, 1);
+    assert_string_equal(jobs[0].id, waiting);
+
+    /* Seen just now; until it is time again nothing is looked for. */
+    assert_ok(acme_store_job_save(f->store, dropped, &(struct acme_lease){.owner = "me", .until_ms = end + 1},
+                                  "{}", true, NULL));
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "q", end + 14999, &lease, 9, &turns, &jobs, &count));
+    assert_int_equal(count, 0);
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "q", end + 15000, &lease, 9, &turns, &jobs, &count));
+    assert_int_equal(count, 1);
+    assert_string_equal(jobs[0].id, dropped);
+    assert_true(jobs[0].intent);
 }
 
 static void queues_are_listed_once(void **state)
@@ -316,7 +347,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(counts_jobs_of_a_queue, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(the_latest_due_come_first, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(claims_oldest_first_up_to_limit, fixture_setup, fixture_teardown),
-        cmocka_unit_test_setup_teardown(next_knows_leases, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(next_is_of_those_that_wait, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(dropped_jobs_come_back, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(queues_are_listed_once, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(shares_take_turns, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_rule_limits_shares, fixture_setup, fixture_teardown),

@@ -180,9 +180,10 @@ static void found_by_fingerprint(void **state)
     struct fixture *f = *state;
     struct acme_certificate certificate = issue(f, fixture_account(f), "0A04");
     struct acme_certificate found;
-    assert_ok(acme_store_certificate_find(f->store, f->arena, "0A04", &found));
+    assert_ok(acme_store_certificate_find(f->store, f->arena, "0A04", "0A04", &found));
     assert_string_equal(found.id, certificate.id);
-    assert_code(acme_store_certificate_find(f->store, f->arena, "0A05", &found), ACME_E_NOT_FOUND);
+    assert_code(acme_store_certificate_find(f->store, f->arena, "0A04", "0A05", &found), ACME_E_NOT_FOUND);
+    assert_code(acme_store_certificate_find(f->store, f->arena, "0A05", "0A04", &found), ACME_E_NOT_FOUND);
 }
 
 static bool covers(struct fixture *f, const char *account, int64_t now_ms, const char *first,

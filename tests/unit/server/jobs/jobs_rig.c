@@ -265,8 +265,7 @@ struct acme_issuance jobs_order(struct jobs_rig *r, const char *account, const c
     struct acme_job job = fixture_job(f, "edge");
     struct acme_order made;
     enum acme_finalize_outcome outcome;
-    /* Its lease has ended long ago. */
-    const struct acme_lease lease = {.owner = "worker", .until_ms = NOW};
+    const struct acme_lease lease = {.owner = "maker", .until_ms = real_now_ms() + ACME_HOUR_MS};
     issuance.csr = pki_csr_der(f->arena, NULL, names, 1);
     issuance.issuer = "edge";
     issuance.created_ms = real_now_ms();
@@ -275,6 +274,7 @@ struct acme_issuance jobs_order(struct jobs_rig *r, const char *account, const c
     assert_ok(acme_store_order_finalize(f->store, f->arena, &issuance, &job, &lease,
                                         &(struct acme_finalize_rules){.now_ms = NOW}, &made, &outcome, NULL));
     assert_int_equal(outcome, ACME_FINALIZE_STARTED);
+    assert_ok(acme_store_job_release(f->store, job.id, "maker", NOW)); /* due long ago */
     if (r->runner != NULL)
         acme_runner_look(r->runner);
     return issuance;
