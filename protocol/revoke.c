@@ -4,7 +4,6 @@
 
 #include "base/b64url.h"
 #include "base/id.h"
-#include "base/sha256.h"
 #include "certs/chain.h"
 
 #include <string.h>
@@ -57,9 +56,10 @@ static struct acme_err read_certificate(struct acme_exchange *x, struct presente
         return acme_exchange_refuse(x, ACME_PROBLEM_MALFORMED,
                                     "certificate is not one X.509 certificate in DER");
     TRY(err);
-    uint8_t digest[ACME_SHA256_SIZE];
-    TRY(acme_sha256(ret->der.data, ret->der.len, digest));
-    ret->sha256_hex = acme_hex_encode(x->arena, digest, sizeof digest, false);
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    ENSURE(EVP_Digest(ret->der.data, ret->der.len, digest, &len, EVP_sha256(), NULL) == 1, ACME_E_CRYPTO);
+    ret->sha256_hex = acme_hex_encode(x->arena, digest, len, false);
     ENSURE(ret->sha256_hex != NULL, ACME_E_NOMEM);
     return acme_ok();
 }
