@@ -3,9 +3,9 @@
 #include "base/b64url.h"
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "base/sha256.h"
 
 #include <arpa/inet.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -387,10 +387,9 @@ char *acme_identifiers_digest(struct acme_arena *arena, const struct acme_identi
     for (size_t i = 0; i < count; i++)
         if (i == 0 || !acme_identifier_equal(sorted[i], sorted[i - 1]))
             acme_buf_printf(&text, "%s:%s\n", acme_identifier_type_name(sorted[i]->type), sorted[i]->value);
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned digest_len = 0;
+    uint8_t digest[ACME_SHA256_SIZE];
     const char *data = acme_buf_cstr(&text);
-    if (data == NULL || EVP_Digest(data, text.len, digest, &digest_len, EVP_sha256(), NULL) != 1)
+    if (data == NULL || acme_failed(acme_sha256(data, text.len, digest)))
         return NULL;
-    return acme_hex_encode(arena, digest, digest_len, false);
+    return acme_hex_encode(arena, digest, sizeof digest, false);
 }

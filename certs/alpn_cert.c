@@ -2,6 +2,7 @@
 
 #include "base/b64url.h"
 #include "base/buf.h"
+#include "base/sha256.h"
 #include "certs/ossl.h"
 
 #include <arpa/inet.h>
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_SHOWN = 80, MAX_NAMES_SHOWN = 5, MAX_LIST = 1024, SHA256_OCTETS = 32 };
+enum { MAX_SHOWN = 80, MAX_NAMES_SHOWN = 5, MAX_LIST = 1024 };
 
 /* id-pe-acmeIdentifier, 1.3.6.1.5.5.7.1.31: the content octets of the OBJECT IDENTIFIER. */
 static const unsigned char acme_identifier_oid[] = {0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x1f};
@@ -149,23 +150,21 @@ static X509_EXTENSION *find_extension(const X509 *certificate, int *ret_count)
 
 static struct acme_err check_digest(const struct judged *judged, const ASN1_OCTET_STRING *value)
 {
-    unsigned char wanted[EVP_MAX_MD_SIZE];
-    ENSURE(EVP_Digest(judged->key_authorization, strlen(judged->key_authorization), wanted, NULL,
-                      EVP_sha256(), NULL) == 1,
-           ACME_E_CRYPTO);
+    uint8_t wanted[ACME_SHA256_SIZE];
+    TRY(acme_sha256(judged->key_authorization, strlen(judged->key_authorization), wanted));
     const unsigned char *data = ASN1_STRING_get0_data(value);
     size_t len = (size_t)ASN1_STRING_length(value);
-    if (len != 2 + SHA256_OCTETS || data[0] != V_ASN1_OCTET_STRING || data[1] != SHA256_OCTETS)
+    if (len != 2 + ACME_SHA256_SIZE || data[0] != V_ASN1_OCTET_STRING || data[1] != ACME_SHA256_SIZE)
         return refuse(
             judged, ACME_PROBLEM_INCORRECT_RESPONSE,
             acme_arena_printf(judged->arena,
                               "the acmeIdentifier extension of the certificate (%zu bytes) is not an "
                               "OCTET STRING of 32 octets",
                               len));
-    if (memcmp(data + 2, wanted, SHA256_OCTETS) == 0)
+    if (memcmp(data + 2, wanted, ACME_SHA256_SIZE) == 0)
         return acme_ok();
-    const char *seen = acme_hex_encode(judged->arena, data + 2, SHA256_OCTETS, false);
-    const char *right = acme_hex_encode(judged->arena, wanted, SHA256_OCTETS, false);
+    const char *seen = acme_hex_encode(judged->arena, data + 2, ACME_SHA256_SIZE, false);
+    const char *right = acme_hex_encode(judged->arena, wanted, ACME_SHA256_SIZE, false);
     ENSURE(seen != NULL && right != NULL, ACME_E_NOMEM);
     return refuse(
         judged, ACME_PROBLEM_INCORRECT_RESPONSE,

@@ -1,9 +1,9 @@
 #include "base/b64url.h"
 #include "certs/cert_time.h"
 #include "certs/chain.h"
-#include "certs/ossl.h"
 
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <time.h>
 
 enum { MAX_INTEGER = 128 };
@@ -31,19 +31,6 @@ static struct acme_err read_serial(struct acme_arena *arena, const X509 *cert, c
     return acme_ok();
 }
 
-static struct acme_err read_issuer(struct acme_arena *arena, const X509 *cert, const char **ret)
-{
-    OSSL_CLEANUP(BIO) BIO *bio = BIO_new(BIO_s_mem());
-    ENSURE(bio != NULL, ACME_E_NOMEM);
-    ENSURE(X509_NAME_print_ex(bio, X509_get_issuer_name(cert), 0, XN_FLAG_RFC2253) >= 0, ACME_E_FORMAT);
-    char *text = NULL;
-    long len = BIO_get_mem_data(bio, &text);
-    ENSURE(len >= 0, ACME_E_CRYPTO);
-    *ret = acme_arena_strndup(arena, len > 0 ? text : "", (size_t)len);
-    ENSURE(*ret != NULL, ACME_E_NOMEM);
-    return acme_ok();
-}
-
 static struct acme_err read_info(struct acme_arena *arena, X509 *cert, struct acme_cert_info *ret)
 {
     struct acme_cert_info info = {.aki_hex = ""};
@@ -52,13 +39,11 @@ static struct acme_err read_info(struct acme_arena *arena, X509 *cert, struct ac
     if (aki != NULL)
         info.aki_hex =
             acme_hex_encode(arena, ASN1_STRING_get0_data(aki), (size_t)ASN1_STRING_length(aki), true);
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
+    uint8_t digest[ACME_SHA256_SIZE];
     TRY(acme_cert_der(arena, cert, &info.der));
-    ENSURE(EVP_Digest(info.der.data, info.der.len, digest, &len, EVP_sha256(), NULL) == 1, ACME_E_CRYPTO);
-    info.sha256_hex = acme_hex_encode(arena, digest, len, false);
+    TRY(acme_sha256(info.der.data, info.der.len, digest));
+    info.sha256_hex = acme_hex_encode(arena, digest, sizeof digest, false);
     ENSURE(info.aki_hex != NULL && info.sha256_hex != NULL, ACME_E_NOMEM);
-    TRY(read_issuer(arena, cert, &info.issuer_name));
     TRY(acme_cert_time_ms(X509_get0_notBefore(cert), &info.not_before_ms));
     TRY(acme_cert_time_ms(X509_get0_notAfter(cert), &info.not_after_ms));
     *ret = info;

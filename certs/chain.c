@@ -9,13 +9,13 @@
 bool acme_cert_has_spki(const X509 *cert, const uint8_t sha256[ACME_SHA256_SIZE])
 {
     unsigned char *der = NULL;
-    unsigned char digest[EVP_MAX_MD_SIZE];
+    uint8_t digest[ACME_SHA256_SIZE];
     int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);
     if (len <= 0)
         return false;
-    int good = EVP_Digest(der, (size_t)len, digest, NULL, EVP_sha256(), NULL);
+    struct acme_err err = acme_sha256(der, (size_t)len, digest);
     OPENSSL_free(der);
-    return good == 1 && memcmp(digest, sha256, ACME_SHA256_SIZE) == 0;
+    return !acme_failed(err) && memcmp(digest, sha256, ACME_SHA256_SIZE) == 0;
 }
 
 /* A pool that also holds an earlier certificate of the same key: the latest one is meant. */

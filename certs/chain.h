@@ -17,10 +17,9 @@ struct acme_cert_list {
 /* What the store and the operator want to know about an issued leaf. */
 struct acme_cert_info {
     struct acme_bytes der;
-    const char *serial_hex;  /* upper-case, the DER content octets */
-    const char *aki_hex;     /* upper-case authority key identifier, "" when there is none */
-    const char *sha256_hex;  /* lower-case fingerprint of the DER */
-    const char *issuer_name; /* one-line RFC 2253 text */
+    const char *serial_hex; /* upper-case, the DER content octets */
+    const char *aki_hex;    /* upper-case authority key identifier, "" when there is none */
+    const char *sha256_hex; /* lower-case fingerprint of the DER */
     int64_t not_before_ms;
     int64_t not_after_ms;
 };

@@ -116,9 +116,7 @@ static struct acme_err read_spki(struct acme_arena *arena, struct acme_csr *csr)
     const ASN1_BIT_STRING *octets = csr->request->info->spki->key;
     csr->key_octets =
         (struct acme_bytes){.data = ASN1_STRING_get0_data(octets), .len = (size_t)ASN1_STRING_length(octets)};
-    ENSURE(EVP_Digest(csr->spki.data, csr->spki.len, csr->spki_sha256, NULL, EVP_sha256(), NULL) == 1,
-           ACME_E_CRYPTO);
-    return acme_ok();
+    return acme_sha256(csr->spki.data, csr->spki.len, csr->spki_sha256);
 }
 
 /* Everything but the key and the signature. */
@@ -141,9 +139,7 @@ static struct acme_err read_request(struct acme_arena *arena, struct acme_bytes 
     TRY(read_common_name(arena, csr->request->info->subject, &csr->common_name, ret_why));
     TRY(read_names(arena, csr, ret_why));
     TRY(read_spki(arena, csr));
-    ENSURE(EVP_Digest(csr->der.data, csr->der.len, csr->sha256, NULL, EVP_sha256(), NULL) == 1,
-           ACME_E_CRYPTO);
-    return acme_ok();
+    return acme_sha256(csr->der.data, csr->der.len, csr->sha256);
 }
 
 static struct acme_err parse(struct acme_arena *arena, struct acme_bytes der, struct acme_csr *ret,
@@ -199,8 +195,7 @@ struct acme_err acme_spki_sha256(const EVP_PKEY *key, uint8_t out[ACME_SHA256_SI
     unsigned char *der = NULL;
     int len = i2d_PUBKEY(key, &der);
     ENSURE(len > 0, ACME_E_CRYPTO);
-    int good = EVP_Digest(der, (size_t)len, out, NULL, EVP_sha256(), NULL);
+    struct acme_err err = acme_sha256(der, (size_t)len, out);
     OPENSSL_free(der);
-    ENSURE(good == 1, ACME_E_CRYPTO);
-    return acme_ok();
+    return err;
 }

@@ -3,11 +3,12 @@
 #define ACME_CERTS_CSR_H
 
 #include "base/identifier.h"
+#include "base/sha256.h"
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
-enum { ACME_CSR_MAX_BYTES = 32 * 1024, ACME_SHA256_SIZE = 32 };
+enum { ACME_CSR_MAX_BYTES = 32 * 1024 };
 
 struct acme_csr {
     struct acme_bytes der;

@@ -22,10 +22,12 @@ static struct acme_err set_serial(X509 *cert)
 /* The leftmost 160 bits of the SHA-256 of the key (RFC 7093 section 2 method 1): no need for SHA-1. */
 struct acme_err acme_ca_add_key_id(X509 *cert)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
+    uint8_t digest[ACME_SHA256_SIZE];
+    const ASN1_BIT_STRING *key = X509_get0_pubkey_bitstr(cert);
+    ENSURE(key != NULL, ACME_E_CRYPTO);
+    TRY(acme_sha256(ASN1_STRING_get0_data(key), (size_t)ASN1_STRING_length(key), digest));
     OSSL_CLEANUP(ASN1_OCTET_STRING) ASN1_OCTET_STRING *id = ASN1_OCTET_STRING_new();
-    ENSURE(id != NULL && X509_pubkey_digest(cert, EVP_sha256(), digest, NULL) == 1 &&
-               ASN1_OCTET_STRING_set(id, digest, ACME_CA_KEY_ID_OCTETS) == 1 &&
+    ENSURE(id != NULL && ASN1_OCTET_STRING_set(id, digest, ACME_CA_KEY_ID_OCTETS) == 1 &&
                X509_add1_ext_i2d(cert, NID_subject_key_identifier, id, 0, X509V3_ADD_APPEND) == 1,
            ACME_E_CRYPTO);
     return acme_ok();

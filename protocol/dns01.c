@@ -1,33 +1,25 @@
 #include "protocol/dns01.h"
 
 #include "base/b64url.h"
+#include "base/sha256.h"
 #include "protocol/txt.h"
 
-#include <openssl/evp.h>
 #include <string.h>
 
-enum { SHA256_SIZE = 32, LABEL_OCTETS = 10, LABEL_SIZE = LABEL_OCTETS * 8 / 5 };
+enum { LABEL_OCTETS = 10, LABEL_SIZE = LABEL_OCTETS * 8 / 5 };
 
 char *acme_dns01_name(struct acme_arena *arena, const struct acme_identifier *identifier)
 {
     return acme_arena_printf(arena, "_acme-challenge.%s", identifier->value);
 }
 
-static struct acme_err sha256(const char *text, uint8_t ret[SHA256_SIZE])
-{
-    unsigned len = 0;
-    ENSURE(EVP_Digest(text, strlen(text), ret, &len, EVP_sha256(), NULL) == 1 && len == SHA256_SIZE,
-           ACME_E_CRYPTO);
-    return acme_ok();
-}
-
 struct acme_err acme_dns_account01_name(struct acme_arena *arena, const struct acme_identifier *identifier,
                                         const char *account_url, char **ret)
 {
     static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567"; /* RFC 4648 section 6 */
-    uint8_t digest[SHA256_SIZE];
+    uint8_t digest[ACME_SHA256_SIZE];
     char label[LABEL_SIZE + 1];
-    TRY(sha256(account_url, digest));
+    TRY(acme_sha256(account_url, strlen(account_url), digest));
     for (int i = 0; i < LABEL_SIZE; i++) {
         int bit = i * 5;
         unsigned window = (unsigned)digest[bit / 8] << 8 | digest[bit / 8 + 1];
@@ -42,8 +34,8 @@ struct acme_err acme_dns_account01_name(struct acme_arena *arena, const struct a
 
 struct acme_err acme_dns01_digest(struct acme_arena *arena, const char *key_authorization, char **ret)
 {
-    uint8_t digest[SHA256_SIZE];
-    TRY(sha256(key_authorization, digest));
+    uint8_t digest[ACME_SHA256_SIZE];
+    TRY(acme_sha256(key_authorization, strlen(key_authorization), digest));
     char *text = acme_b64url_encode(arena, digest, sizeof digest);
     ENSURE(text != NULL, ACME_E_NOMEM);
     *ret = text;

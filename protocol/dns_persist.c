@@ -2,14 +2,14 @@
 
 #include "base/b64url.h"
 #include "base/clock.h"
+#include "base/sha256.h"
 #include "protocol/issue_value.h"
 #include "protocol/txt.h"
 
-#include <openssl/evp.h>
 #include <string.h>
 #include <strings.h>
 
-enum { SHA256_SIZE = 32, MAX_DOMAIN = 255, MAX_SHOWN = 200 };
+enum { MAX_DOMAIN = 255, MAX_SHOWN = 200 };
 
 /* What is wrong with a record that names us; `why` NULL: nothing. */
 struct finding {
@@ -26,13 +26,12 @@ struct acme_err acme_dns_persist_account(struct acme_arena *arena, const char *p
                                          const char *thumbprint, const char *account_url, char **ret)
 {
     size_t len = strlen(domain);
-    uint8_t digest[SHA256_SIZE];
-    unsigned digest_len = 0;
+    uint8_t digest[ACME_SHA256_SIZE];
     ENSURE(len > 0 && len <= MAX_DOMAIN, ACME_E_LIMIT);
     /* The length stands for itself: no octet of it is 0. */
     const char *text = acme_arena_printf(arena, "%c%s%s%s", (int)len, domain, thumbprint, account_url);
     ENSURE(text != NULL, ACME_E_NOMEM);
-    ENSURE(EVP_Digest(text, strlen(text), digest, &digest_len, EVP_sha256(), NULL) == 1, ACME_E_CRYPTO);
+    TRY(acme_sha256(text, strlen(text), digest));
     const char *hash = acme_b64url_encode(arena, digest, sizeof digest);
     ENSURE(hash != NULL, ACME_E_NOMEM);
     *ret = acme_arena_printf(arena, "%ssha-256/%s", prefix, hash);

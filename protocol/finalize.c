@@ -2,6 +2,7 @@
 
 #include "base/b64url.h"
 #include "base/id.h"
+#include "base/sha256.h"
 #include "certs/csr.h"
 
 #include <string.h>
@@ -32,11 +33,10 @@ static struct acme_err decode_csr(struct acme_exchange *x, struct acme_bytes *re
 
 static const char *sha256_hex(struct acme_arena *arena, struct acme_bytes data)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    if (EVP_Digest(data.data, data.len, digest, &len, EVP_sha256(), NULL) != 1)
+    uint8_t digest[ACME_SHA256_SIZE];
+    if (acme_failed(acme_sha256(data.data, data.len, digest)))
         return NULL;
-    return acme_hex_encode(arena, digest, len, false);
+    return acme_hex_encode(arena, digest, sizeof digest, false);
 }
 
 static struct acme_err not_ready(struct acme_exchange *x, const struct acme_order *order)

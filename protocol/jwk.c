@@ -1,6 +1,7 @@
 #include "protocol/jwk.h"
 
 #include "base/b64url.h"
+#include "base/sha256.h"
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
@@ -214,11 +215,9 @@ static struct acme_err parse_okp(struct acme_arena *arena, const cJSON *jwk, str
 
 static struct acme_err set_thumbprint(struct acme_arena *arena, struct acme_jwk *jwk)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned digest_len = 0;
-    ENSURE(EVP_Digest(jwk->canonical, strlen(jwk->canonical), digest, &digest_len, EVP_sha256(), NULL) == 1,
-           ACME_E_CRYPTO);
-    jwk->thumbprint = acme_b64url_encode(arena, digest, digest_len);
+    uint8_t digest[ACME_SHA256_SIZE];
+    TRY(acme_sha256(jwk->canonical, strlen(jwk->canonical), digest));
+    jwk->thumbprint = acme_b64url_encode(arena, digest, sizeof digest);
     ENSURE(jwk->thumbprint != NULL, ACME_E_NOMEM);
     return acme_ok();
 }

@@ -99,6 +99,7 @@ static void test_issues_at_once(void **state)
     assert_string_equal(fixture->issuer->backend.name, "lab");
     struct acme_step step = step_at(fixture, fixture->now_ms);
     assert_int_equal(step.certs.count, 2);
+    assert_true(step.signed_here);
     struct acme_cert_info info = leaf_of(fixture, &step);
     assert_int_equal(info.not_before_ms, fixture->now_ms - 5 * ACME_MINUTE_MS);
     assert_int_equal(info.not_after_ms - info.not_before_ms, 30 * ACME_DAY_MS);

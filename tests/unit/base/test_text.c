@@ -1,8 +1,9 @@
-/* Small text forms: b64url.c, clock.c, err.c, id.c, problem.c. */
+/* Small text forms: b64url.c, clock.c, err.c, id.c, problem.c, sha256.c. */
 #include "base/b64url.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/problem.h"
+#include "base/sha256.h"
 
 #include "cmocka_all.h"
 #include <string.h>
@@ -247,6 +248,19 @@ static void printable(void **state)
     assert_string_equal(acme_printable(arena, "a", 1, 0), "...");
 }
 
+/* FIPS 180-2 appendix B.1, and nothing at all. */
+static void sha256(void **state)
+{
+    (void)state;
+    uint8_t digest[ACME_SHA256_SIZE];
+    assert_int_equal(acme_sha256("abc", 3, digest).code, ACME_OK);
+    assert_string_equal(acme_hex_encode(arena, digest, sizeof digest, false),
+                        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_int_equal(acme_sha256(NULL, 0, digest).code, ACME_OK);
+    assert_string_equal(acme_hex_encode(arena, digest, sizeof digest, false),
+                        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +276,7 @@ int main(void)
         cmocka_unit_test(codes_have_distinct_names),
         cmocka_unit_test(problems),
         cmocka_unit_test(printable),
+        cmocka_unit_test(sha256),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

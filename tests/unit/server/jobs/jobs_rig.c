@@ -13,6 +13,21 @@ static int64_t real_now_ms(void)
     return acme_clock_now_ms(&acme_clock_system);
 }
 
+/* The same with another signature. Releases `cert`. */
+static X509 *forged(X509 *cert)
+{
+    unsigned char *der = NULL;
+    int len = i2d_X509(cert, &der);
+    assert_true(len > 0);
+    der[len - 1] ^= 1;
+    const unsigned char *at = der;
+    X509 *other = d2i_X509(NULL, &at, len);
+    assert_non_null(other);
+    OPENSSL_free(der);
+    X509_free(cert);
+    return other;
+}
+
 static struct acme_err sign(struct jobs_rig *r, struct acme_arena *arena, const struct acme_csr *csr,
                             struct acme_step *ret)
 {
@@ -21,10 +36,13 @@ static struct acme_err sign(struct jobs_rig *r, struct acme_arena *arena, const 
     ENSURE(key != NULL, ACME_E_INTERNAL);
     X509 *leaf = pki_leaf(&r->pki, key, names, 1);
     EVP_PKEY_free(key);
+    if (r->forges)
+        leaf = forged(leaf);
     X509 *const chain[] = {leaf, r->pki.intermediate, r->pki.root};
     struct acme_bytes pem = pki_pem(arena, chain, 3);
     X509_free(leaf);
     ret->kind = ACME_STEP_ISSUED;
+    ret->signed_here = r->signs_here;
     ret->upstream_ref = "17";
     ret->note = "signed";
     return acme_certs_read(arena, pem, &ret->certs);

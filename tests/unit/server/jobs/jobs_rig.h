@@ -31,6 +31,8 @@ struct jobs_rig {
     atomic_bool hold_line;   /* edge: keep what it has got */
     atomic_bool asks;        /* edge: before it ends */
     atomic_bool never_signs; /* signer: keep waiting */
+    bool forges;             /* signer: with signatures that do not verify */
+    bool signs_here;         /* signer: says that it is the holder of the key */
     const char *script;      /* edge: run this shell script first */
     /* What they have seen. */
     atomic_int signer_starts;

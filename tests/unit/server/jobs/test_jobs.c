@@ -42,6 +42,31 @@ static void key_is_not_at_edge(void **state)
     (void)jobs_wait_child(r, issuance.id, ACME_ISSUANCE_ISSUED); /* for its own CSR it is right */
 }
 
+static void forged_signatures_are_seen(void **state)
+{
+    struct jobs_rig *r = *state;
+    r->forges = true;
+    jobs_start(r);
+    struct acme_issuance issuance = jobs_order(r, fixture_account(r->f), ACME_KEY_AT_EDGE);
+    (void)jobs_wait_status(r, issuance.order_id, ACME_ORDER_INVALID);
+    struct acme_issuance child = jobs_wait_child(r, issuance.id, ACME_ISSUANCE_FAILED);
+    assert_non_null(strstr(child.error, "not signed by the next"));
+}
+
+/* What an issuer signed itself is taken as it is from its own step, not any more when it comes from the
+ * store. */
+static void signatures_of_others_are_verified(void **state)
+{
+    struct jobs_rig *r = *state;
+    r->forges = true;
+    r->signs_here = true;
+    jobs_start(r);
+    struct acme_issuance issuance = jobs_order(r, fixture_account(r->f), ACME_KEY_AT_EDGE);
+    struct acme_order order = jobs_wait_status(r, issuance.order_id, ACME_ORDER_INVALID);
+    assert_non_null(strstr(order.error, "not signed by the next"));
+    (void)jobs_wait_child(r, issuance.id, ACME_ISSUANCE_ISSUED);
+}
+
 /* They are of another kind: whoever is at work must not read them as its own. */
 static void settings_of_another_issuer_are_not_passed_on(void **state)
 {
@@ -258,6 +283,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(settings_of_another_issuer_are_not_passed_on, jobs_setup,
                                         jobs_teardown),
         cmocka_unit_test_setup_teardown(key_is_not_at_edge, jobs_setup, jobs_teardown),
+        cmocka_unit_test_setup_teardown(forged_signatures_are_seen, jobs_setup, jobs_teardown),
+        cmocka_unit_test_setup_teardown(signatures_of_others_are_verified, jobs_setup, jobs_teardown),
         cmocka_unit_test_setup_teardown(stopped_and_started, jobs_setup, jobs_teardown),
         cmocka_unit_test_setup_teardown(denied, jobs_setup, jobs_teardown),
         cmocka_unit_test_setup_teardown(one_after_the_other, jobs_setup, jobs_teardown),
