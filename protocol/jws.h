@@ -64,6 +64,9 @@ struct acme_err acme_jws_verify_mac(const struct acme_jws *jws, const uint8_t *k
 /** acme_jws_alg_find(name): the algorithm of this name, NULL when it is not accepted. */
 const struct acme_jws_alg *acme_jws_alg_find(const char *name);
 
+/** acme_jws_mac_find(name): the same for ACME_JWS_BINDING; no name is in both. */
+const struct acme_jws_alg *acme_jws_mac_find(const char *name);
+
 /** acme_jws_alg_fits(alg, kind): the algorithm is one for such keys. */
 bool acme_jws_alg_fits(const struct acme_jws_alg *alg, enum acme_key_kind kind);
 

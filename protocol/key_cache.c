@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOTS = 512, THUMBPRINT_SIZE = 44 };
+enum { SETS = 128, WAYS = 4, THUMBPRINT_SIZE = 44 };
 
 struct slot {
     char thumbprint[THUMBPRINT_SIZE];
@@ -15,9 +15,16 @@ struct slot {
     EVP_MD_CTX *verifier;           /* never used itself, only copied; NULL: none yet */
 };
 
+/* Keys whose thumbprints meet here push each other out, the oldest first, which costs time but is never
+ * wrong. */
+struct set {
+    struct slot slots[WAYS];
+    unsigned oldest;
+};
+
 struct acme_key_cache {
     pthread_mutex_t lock;
-    struct slot slots[SLOTS];
+    struct set sets[SETS];
 };
 
 struct acme_key_cache *acme_key_cache_create(void)
@@ -32,21 +39,32 @@ void acme_key_cache_destroy(struct acme_key_cache *cache)
 {
     if (cache == NULL)
         return;
-    for (size_t i = 0; i < SLOTS; i++) {
-        EVP_MD_CTX_free(cache->slots[i].verifier);
-        EVP_PKEY_free(cache->slots[i].key);
+    for (size_t i = 0; i < SETS; i++) {
+        for (size_t j = 0; j < WAYS; j++) {
+            EVP_MD_CTX_free(cache->sets[i].slots[j].verifier);
+            EVP_PKEY_free(cache->sets[i].slots[j].key);
+        }
     }
     pthread_mutex_destroy(&cache->lock);
     free(cache);
 }
 
-/* One place per thumbprint: keys that meet there push each other out, which costs time but is never wrong. */
-static struct slot *slot_of(struct acme_key_cache *cache, const char *thumbprint)
+static struct set *set_of(struct acme_key_cache *cache, const char *thumbprint)
 {
     uint32_t hash = 2166136261u;
     for (const char *c = thumbprint; *c != '\0'; c++)
         hash = (hash ^ (unsigned char)*c) * 16777619u;
-    return &cache->slots[hash % SLOTS];
+    return &cache->sets[hash % SETS];
+}
+
+/* NULL: not there. With the lock held. */
+static struct slot *find(struct acme_key_cache *cache, const char *thumbprint)
+{
+    struct set *set = set_of(cache, thumbprint);
+    for (size_t i = 0; i < WAYS; i++)
+        if (set->slots[i].key != NULL && strcmp(set->slots[i].thumbprint, thumbprint) == 0)
+            return &set->slots[i];
+    return NULL;
 }
 
 static void release_key(void *key)
@@ -69,19 +87,14 @@ static EVP_MD_CTX *copy_of(const EVP_MD_CTX *verifier)
     return NULL;
 }
 
-static bool holds(const struct slot *slot, const char *thumbprint)
-{
-    return slot->key != NULL && strcmp(slot->thumbprint, thumbprint) == 0;
-}
-
 /* Copied with the lock held: OpenSSL does not promise that one context can be copied twice at once. */
 static struct acme_cached_key look_up(struct acme_key_cache *cache, const char *thumbprint,
                                       const struct acme_jws_alg *alg)
 {
     struct acme_cached_key found = {.key = NULL};
     pthread_mutex_lock(&cache->lock);
-    const struct slot *slot = slot_of(cache, thumbprint);
-    if (holds(slot, thumbprint) && EVP_PKEY_up_ref(slot->key) == 1) {
+    const struct slot *slot = find(cache, thumbprint);
+    if (slot != NULL && EVP_PKEY_up_ref(slot->key) == 1) {
         found.key = slot->key;
         found.kind = slot->kind;
         if (slot->verifier != NULL && slot->alg == alg)
@@ -95,8 +108,8 @@ static void keep_verifier(struct acme_key_cache *cache, const char *thumbprint,
                           const struct acme_jws_alg *alg, EVP_MD_CTX *verifier)
 {
     pthread_mutex_lock(&cache->lock);
-    struct slot *slot = slot_of(cache, thumbprint);
-    if (holds(slot, thumbprint)) {
+    struct slot *slot = find(cache, thumbprint);
+    if (slot != NULL) {
         EVP_MD_CTX *old = slot->verifier;
         slot->alg = alg;
         slot->verifier = verifier;
@@ -130,7 +143,12 @@ void acme_key_cache_put(struct acme_key_cache *cache, const struct acme_jwk *jwk
     if (len >= THUMBPRINT_SIZE || EVP_PKEY_up_ref(jwk->key) != 1)
         return;
     pthread_mutex_lock(&cache->lock);
-    struct slot *slot = slot_of(cache, jwk->thumbprint);
+    struct slot *slot = find(cache, jwk->thumbprint);
+    if (slot == NULL) {
+        struct set *set = set_of(cache, jwk->thumbprint);
+        slot = &set->slots[set->oldest];
+        set->oldest = (set->oldest + 1) % WAYS;
+    }
     const struct slot old = *slot;
     memcpy(slot->thumbprint, jwk->thumbprint, len + 1);
     slot->kind = jwk->kind;

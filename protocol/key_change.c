@@ -77,7 +77,7 @@ static struct acme_err refuse_used_key(struct acme_exchange *x, const char *hold
 
 struct acme_err acme_key_change(struct acme_exchange *x)
 {
-    struct acme_jws jws = {.alg = NULL};
+    struct acme_jws jws = {.url = ""};
     struct acme_jwk jwk;
     TRY(read_inner(x, &jws, &jwk));
     TRY(check_claims(x, &jws));

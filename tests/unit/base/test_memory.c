@@ -3,6 +3,7 @@
 #include "base/buf.h"
 
 #include "cmocka_all.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,6 +93,47 @@ static void arena_copies_text(void **state)
     assert_string_equal(acme_arena_printf(arena, "%s-%05d", "x", 42), "x-00042");
     assert_memory_equal(acme_arena_memdup(arena, "a\0b", 3), "a\0b", 3);
     assert_non_null(acme_arena_memdup(arena, NULL, 0));
+}
+
+/* Texts that fit the rest of a block, and those that do not: none overlaps another, and memory stays zeroed.
+ */
+static void arena_prints_texts_of_all_lengths(void **state)
+{
+    (void)state;
+    enum { COUNT = 300 };
+    static char long_text[COUNT * 7 + 1];
+    memset(long_text, 'x', sizeof long_text - 1);
+    ACME_CLEANUP_ARENA struct acme_arena *arena = acme_arena_create(1024 * 1024);
+    char *texts[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        texts[i] = acme_arena_printf(arena, "%d:%.*s", i, i * 7, long_text);
+        assert_non_null(texts[i]);
+        const unsigned char *zeroed = acme_arena_alloc(arena, 24);
+        for (size_t j = 0; j < 24; j++)
+            assert_int_equal(zeroed[j], 0);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        char number[16];
+        int digits = snprintf(number, sizeof number, "%d:", i);
+        assert_memory_equal(texts[i], number, (size_t)digits);
+        assert_int_equal(strlen(texts[i]), (size_t)digits + (size_t)i * 7);
+        assert_int_equal(strspn(texts[i] + digits, "x"), (size_t)i * 7);
+    }
+}
+
+static void buf_extends(void **state)
+{
+    (void)state;
+    ACME_CLEANUP_BUF struct acme_buf buf;
+    acme_buf_init(&buf, 6);
+    acme_buf_str(&buf, "ab");
+    char *room = acme_buf_extend(&buf, 3);
+    assert_non_null(room);
+    memcpy(room, "cde", 3);
+    assert_string_equal(acme_buf_cstr(&buf), "abcde");
+    assert_null(acme_buf_extend(&buf, 2));
+    assert_null(acme_buf_cstr(&buf));
+    assert_null(acme_buf_extend(&buf, 1));
 }
 
 static void buf_grows_up_to_its_maximum(void **state)
@@ -188,6 +230,8 @@ int main(void)
         cmocka_unit_test(arena_keeps_its_cap),
         cmocka_unit_test(arena_memory_is_zeroed_aligned_and_separate),
         cmocka_unit_test(arena_copies_text),
+        cmocka_unit_test(arena_prints_texts_of_all_lengths),
+        cmocka_unit_test(buf_extends),
         cmocka_unit_test(buf_grows_up_to_its_maximum),
         cmocka_unit_test(buf_reserves_within_its_maximum),
         cmocka_unit_test(buf_failure_is_sticky),

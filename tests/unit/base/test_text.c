@@ -59,6 +59,39 @@ static void b64url_round_trip(void **state)
     }
 }
 
+/* Each octet in each place of a group, and of each kind of end. */
+static void b64url_alphabet(void **state)
+{
+    (void)state;
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    static const char *const texts[] = {"AAAA", "AAAAAA", "AAAAAAA"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        const size_t len = strlen(texts[i]);
+        for (size_t place = 0; place < len; place++) {
+            for (unsigned octet = 0; octet < 256; octet++) {
+                char text[8];
+                uint8_t out[6] = {0};
+                size_t out_len = 0;
+                memcpy(text, texts[i], len + 1);
+                text[place] = (char)octet;
+                const char *found = octet != 0 ? strchr(alphabet, (int)octet) : NULL;
+                const size_t value = found != NULL ? (size_t)(found - alphabet) : 0;
+                const bool last = place + 1 == len && len % 4 != 0;
+                const size_t unused = !last ? 0 : len % 4 == 2 ? 15 : 3;
+                enum acme_code code = acme_b64url_decode_into(text, len, out, sizeof out, &out_len).code;
+                assert_int_equal(code, found != NULL && (value & unused) == 0 ? ACME_OK : ACME_E_FORMAT);
+                if (code != ACME_OK)
+                    continue;
+                assert_int_equal(out_len, len * 3 / 4);
+                const size_t bit = place * 6;
+                const size_t pair =
+                    (size_t)out[bit / 8] << 8 | (bit / 8 + 1 < sizeof out ? out[bit / 8 + 1] : 0);
+                assert_int_equal(pair >> (10 - bit % 8) & 63, value);
+            }
+        }
+    }
+}
+
 static void b64url_refuses(void **state)
 {
     (void)state;
@@ -101,6 +134,8 @@ static void rfc3339_formats(void **state)
     assert_string_equal(text, "1969-12-31T23:59:59Z");
     acme_rfc3339_format(INT64_C(1795507200999), text);
     assert_string_equal(text, "2026-11-24T08:00:00Z");
+    acme_rfc3339_format(INT64_C(-62104060800000), text);
+    assert_string_equal(text, "0002-01-01T00:00:00Z");
     acme_rfc3339_format(INT64_MAX, text);
     assert_string_equal(text, "9999-12-31T23:59:59Z");
     acme_rfc3339_format(INT64_MIN, text);
@@ -191,6 +226,22 @@ static void ids_are_version_7_in_time_order(void **state)
     assert_true(acme_clock_now_ms(&acme_clock_system) > INT64_C(1700000000000));
 }
 
+/* More than come from one stock of random octets. */
+static void ids_differ(void **state)
+{
+    (void)state;
+    enum { COUNT = 200 };
+    int64_t now = 1;
+    const struct acme_clock clock = {.now_ms = fixed_now, .context = &now};
+    static char ids[COUNT][ACME_ID_SIZE];
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(acme_id_new(&clock, ids[i]).code, ACME_OK);
+        assert_true(acme_id_valid(ids[i]));
+        for (size_t j = 0; j < i; j++) /* the random part, not only the whole */
+            assert_string_not_equal(ids[i] + 24, ids[j] + 24);
+    }
+}
+
 static void id_form(void **state)
 {
     (void)state;
@@ -266,12 +317,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(b64url_known_values),
         cmocka_unit_test(b64url_round_trip),
+        cmocka_unit_test(b64url_alphabet),
         cmocka_unit_test(b64url_refuses),
         cmocka_unit_test(hexadecimal),
         cmocka_unit_test(rfc3339_formats),
         cmocka_unit_test(rfc3339_parses),
         cmocka_unit_test(rfc3339_refuses),
         cmocka_unit_test(ids_are_version_7_in_time_order),
+        cmocka_unit_test(ids_differ),
         cmocka_unit_test(id_form),
         cmocka_unit_test(codes_have_distinct_names),
         cmocka_unit_test(problems),

@@ -136,6 +136,33 @@ static void test_ecdsa_numbers_of_all_lengths(void **state)
     assert_true(short_r && short_s);
 }
 
+/* Far more keys than fit: each can be had right after it was put, and most of those put last are there. */
+static void test_more_keys_than_fit(void **state)
+{
+    enum { KEYS = 1000, RECENT = 128 };
+    const struct fixture *f = *state;
+    struct jose_key made = jose_key_make(f->arena, "ES256");
+    struct acme_jwk jwk = jwk_of(f->arena, &made);
+    const struct acme_jws_alg *alg = acme_jws_alg_find("ES256");
+    const char *names[KEYS];
+    for (int i = 0; i < KEYS; i++) {
+        names[i] = acme_arena_printf(f->arena, "thumbprint-%d", i);
+        jwk.thumbprint = names[i];
+        acme_key_cache_put(f->cache, &jwk);
+        acme_key_cache_put(f->cache, &jwk); /* again: takes no second place */
+        assert_ptr_equal(acme_key_cache_get(f->cache, f->arena, names[i], alg).key, jwk.key);
+    }
+    int present = 0;
+    int recent = 0;
+    for (int i = 0; i < KEYS; i++) {
+        bool there = acme_key_cache_get(f->cache, f->arena, names[i], alg).key != NULL;
+        present += there;
+        recent += there && i >= KEYS - RECENT;
+    }
+    assert_in_range(present, KEYS / 4, 512);
+    assert_in_range(recent, RECENT - 8, RECENT);
+}
+
 struct crowd {
     const struct fixture *f;
     const struct acme_jwk *jwk;
@@ -185,6 +212,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_algorithms_of_one_key_alternate, setup, teardown),
         cmocka_unit_test_setup_teardown(test_algorithm_of_another_kind_of_key, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ecdsa_numbers_of_all_lengths, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_more_keys_than_fit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_several_threads_with_one_key, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
