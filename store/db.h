@@ -39,12 +39,11 @@ struct acme_err acme_db_savepoint(struct acme_db *db) ACME_MUST_USE;
 struct acme_err acme_db_savepoint_keep(struct acme_db *db) ACME_MUST_USE;
 struct acme_err acme_db_savepoint_undo(struct acme_db *db) ACME_MUST_USE;
 
-/** acme_db_changes(db): how many rows this connection has changed so far, taken back or not; for comparing.
- */
-int64_t acme_db_changes(struct acme_db *db);
+/** acme_db_change_count(db): rows changed over this connection so far, also by what was taken back since. */
+int64_t acme_db_change_count(struct acme_db *db);
 
-/** acme_db_in_transaction(db): false also when the database has given it up by itself. */
-bool acme_db_in_transaction(struct acme_db *db);
+/** acme_db_is_writing(db): a transaction is open. Failures of the disk or of memory may have ended it. */
+bool acme_db_is_writing(struct acme_db *db);
 
 /** acme_db_is_untidy(db): the write-ahead log has grown enough for a checkpoint. */
 bool acme_db_is_untidy(struct acme_db *db);

@@ -142,7 +142,7 @@ struct acme_err acme_db_commit(struct acme_db *db)
 
 void acme_db_rollback(struct acme_db *db)
 {
-    if (!acme_db_in_transaction(db)) /* SQLite rolled back by itself */
+    if (!acme_db_is_writing(db)) /* SQLite rolled back by itself */
         return;
     struct acme_err err = acme_db_run(db, NULL, "ROLLBACK");
     (void)err; /* logged; the next BEGIN reports it to somebody who waits */
@@ -160,19 +160,19 @@ struct acme_err acme_db_savepoint_keep(struct acme_db *db)
 
 struct acme_err acme_db_savepoint_undo(struct acme_db *db)
 {
-    ENSURE(acme_db_in_transaction(db), ACME_E_IO);
+    ENSURE(acme_db_is_writing(db), ACME_E_IO);
     TRY(acme_db_run(db, NULL, "ROLLBACK TO SAVEPOINT op"));
     return acme_db_savepoint_keep(db);
 }
 
-int64_t acme_db_changes(struct acme_db *db)
+int64_t acme_db_change_count(struct acme_db *db)
 {
     return sqlite3_total_changes64(db->handle);
 }
 
-bool acme_db_in_transaction(struct acme_db *db)
+bool acme_db_is_writing(struct acme_db *db)
 {
-    return sqlite3_get_autocommit(db->handle) == 0;
+    return !sqlite3_get_autocommit(db->handle);
 }
 
 bool acme_db_is_untidy(struct acme_db *db)

@@ -11,7 +11,8 @@
 
 /* One write: runs on the thread of whichever caller leads, inside a transaction shared with others; an error
  * takes back what it did and nothing else. Results belong in `arg`: they count only once the caller has been
- * told of the commit. It may run twice, and then begins anew, when another one in the transaction failed. */
+ * told of the commit. When one of its batch fails halfway all are taken back and run once more, so a write
+ * begins by setting what it returns and never adds to what is there. */
 typedef struct acme_err (*acme_write_function)(struct acme_db *db, void *arg);
 
 struct acme_write_op;

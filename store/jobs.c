@@ -251,8 +251,9 @@ static struct acme_err claim_dropped(struct acme_db *db, struct claim *request)
 static struct acme_err claim(struct acme_db *db, void *arg)
 {
     struct claim *request = arg;
+    request->share_count = 0;
+    request->count = 0;
     request->turns->left_due = false;
-    request->share_count = request->count = 0;
     request->limit = request->room;
     if (request->leases_ended)
         TRY(claim_dropped(db, request));

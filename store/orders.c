@@ -151,7 +151,8 @@ struct acme_err acme_store_orders_list(struct acme_store *store, struct acme_are
 
 struct create_order {
     struct acme_arena *arena;
-    struct acme_order *order; /* a copy in the arena; its status and authz_ids are filled in */
+    struct acme_order *order; /* a copy in the arena; its status, expiry and authz_ids are filled in */
+    int64_t expires_ms;       /* at the latest */
     const char *identifiers_json;
     const struct acme_authz *authzs;
     int64_t reuse_until_ms;
@@ -181,6 +182,7 @@ static struct acme_err create_order(struct acme_db *db, void *arg)
     struct acme_order *order = create->order;
 
     order->status = ACME_ORDER_READY;
+    order->expires_ms = create->expires_ms;
     for (size_t i = 0; i < order->authz_count; i++) {
         const struct acme_authz *authz = &create->authzs[i];
         const char *id = NULL;
@@ -245,6 +247,7 @@ struct acme_err acme_store_order_create(struct acme_store *store, struct acme_ar
     struct create_order create = {
         .arena = arena,
         .order = &made,
+        .expires_ms = order->expires_ms,
         .identifiers_json = acme_identifiers_json(arena, order->identifiers, order->identifier_count),
         .authzs = authzs,
         .reuse_until_ms = reuse_until_ms,

@@ -27,60 +27,54 @@ struct acme_write_op {
     bool leads; /* the lead was handed to its caller */
 };
 
-static void fail_all(struct acme_write_op *batch, struct acme_err err)
+static void fail_all(struct acme_write_op *batch)
 {
     for (struct acme_write_op *op = batch; op; op = op->next)
-        op->result = err;
+        op->result = acme_err(ACME_E_IO);
+}
+
+/* Errors: STATE when it failed with part of its work done, which only taking back all of the batch undoes; IO
+ * when the transaction as a whole cannot go on. */
+static struct acme_err run_plainly(struct acme_db *db, struct acme_write_op *op)
+{
+    int64_t before = acme_db_change_count(db);
+    op->result = op->function(db, op->arg);
+    ENSURE(acme_db_is_writing(db), ACME_E_IO);
+    ENSURE(!acme_failed(op->result) || acme_db_change_count(db) == before, ACME_E_STATE);
+    return acme_ok();
 }
 
 /* Errors: the transaction as a whole cannot go on. */
-static struct acme_err run_apart(struct acme_db *db, struct acme_write_op *op)
+static struct acme_err run_in_savepoint(struct acme_db *db, struct acme_write_op *op)
 {
     TRY(acme_db_savepoint(db));
     op->result = op->function(db, op->arg);
     return acme_failed(op->result) ? acme_db_savepoint_undo(db) : acme_db_savepoint_keep(db);
 }
 
-/* Each can be taken back alone, which has the database copy every page it changes. */
-static struct acme_err run_all_apart(struct acme_db *db, struct acme_write_op *batch)
+static struct acme_err try_batch(struct acme_db *db, struct acme_write_op *batch,
+                                 struct acme_err (*run)(struct acme_db *db, struct acme_write_op *op))
 {
     TRY(acme_db_begin(db));
     for (struct acme_write_op *op = batch; op; op = op->next) {
-        struct acme_err err = run_apart(db, op);
+        struct acme_err err = run(db, op);
         if (acme_failed(err)) {
             acme_db_rollback(db);
-            return acme_err(ACME_E_IO);
+            return err;
         }
     }
-    return acme_failed(acme_db_commit(db)) ? acme_err(ACME_E_IO) : acme_ok();
+    return acme_db_commit(db);
 }
 
-/* Nothing has to be taken back when a write succeeds, nor when it fails before it has changed anything. *ret
- * is false, and nothing is written, when one failed later than that. */
-static struct acme_err run_all(struct acme_db *db, struct acme_write_op *batch, bool *ret)
-{
-    TRY(acme_db_begin(db));
-    for (struct acme_write_op *op = batch; op; op = op->next) {
-        int64_t before = acme_db_changes(db);
-        op->result = op->function(db, op->arg);
-        if (acme_failed(op->result) && (acme_db_changes(db) != before || !acme_db_in_transaction(db))) {
-            acme_db_rollback(db);
-            *ret = false;
-            return acme_ok();
-        }
-    }
-    *ret = true;
-    return acme_failed(acme_db_commit(db)) ? acme_err(ACME_E_IO) : acme_ok();
-}
-
+/* A savepoint costs a copy of every page changed within it, and few writes fail, nearly all of those before
+ * they have changed anything: the batch is run without savepoints first. */
 static void run_batch(struct acme_db *db, struct acme_write_op *batch)
 {
-    bool ran = false;
-    struct acme_err err = run_all(db, batch, &ran);
-    if (!acme_failed(err) && !ran && batch->next)
-        err = run_all_apart(db, batch);
+    struct acme_err err = try_batch(db, batch, run_plainly);
+    if (err.code == ACME_E_STATE)
+        err = try_batch(db, batch, run_in_savepoint);
     if (acme_failed(err))
-        fail_all(batch, err);
+        fail_all(batch);
 }
 
 /* A waiting caller's op is on its stack and gone as soon as the caller has been told. */
