@@ -74,7 +74,8 @@ static struct acme_err find(struct acme_exchange *x, const struct presented *pre
     if (acme_failed(err) || chain.count == 0) /* we wrote it */
         return err.code == ACME_E_NOMEM ? err : acme_err(ACME_E_INTERNAL);
     TRY(acme_cert_der(x->arena, chain.certs[0], &leaf));
-    ENSURE(leaf.len == presented->der.len && memcmp(leaf.data, presented->der.data, leaf.len) == 0,
+    ENSURE(presented->der.data != NULL && leaf.len == presented->der.len &&
+               memcmp(leaf.data, presented->der.data, leaf.len) == 0,
            ACME_E_NOT_FOUND);
     *ret = found;
     return acme_ok();

@@ -116,28 +116,25 @@ struct finish {
     int64_t authz_expires_ms;
 };
 
-/* *ret_authz_id is NULL when the challenge was not being processed. */
-static struct acme_err settle_challenge(struct acme_db *db, const struct finish *request,
-                                        const char **ret_authz_id)
+/* *ret_authz_id is NULL when the challenge is not being processed. */
+static struct acme_err find_authz(struct acme_db *db, const struct finish *request, const char **ret_authz_id)
 {
     ACME_CLEANUP_STMT struct acme_db_stmt *stmt = NULL;
     bool row = false;
-    bool more = false;
-    const char *authz_id = NULL;
-    TRY(acme_db_query(db, &stmt,
-                      "UPDATE challenges SET status = $1, validated_ms = $2, error = $3"
-                      " WHERE id = $4 AND status = 'processing' RETURNING authz_id",
-                      DB_TEXT(status_words[request->error ? ACME_CHALLENGE_INVALID : ACME_CHALLENGE_VALID]),
-                      DB_INT(request->error ? 0 : request->now_ms), DB_TEXT(request->error),
+    TRY(acme_db_query(db, &stmt, "SELECT authz_id FROM challenges WHERE id = $1 AND status = 'processing'",
                       DB_TEXT(request->challenge_id)));
     TRY(acme_db_next(stmt, &row));
-    if (row) {
-        authz_id = acme_db_text(stmt, request->arena, 0);
-        TRY(acme_db_row_check(stmt));
-        TRY(acme_db_next(stmt, &more));
-    }
-    *ret_authz_id = authz_id;
-    return acme_ok();
+    *ret_authz_id = row ? acme_db_text(stmt, request->arena, 0) : NULL;
+    return acme_db_row_check(stmt);
+}
+
+static struct acme_err settle_challenge(struct acme_db *db, const struct finish *request)
+{
+    return acme_db_run(db, NULL,
+                       "UPDATE challenges SET status = $1, validated_ms = $2, error = $3 WHERE id = $4",
+                       DB_TEXT(status_words[request->error ? ACME_CHALLENGE_INVALID : ACME_CHALLENGE_VALID]),
+                       DB_INT(request->error ? 0 : request->now_ms), DB_TEXT(request->error),
+                       DB_TEXT(request->challenge_id));
 }
 
 static struct acme_err settle_authz(struct acme_db *db, const struct finish *request, const char *authz_id)
@@ -164,8 +161,11 @@ static struct acme_err finish(struct acme_db *db, void *arg)
     const struct finish *request = arg;
     const char *authz_id = NULL;
     TRY(acme_store_job_delete(db, request->job_id, request->owner, request->challenge_id));
-    TRY(settle_challenge(db, request, &authz_id));
-    return authz_id ? settle_authz(db, request, authz_id) : acme_ok();
+    TRY(find_authz(db, request, &authz_id));
+    if (!authz_id)
+        return acme_ok();
+    TRY(settle_challenge(db, request));
+    return settle_authz(db, request, authz_id);
 }
 
 struct acme_err acme_store_challenge_finish(struct acme_store *store, const char *challenge_id,

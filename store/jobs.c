@@ -254,7 +254,6 @@ static struct acme_err claim(struct acme_db *db, void *arg)
     request->share_count = 0;
     request->count = 0;
     request->turns->left_due = false;
-    request->share_count = request->count = 0;
     request->limit = request->room;
     if (request->leases_ended)
         TRY(claim_dropped(db, request));

@@ -241,13 +241,14 @@ static const char schema_12[] =
     " answered_ms BIGINT NOT NULL DEFAULT 0,"
     " answered_by TEXT);";
 
-/* Most jobs are in somebody's hands from the first moment to the last: only what waits is indexed.
- * Certificates are found by their serial numbers. */
+/* Most jobs are in somebody's hands from the first moment to the last: only what waits is indexed; the owner
+ * that is not there stands in the indexes so that they alone tell it. Certificates are found by their serial
+ * numbers. */
 static const char schema_13[] = "DROP INDEX certificates_sha256;"
                                 "DROP INDEX jobs_due;"
                                 "DROP INDEX jobs_share;"
-                                "CREATE INDEX jobs_due ON jobs (queue, due_ms) WHERE owner IS NULL;"
-                                "CREATE INDEX jobs_share ON jobs (queue, share, due_ms)"
+                                "CREATE INDEX jobs_due ON jobs (owner, queue, due_ms) WHERE owner IS NULL;"
+                                "CREATE INDEX jobs_share ON jobs (owner, queue, share, due_ms)"
                                 " WHERE owner IS NULL;";
 
 /* An authorization's challenges side by side: they are read together, and often. */
