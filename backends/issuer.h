@@ -57,6 +57,9 @@ struct acme_issuer;
 
 struct acme_issuer_class {
     const char *type; /* as in the configuration: "local", "scm", "keyfactor", "cps" */
+    /* Every issuance is decided in its first step, without state (NULL), calls, or anything of the request
+     * but its CSR, names, dates and deadline, and a certificate that is then lost was nobody's. */
+    bool at_once;
 
     /** step(issuer, arena, request, state, input, ret): decide one step. `state` is a JSON object the issuer
      * may change; it is saved with every WAIT, before every once-CALL and after its outcome. Everything in

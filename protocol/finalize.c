@@ -113,9 +113,8 @@ static struct acme_err check_key_place(struct acme_exchange *x, const struct acm
 }
 
 static const char *const outcome_names[] = {
-    [ACME_FINALIZE_STARTED] = "started",
-    [ACME_FINALIZE_JOINED] = "joined",
-    [ACME_FINALIZE_ADOPTED] = "adopted",
+    [ACME_FINALIZE_STARTED] = "started",   [ACME_FINALIZE_ISSUED] = "issued",
+    [ACME_FINALIZE_JOINED] = "joined",     [ACME_FINALIZE_ADOPTED] = "adopted",
     [ACME_FINALIZE_REPEATED] = "repeated",
 };
 
@@ -155,6 +154,29 @@ static const char *wanted_key(struct acme_exchange *x, const struct acme_profile
 {
     return profile->key_at_edge ? ACME_KEY_AT_EDGE
                                 : acme_hex_encode(x->arena, csr->spki_sha256, sizeof csr->spki_sha256, false);
+}
+
+static bool issue_at_once(struct acme_exchange *x, const struct acme_profile *profile,
+                          const struct acme_issuance *issuance, const struct acme_csr *csr,
+                          struct acme_certificate *ret)
+{
+    const struct acme_service_hooks *hooks = &x->service->hooks;
+    return hooks->issue_at_once != NULL &&
+           hooks->issue_at_once(hooks->context, x->arena, profile, issuance, csr, ret);
+}
+
+/* Whatever the store made of it: one that was not needed is nobody's and is forgotten. */
+static void tell_of_certificate(struct acme_exchange *x, const struct acme_order *order,
+                                const struct acme_certificate *certificate,
+                                enum acme_finalize_outcome outcome)
+{
+    const struct acme_service_hooks *hooks = &x->service->hooks;
+    bool kept = outcome == ACME_FINALIZE_ISSUED;
+    acme_log(INFO, kept ? "certificate issued" : "a certificate that was just signed is not needed",
+             LOG_STR("order", order->id), LOG_STR("certificate", certificate->id),
+             LOG_STR("serial", certificate->serial_hex), LOG_STR("issuer", certificate->issuer));
+    for (size_t i = 0; kept && i < certificate->deployment_count; i++)
+        hooks->jobs_due(hooks->context, certificate->deployments[i].queue);
 }
 
 static struct acme_err commit(struct acme_exchange *x, const struct acme_profile *profile,
@@ -211,8 +233,12 @@ static struct acme_err commit(struct acme_exchange *x, const struct acme_profile
         .superseded_error = superseded,
     };
     struct acme_finalize_effects effects = {.superseded_count = 0};
-    struct acme_err err = acme_store_order_finalize(service->store, x->arena, &issuance, &job, &lease, &rules,
-                                                    order, ret_outcome, &effects);
+    struct acme_certificate certificate;
+    bool issued = issue_at_once(x, profile, &issuance, csr, &certificate);
+    struct acme_err err = issued ? acme_store_order_issue(service->store, x->arena, &issuance, &certificate,
+                                                          &rules, order, ret_outcome, &effects)
+                                 : acme_store_order_finalize(service->store, x->arena, &issuance, &job,
+                                                             &lease, &rules, order, ret_outcome, &effects);
     if (err.code == ACME_E_STATE) /* it changed since it was read */
         return not_ready(x, order);
     if (err.code == ACME_E_DENIED)
@@ -222,6 +248,8 @@ static struct acme_err commit(struct acme_exchange *x, const struct acme_profile
              LOG_STR("outcome", outcome_names[*ret_outcome]), LOG_STR("issuance", order->issuance_id),
              LOG_STR("key", profile->key_at_edge ? "stays at the edge" : NULL));
     log_effects(order, &effects);
+    if (issued)
+        tell_of_certificate(x, order, &certificate, *ret_outcome);
     if (*ret_outcome == ACME_FINALIZE_STARTED)
         service->hooks.job_created(service->hooks.context, &job);
     return acme_ok();

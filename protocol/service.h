@@ -87,6 +87,14 @@ struct acme_service_hooks {
     bool (*csr_key_allowed)(void *context, struct acme_arena *arena, const struct acme_profile *profile,
                             const uint8_t spki_sha256[ACME_SHA256_SIZE], int64_t order_created_ms,
                             const char **ret_why);
+    /** Issue at once, when the profile's issuer can without any waiting: true with the certificate that is
+     * to be stored together with `issuance`, whose CSR this is. False: a job shall do it. NULL: always false.
+     * Thread: a worker. */
+    bool (*issue_at_once)(void *context, struct acme_arena *arena, const struct acme_profile *profile,
+                          const struct acme_issuance *issuance, const struct acme_csr *csr,
+                          struct acme_certificate *ret);
+    /** Jobs of this queue are due in the store. Not NULL when issue_at_once is not. Thread: a worker. */
+    void (*jobs_due)(void *context, const char *queue);
     /** An order of the profile was made. NULL: nobody wants to know. Thread: a worker. */
     void (*order_made)(void *context, const struct acme_profile *profile);
 };

@@ -301,6 +301,8 @@ static bool start_service(struct app *app)
                                        .job_created = acme_frontend_job_created,
                                        .name_allowed = acme_frontend_name_allowed,
                                        .csr_key_allowed = acme_frontend_csr_key_allowed,
+                                       .issue_at_once = acme_frontend_issue_at_once,
+                                       .jobs_due = acme_frontend_jobs_due,
                                        .order_made = acme_frontend_order_made};
     return !failed_to("service", acme_service_create(&app->service_config, app->store, app->nonces,
                                                      &acme_clock_system, &hooks, &app->service));

@@ -3,6 +3,7 @@
 #include "base/id.h"
 #include "base/problem.h"
 #include "protocol/service.h"
+#include "server/delivery.h"
 
 #include <string.h>
 
@@ -168,4 +169,18 @@ void acme_frontend_order_made(void *context, const struct acme_profile *profile)
     const struct acme_frontend *frontend = context;
     if (!profile->key_at_edge)
         acme_upstream_watch_want_keys(frontend->watch, profile->issuer);
+}
+
+bool acme_frontend_issue_at_once(void *context, struct acme_arena *arena, const struct acme_profile *profile,
+                                 const struct acme_issuance *issuance, const struct acme_csr *csr,
+                                 struct acme_certificate *ret)
+{
+    const struct acme_frontend *frontend = context;
+    return acme_issue_at_once(acme_runner_options_of(frontend->runner), arena, profile, issuance, csr, ret);
+}
+
+void acme_frontend_jobs_due(void *context, const char *queue)
+{
+    const struct acme_frontend *frontend = context;
+    acme_runner_wake(frontend->runner, queue);
 }

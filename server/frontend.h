@@ -41,6 +41,12 @@ bool acme_frontend_csr_key_allowed(void *context, struct acme_arena *arena,
                                    const char **ret_why);
 void acme_frontend_order_made(void *context, const struct acme_profile *profile);
 
+/** acme_frontend_issue_at_once(...), acme_frontend_jobs_due(context, queue): hooks, likewise. */
+bool acme_frontend_issue_at_once(void *context, struct acme_arena *arena, const struct acme_profile *profile,
+                                 const struct acme_issuance *issuance, const struct acme_csr *csr,
+                                 struct acme_certificate *ret);
+void acme_frontend_jobs_due(void *context, const char *queue);
+
 /** acme_frontend_settle(context, exchange, arena, hold, id): the callback of acme_holds_create. Thread: who
  * releases the hold. */
 void acme_frontend_settle(void *context, struct acme_http_exchange *exchange, struct acme_arena *arena,

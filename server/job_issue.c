@@ -1,13 +1,13 @@
 /* Issuance jobs: an issuer is driven until the certificate is there; it is checked and handed over to the
  * orders. */
 #include "server/caa_check.h"
-#include "server/deploy_plan.h"
+#include "server/delivery.h"
 #include "server/quarantine.h"
 #include "server/runner_internal.h"
 
 #include <string.h>
 
-enum { WHY_MAX = 200, CHAIN_FOR_CLIENTS = 5, CAA_TRIES = 5, CAA_RETRY_MAX_MS = 60 * 1000 };
+enum { WHY_MAX = 200, CAA_TRIES = 5, CAA_RETRY_MAX_MS = 60 * 1000 };
 
 struct issue_run {
     struct backend_run run; /* first */
@@ -73,80 +73,6 @@ static bool fail_after_deadline(struct active_job *job)
                   .type = ACME_PROBLEM_SERVER_INTERNAL,
                   .detail = "The certificate could not be issued in time; please make a new order."});
     return true;
-}
-
-/* The dates an order asked for, to the second. */
-static struct acme_err check_dates(const struct acme_issue_request *request,
-                                   const struct acme_cert_info *leaf, const char **ret_why)
-{
-    if (request->not_before_ms != 0 && leaf->not_before_ms != request->not_before_ms)
-        *ret_why = "its notBefore is not the one of the order";
-    else if (request->not_after_ms != 0 && leaf->not_after_ms != request->not_after_ms)
-        *ret_why = "its notAfter is not the one of the order";
-    else
-        return acme_ok();
-    return acme_err(ACME_E_DENIED);
-}
-
-/* Whose key the certificate must have; NULL: any. */
-static const struct acme_csr *key_of(const struct issue_run *run)
-{
-    return run->key_at_edge ? NULL : &run->csr;
-}
-
-/* With a key that stays at the upstream, the leaf is what the issuer named first. */
-static struct acme_err build_chain(const struct issue_run *run, const struct acme_cert_list *certs,
-                                   struct acme_cert_list *ret)
-{
-    uint8_t spki_sha256[ACME_SHA256_SIZE];
-    if (!run->key_at_edge)
-        return acme_chain_build(certs, run->csr.spki_sha256, ret);
-    EVP_PKEY *key = certs->count > 0 ? X509_get0_pubkey(certs->certs[0]) : NULL;
-    ENSURE(key != NULL, ACME_E_FORMAT);
-    TRY(acme_spki_sha256(key, spki_sha256));
-    return acme_chain_build(certs, spki_sha256, ret);
-}
-
-static struct acme_err check_chain(const struct active_job *job, const struct acme_step *step,
-                                   const struct acme_cert_list *chain, int64_t at_ms, const char **ret_why)
-{
-    const struct issue_run *run = issue_of(job);
-    if (step->signed_here)
-        return acme_chain_check_signed_here(job->arena, chain, key_of(run), run->request.identifiers,
-                                            run->request.identifier_count, at_ms, ret_why);
-    return acme_chain_check(job->arena, chain, key_of(run), run->request.identifiers,
-                            run->request.identifier_count, at_ms, ret_why);
-}
-
-/* Chains beside the first, as PEM. One that is not good (a cross-certificate that has expired) is left out:
- * there is another. */
-static struct acme_err write_alternates(const struct active_job *job, const struct acme_step *step,
-                                        X509 *leaf, int64_t at_ms, const char ***ret, size_t *ret_count)
-{
-    const struct issue_run *run = issue_of(job);
-    const char **chains = acme_arena_alloc(job->arena, (step->alternate_count + 1) * sizeof *chains);
-    ENSURE(chains != NULL, ACME_E_NOMEM);
-    size_t count = 0;
-    for (size_t i = 0; i < step->alternate_count; i++) {
-        const struct acme_cert_list *chain = &step->alternates[i];
-        const char *why = "it is not a chain of this certificate";
-        struct acme_err err = acme_err(ACME_E_DENIED);
-        if (chain->count > 1 && X509_cmp(chain->certs[0], leaf) == 0)
-            err = acme_chain_check(job->arena, chain, key_of(run), run->request.identifiers,
-                                   run->request.identifier_count, at_ms, &why);
-        if (err.code == ACME_E_DENIED) {
-            acme_log(WARN, "an alternate chain is left out", LOG_STR("why", why),
-                     LOG_STR("issuer", run->run.backend->name), LOG_STR("order", run->issuance.order_id));
-            continue;
-        }
-        TRY(err);
-        chains[count] = acme_chain_pem(job->arena, chain);
-        ENSURE(chains[count] != NULL, ACME_E_NOMEM);
-        count++;
-    }
-    *ret = chains;
-    *ret_count = count;
-    return acme_ok();
 }
 
 /* What was read this long ago is not read again: only who has been away for minutes is superseded. */
@@ -228,34 +154,20 @@ static const char *stored_id(const struct active_job *job, const char *id)
     return issuance.certificate_id;
 }
 
-/* Sort, check and store what the issuer delivered. A certificate that does not fit the order is never handed
- * out. */
+/* Check and store what the issuer delivered. A certificate that does not fit the order is never handed out.
+ */
 static void deliver(struct active_job *job, const struct acme_step *step)
 {
     struct issue_run *run = issue_of(job);
     const struct acme_runner_options *options = acme_runner_options_of(job->runner);
-    const char *why = run->key_at_edge ? "no certificate with a readable key, or its issuer is missing"
-                                       : "no certificate with the key of the CSR, or its issuer is missing";
-    struct acme_cert_list chain = {.count = 0};
-    /* An order may ask for a certificate that becomes valid later. */
-    int64_t at_ms = run->request.not_before_ms > run->run.input.now_ms ? run->request.not_before_ms
-                                                                       : run->run.input.now_ms;
-    struct acme_err err = build_chain(run, &step->certs, &chain);
-    if (!acme_failed(err))
-        err = check_chain(job, step, &chain, at_ms, &why);
-    struct acme_cert_info info;
-    if (!acme_failed(err))
-        err = acme_cert_info_read(job->arena, chain.certs[0], &info);
-    if (!acme_failed(err))
-        err = check_dates(&run->request, &info, &why);
-    if (acme_failed(err) && err.code != ACME_E_NOT_FOUND && err.code != ACME_E_FORMAT &&
-        err.code != ACME_E_DENIED) {
-        acme_job_log_code(job, "certificate could not be checked, will be tried again", err);
-        if (!fail_after_deadline(job))
-            acme_job_drop(job); /* our own trouble says nothing about the certificate */
-        return;
-    }
-    if (acme_failed(err)) {
+    const struct acme_delivery delivery = {.issuance = &run->issuance,
+                                           .csr = run->key_at_edge ? NULL : &run->csr,
+                                           .issuer = run->run.backend->name,
+                                           .now_ms = run->run.input.now_ms};
+    const char *why = NULL;
+    struct acme_certificate certificate;
+    struct acme_err err = acme_delivery_accept(options, job->arena, &delivery, step, &certificate, &why);
+    if (err.code == ACME_E_DENIED) {
         acme_quarantine_keep(options->quarantine_dir, run->issuance.id, job->arena, &step->certs);
         acme_log(ERROR, "ALERT certificate does not fit its order, quarantined", LOG_STR("why", why),
                  LOG_STR("order", run->issuance.order_id), LOG_STR("issuance", run->issuance.id),
@@ -268,53 +180,22 @@ static void deliver(struct active_job *job, const struct acme_step *step)
         fail(job, &(struct acme_problem){.type = ACME_PROBLEM_SERVER_INTERNAL, .detail = detail});
         return;
     }
-    if (chain.count > CHAIN_FOR_CLIENTS)
-        acme_log(WARN, "a long chain: some clients take five certificates at most",
-                 LOG_INT("certificates", chain.count), LOG_STR("order", run->issuance.order_id));
-    char id[ACME_ID_SIZE];
-    char *pem = acme_chain_pem_of(job->arena, &chain, info.der);
-    const char **alternates = NULL;
-    size_t alternate_count = 0;
-    err = pem == NULL ? acme_err(ACME_E_NOMEM)
-                      : write_alternates(job, step, chain.certs[0], at_ms, &alternates, &alternate_count);
-    struct acme_deployment *deployments = NULL;
-    size_t deployment_count = 0;
-    if (!acme_failed(err) && run->issuance.parent_id == NULL) /* a child's goes where its parent says */
-        err = acme_deploy_plan(options, job->arena, &run->issuance, run->run.input.now_ms, &deployments,
-                               &deployment_count);
     if (!acme_failed(err))
-        err = acme_id_new(options->clock, id);
-    if (!acme_failed(err)) {
-        struct acme_certificate certificate = {.id = id,
-                                               .issuance_id = run->issuance.id,
-                                               .account_id = run->issuance.account_id,
-                                               .issuer = run->run.backend->name,
-                                               .chain = pem,
-                                               .alternates = alternates,
-                                               .alternate_count = alternate_count,
-                                               .deployments = deployments,
-                                               .deployment_count = deployment_count,
-                                               .serial_hex = info.serial_hex,
-                                               .aki_hex = info.aki_hex,
-                                               .sha256_hex = info.sha256_hex,
-                                               .not_before_ms = info.not_before_ms,
-                                               .not_after_ms = info.not_after_ms,
-                                               .created_ms = run->run.input.now_ms};
         err = acme_store_issuance_issued(options->store, run->issuance.id, job->id, options->owner,
                                          run->run.upstream_ref, &certificate);
-    }
-    if (acme_failed(err)) {
-        acme_job_log_code(job, "issued certificate could not be stored", err);
+    if (acme_failed(err)) { /* our own trouble says nothing about the certificate */
+        acme_job_log_code(job, "issued certificate could not be checked or stored, will be tried again", err);
         if (!fail_after_deadline(job))
             acme_job_drop(job);
         return;
     }
     acme_log(INFO, "certificate issued", LOG_STR("order", run->issuance.order_id),
-             LOG_STR("certificate", stored_id(job, id)), LOG_STR("serial", info.serial_hex),
-             LOG_STR("issuer", run->run.backend->name), LOG_STR("upstream", run->run.upstream_ref));
+             LOG_STR("certificate", stored_id(job, certificate.id)),
+             LOG_STR("serial", certificate.serial_hex), LOG_STR("issuer", run->run.backend->name),
+             LOG_STR("upstream", run->run.upstream_ref));
     tell_orders(job);
-    for (size_t i = 0; i < deployment_count; i++)
-        acme_runner_wake(job->runner, deployments[i].queue);
+    for (size_t i = 0; i < certificate.deployment_count; i++)
+        acme_runner_wake(job->runner, certificate.deployments[i].queue);
     acme_job_done(job, 0);
 }
 

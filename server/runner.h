@@ -52,6 +52,9 @@ struct acme_runner_options {
 struct acme_err acme_runner_start(const struct acme_runner_options *options,
                                   struct acme_runner **ret) ACME_MUST_USE;
 
+/** acme_runner_options_of(runner): what it was started with. Thread: any. */
+const struct acme_runner_options *acme_runner_options_of(const struct acme_runner *runner);
+
 /** acme_runner_hand(runner, job): run a job that was just committed with a lease of ours, at once when there
  * is a place for it; else it goes back to the store (a write), to be claimed when its turn comes. The job is
  * copied. When memory is short it is left to the end of its lease. Thread: any that may write to the store.

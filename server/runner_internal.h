@@ -61,8 +61,6 @@ struct active_job {
     struct validate_run *validate;
 };
 
-const struct acme_runner_options *acme_runner_options_of(const struct acme_runner *runner);
-
 /** acme_job_is_ending(job): we are stopping: begin nothing that takes time. */
 bool acme_job_is_ending(const struct active_job *job);
 

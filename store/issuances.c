@@ -110,6 +110,7 @@ struct finalize {
     struct acme_arena *arena;
     const struct acme_issuance *issuance;
     const char *identifiers_json;
+    const struct acme_certificate *certificate; /* issued already; NULL: by this job */
     const struct acme_job *job;
     const struct acme_lease *lease;
     int64_t now_ms;
@@ -172,16 +173,15 @@ struct acme_err acme_store_issuance_insert(struct acme_db *db, const struct acme
         db, NULL,
         "INSERT INTO issuances (id, account_id, order_id, profile, issuer, status, names_digest,"
         " spki_sha256, csr_sha256, csr, identifiers, not_before_ms, not_after_ms, created_ms,"
-        " deadline_ms, continuation, predecessor_id, parent_id, label)"
-        " VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
-        " $18)",
+        " deadline_ms, continuation, predecessor_id, parent_id, label, certificate_id)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
         DB_TEXT(issuance->id), DB_TEXT(issuance->account_id), DB_TEXT(issuance->order_id),
-        DB_TEXT(issuance->profile), DB_TEXT(issuance->issuer), DB_TEXT(issuance->names_digest),
-        DB_TEXT(issuance->spki_sha256), DB_TEXT(issuance->csr_sha256), DB_BLOB(issuance->csr),
-        DB_TEXT(identifiers_json), DB_INT(issuance->not_before_ms), DB_INT(issuance->not_after_ms),
-        DB_INT(issuance->created_ms), DB_INT(issuance->deadline_ms),
+        DB_TEXT(issuance->profile), DB_TEXT(issuance->issuer), DB_TEXT(status_words[issuance->status]),
+        DB_TEXT(issuance->names_digest), DB_TEXT(issuance->spki_sha256), DB_TEXT(issuance->csr_sha256),
+        DB_BLOB(issuance->csr), DB_TEXT(identifiers_json), DB_INT(issuance->not_before_ms),
+        DB_INT(issuance->not_after_ms), DB_INT(issuance->created_ms), DB_INT(issuance->deadline_ms),
         DB_TEXT(acme_continuation_word(issuance->continuation)), DB_TEXT(issuance->predecessor_id),
-        DB_TEXT(issuance->parent_id), DB_TEXT(issuance->label));
+        DB_TEXT(issuance->parent_id), DB_TEXT(issuance->label), DB_TEXT(issuance->certificate_id));
 }
 
 static struct acme_err insert_issuance(struct acme_db *db, const struct finalize *request)
@@ -192,6 +192,8 @@ static struct acme_err insert_issuance(struct acme_db *db, const struct finalize
     issuance.predecessor_id = request->effects.predecessor_id;
     issuance.parent_id = NULL;
     issuance.label = NULL;
+    issuance.status = request->certificate ? ACME_ISSUANCE_ISSUED : ACME_ISSUANCE_PENDING;
+    issuance.certificate_id = request->certificate ? request->certificate->id : NULL;
     return acme_store_issuance_insert(db, &issuance, request->identifiers_json);
 }
 
@@ -213,6 +215,14 @@ static struct acme_err update_order(struct acme_db *db, struct finalize *request
                        DB_TEXT(order->id));
 }
 
+/* A certificate that is stored goes where it is deployed. */
+static struct acme_err insert_deployments(struct acme_db *db, const struct acme_certificate *certificate)
+{
+    for (size_t i = 0; i < certificate->deployment_count; i++)
+        TRY(acme_store_deployment_insert(db, &certificate->deployments[i], certificate));
+    return acme_ok();
+}
+
 static struct acme_err accept(struct acme_db *db, struct finalize *request)
 {
     const char *existing = NULL;
@@ -222,10 +232,17 @@ static struct acme_err accept(struct acme_db *db, struct finalize *request)
         request->outcome = certificate_id ? ACME_FINALIZE_ADOPTED : ACME_FINALIZE_JOINED;
         return update_order(db, request, existing, certificate_id);
     }
-    request->outcome = ACME_FINALIZE_STARTED;
     const struct acme_wish wish = {
         .issuance = request->issuance, .order = &request->order, .now_ms = request->now_ms};
     TRY(acme_store_supersede(db, request->arena, &wish, request->rules, &request->effects));
+    if (request->certificate) {
+        request->outcome = ACME_FINALIZE_ISSUED;
+        TRY(insert_issuance(db, request));
+        TRY(acme_store_certificate_insert(db, request->certificate, request->issuance->id));
+        TRY(insert_deployments(db, request->certificate));
+        return update_order(db, request, request->issuance->id, request->certificate->id);
+    }
+    request->outcome = ACME_FINALIZE_STARTED;
     TRY(acme_store_find_predecessor(db, request->arena, &wish, request->rules, &request->effects));
     TRY(insert_issuance(db, request));
     TRY(acme_store_job_insert(db, request->job, ACME_JOB_ISSUE, request->issuance->id, request->lease,
@@ -263,6 +280,25 @@ static struct acme_err finalize(struct acme_db *db, void *arg)
     return acme_ok();
 }
 
+static struct acme_err run_finalize(struct acme_store *store, struct finalize *request,
+                                    struct acme_order *ret_order, enum acme_finalize_outcome *ret_outcome,
+                                    struct acme_finalize_effects *ret_effects)
+{
+    const struct acme_issuance *issuance = request->issuance;
+    request->identifiers_json =
+        acme_identifiers_json(request->arena, issuance->identifiers, issuance->identifier_count);
+    ENSURE(request->identifiers_json, ACME_E_NOMEM);
+    struct acme_err err = acme_writer_run(&store->writer, finalize, request);
+    if (err.code == ACME_OK || err.code == ACME_E_STATE)
+        *ret_order = request->order;
+    if (err.code == ACME_OK) {
+        *ret_outcome = request->outcome;
+        if (ret_effects != NULL)
+            *ret_effects = request->effects;
+    }
+    return err;
+}
+
 struct acme_err acme_store_order_finalize(struct acme_store *store, struct acme_arena *arena,
                                           const struct acme_issuance *issuance, const struct acme_job *job,
                                           const struct acme_lease *lease,
@@ -271,25 +307,28 @@ struct acme_err acme_store_order_finalize(struct acme_store *store, struct acme_
                                           enum acme_finalize_outcome *ret_outcome,
                                           struct acme_finalize_effects *ret_effects)
 {
-    struct finalize request = {
-        .arena = arena,
-        .issuance = issuance,
-        .identifiers_json = acme_identifiers_json(arena, issuance->identifiers, issuance->identifier_count),
-        .job = job,
-        .lease = lease,
-        .now_ms = rules->now_ms,
-        .rules = rules,
-    };
-    ENSURE(request.identifiers_json, ACME_E_NOMEM);
-    struct acme_err err = acme_writer_run(&store->writer, finalize, &request);
-    if (err.code == ACME_OK || err.code == ACME_E_STATE)
-        *ret_order = request.order;
-    if (err.code == ACME_OK) {
-        *ret_outcome = request.outcome;
-        if (ret_effects != NULL)
-            *ret_effects = request.effects;
-    }
-    return err;
+    struct finalize request = {.arena = arena,
+                               .issuance = issuance,
+                               .job = job,
+                               .lease = lease,
+                               .now_ms = rules->now_ms,
+                               .rules = rules};
+    return run_finalize(store, &request, ret_order, ret_outcome, ret_effects);
+}
+
+struct acme_err acme_store_order_issue(struct acme_store *store, struct acme_arena *arena,
+                                       const struct acme_issuance *issuance,
+                                       const struct acme_certificate *certificate,
+                                       const struct acme_finalize_rules *rules, struct acme_order *ret_order,
+                                       enum acme_finalize_outcome *ret_outcome,
+                                       struct acme_finalize_effects *ret_effects)
+{
+    struct finalize request = {.arena = arena,
+                               .issuance = issuance,
+                               .certificate = certificate,
+                               .now_ms = rules->now_ms,
+                               .rules = rules};
+    return run_finalize(store, &request, ret_order, ret_outcome, ret_effects);
 }
 
 /* ---- the end ---- */
@@ -332,8 +371,7 @@ static struct acme_err issued(struct acme_db *db, void *arg)
     TRY(acme_store_delegation_ended(db, request->issuance_id));
     struct acme_certificate certificate = *request->certificate;
     certificate.id = certificate_id;
-    for (size_t i = 0; i < certificate.deployment_count; i++)
-        TRY(acme_store_deployment_insert(db, &certificate.deployments[i], &certificate));
+    TRY(insert_deployments(db, &certificate));
     return acme_db_run(db, NULL,
                        "UPDATE orders SET status = 'valid', certificate_id = $1"
                        " WHERE issuance_id = $2 AND status = 'processing'",

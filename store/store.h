@@ -475,6 +475,7 @@ struct acme_finalize_effects {
 
 enum acme_finalize_outcome {
     ACME_FINALIZE_STARTED, /* a new issuance and its leased job were made */
+    ACME_FINALIZE_ISSUED,  /* a new issuance with the certificate handed in: the order is valid */
     ACME_FINALIZE_JOINED,  /* the order joined an issuance in flight */
     ACME_FINALIZE_ADOPTED, /* an issued, never downloaded certificate became this order's: the order is valid
                             */
@@ -493,6 +494,18 @@ struct acme_err acme_store_order_finalize(struct acme_store *store, struct acme_
                                           struct acme_order *ret_order,
                                           enum acme_finalize_outcome *ret_outcome,
                                           struct acme_finalize_effects *ret_effects) ACME_MUST_USE;
+
+struct acme_certificate; /* below */
+
+/** acme_store_order_issue(store, arena, issuance, certificate, rules, ret_order, ret_outcome, ret_effects):
+ * the same with a certificate that is there already: ready -> valid, without a job. The candidates, and the
+ * certificate's deployments, are used only for ISSUED; nothing earlier is continued. Errors: as above. */
+struct acme_err acme_store_order_issue(struct acme_store *store, struct acme_arena *arena,
+                                       const struct acme_issuance *issuance,
+                                       const struct acme_certificate *certificate,
+                                       const struct acme_finalize_rules *rules, struct acme_order *ret_order,
+                                       enum acme_finalize_outcome *ret_outcome,
+                                       struct acme_finalize_effects *ret_effects) ACME_MUST_USE;
 
 /* A certificate that an issuance needs from another issuer. */
 struct acme_delegation {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Clients whose clock is a little behind must accept the certificate at once. */
-enum { SKEW_MINUTES = 5, DEFAULT_VALIDITY_DAYS = 90 };
+enum { SKEW_MINUTES = 5, DEFAULT_VALIDITY_DAYS = 90, AT_ONCE = 64 /* it makes no calls */ };
 
 struct local_issuer {
     struct acme_issuer base;
@@ -108,7 +108,7 @@ static void local_destroy(struct acme_issuer *issuer)
 }
 
 static const struct acme_issuer_class local_class = {
-    .type = "local", .step = local_step, .revoke = local_revoke, .destroy = local_destroy};
+    .type = "local", .at_once = true, .step = local_step, .revoke = local_revoke, .destroy = local_destroy};
 
 struct acme_err acme_local_issuer_create(const char *name, const struct acme_local_ca *ca,
                                          struct acme_issuer **ret)
@@ -120,7 +120,7 @@ struct acme_err acme_local_issuer_create(const char *name, const struct acme_loc
     local->base.class = &local_class;
     local->base.backend.name = local->name;
     local->base.backend.deadline_ms = ACME_HOUR_MS;
-    local->base.backend.max_concurrency = 1; /* it makes no calls */
+    local->base.backend.max_concurrency = AT_ONCE;
     local->ca = ca;
     *ret = &local->base;
     return acme_ok();

@@ -27,6 +27,84 @@ static struct acme_order order_of(struct fixture *f, const char *id)
     return order;
 }
 
+static size_t jobs_of(struct fixture *f, const char *queue)
+{
+    int64_t count = 0;
+    assert_ok(acme_store_jobs_count(f->store, queue, &count));
+    return (size_t)count;
+}
+
+static struct outcome issue(struct fixture *f, const struct acme_order *order, const char *key,
+                            struct acme_certificate *certificate)
+{
+    struct outcome result = {.issuance = fixture_issuance(f, order, key, key)};
+    certificate->issuance_id = result.issuance.id;
+    result.err = acme_store_order_issue(f->store, f->arena, &result.issuance, certificate,
+                                        &(struct acme_finalize_rules){.now_ms = NOW + 10}, &result.order,
+                                        &result.outcome, NULL);
+    return result;
+}
+
+static void issued_in_one_step(void **state)
+{
+    struct fixture *f = *state;
+    const char *account = fixture_account(f);
+    struct acme_order order = fixture_ready_order(f, account, "a.example.com");
+    struct acme_certificate certificate = fixture_certificate(f, account);
+    const struct acme_deployment deployment = {.id = fixture_id(f),
+                                               .job_id = fixture_id(f),
+                                               .deployer = "edge",
+                                               .queue = ACME_DEPLOY_QUEUE "edge",
+                                               .deadline_ms = NOW + DAY};
+    certificate.deployments = &deployment;
+    certificate.deployment_count = 1;
+    struct outcome done = issue(f, &order, "key1", &certificate);
+    assert_ok(done.err);
+    assert_int_equal(done.outcome, ACME_FINALIZE_ISSUED);
+    assert_int_equal(done.order.status, ACME_ORDER_VALID);
+    assert_string_equal(done.order.certificate_id, certificate.id);
+    struct acme_order got = order_of(f, order.id);
+    assert_int_equal(got.status, ACME_ORDER_VALID);
+    assert_int_equal(got.finalized_ms, NOW + 10);
+    assert_string_equal(got.certificate_id, certificate.id);
+    struct acme_issuance issuance;
+    assert_ok(acme_store_issuance_get(f->store, f->arena, got.issuance_id, &issuance));
+    assert_int_equal(issuance.status, ACME_ISSUANCE_ISSUED);
+    assert_string_equal(issuance.certificate_id, certificate.id);
+    struct acme_certificate stored;
+    assert_ok(acme_store_certificate_get(f->store, f->arena, certificate.id, &stored));
+    assert_string_equal(stored.chain, certificate.chain);
+    assert_string_equal(stored.issuance_id, issuance.id);
+    struct acme_deployment made;
+    assert_ok(acme_store_deployment_get(f->store, f->arena, deployment.id, &made));
+    assert_int_equal(made.status, ACME_DEPLOYMENT_PENDING);
+    assert_int_equal(jobs_of(f, "lab"), 0);
+    assert_int_equal(jobs_of(f, deployment.queue), 1);
+
+    /* the same once more changes nothing */
+    struct acme_certificate again = fixture_certificate(f, account);
+    assert_int_equal(issue(f, &order, "key1", &again).outcome, ACME_FINALIZE_REPEATED);
+    assert_code(acme_store_certificate_get(f->store, f->arena, again.id, &stored), ACME_E_NOT_FOUND);
+}
+
+static void what_is_under_way_comes_first(void **state)
+{
+    struct fixture *f = *state;
+    const char *account = fixture_account(f);
+    struct acme_order one = fixture_ready_order(f, account, "a.example.com");
+    struct outcome first = finalize(f, &one, "key1", "csr1", 0);
+    assert_int_equal(first.outcome, ACME_FINALIZE_STARTED);
+    struct acme_order two = fixture_ready_order(f, account, "a.example.com");
+    struct acme_certificate certificate = fixture_certificate(f, account);
+    struct outcome second = issue(f, &two, "key1", &certificate);
+    assert_ok(second.err);
+    assert_int_equal(second.outcome, ACME_FINALIZE_JOINED);
+    assert_int_equal(second.order.status, ACME_ORDER_PROCESSING);
+    assert_string_equal(second.order.issuance_id, first.issuance.id);
+    struct acme_certificate stored;
+    assert_code(acme_store_certificate_get(f->store, f->arena, certificate.id, &stored), ACME_E_NOT_FOUND);
+}
+
 static void authorization_has_ended(void **state)
 {
     struct fixture *f = *state;
@@ -360,6 +438,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(authorization_has_ended, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(issued_in_one_step, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_is_under_way_comes_first, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(started, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(not_ready, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(foreign_order_does_not_exist, fixture_setup, fixture_teardown),
