@@ -409,7 +409,7 @@ static bool start_http(struct app *app)
     int cores = online_cores();
     /* Most of the time they wait for commits, which as many writes share as there are workers at it. */
     int threads = config->worker_threads > 0 ? config->worker_threads : cores * 4 < 16 ? 16 : cores * 4;
-    if (failed_to("worker pool", acme_pool_create("worker", threads, 1024, &app->workers)))
+    if (failed_to("worker pool", acme_pool_create("worker", threads, cores * 2, 1024, &app->workers)))
         return false;
     app->frontend = (struct acme_frontend){.base_path = path_of(config->url),
                                            .service = app->service,

@@ -8,9 +8,10 @@
 
 struct acme_pool;
 
-/** acme_pool_create(name, threads, max_queue, ret): `threads` workers named after `name` (at most 15
- * characters) over one queue of at most `max_queue` waiting tasks. Errors: NOMEM, IO. */
-struct acme_err acme_pool_create(const char *name, int threads, size_t max_queue,
+/** acme_pool_create(name, threads, places, max_queue, ret): `threads` workers named after `name` (at most 15
+ * characters) over one queue of at most `max_queue` waiting tasks. About `places` of them work at a time;
+ * those that wait for something slow (base/blocking.h) do not count. Errors: NOMEM, IO. */
+struct acme_err acme_pool_create(const char *name, int threads, int places, size_t max_queue,
                                  struct acme_pool **ret) ACME_MUST_USE;
 
 /** acme_pool_submit(pool, run, task): run(task) on a worker. `task` belongs to run from then on. Errors: BUSY

@@ -312,7 +312,7 @@ struct acme_err acme_processes_start(int at_once, size_t max_queue, struct acme_
     processes->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct acme_err err = acme_err(ACME_E_IO);
     if (processes->stop_fd >= 0)
-        err = acme_pool_create("program", at_once, max_queue, &processes->pool);
+        err = acme_pool_create("program", at_once, at_once, max_queue, &processes->pool);
     if (acme_failed(err)) {
         close_fd(&processes->stop_fd);
         free(processes);

@@ -604,7 +604,7 @@ static struct acme_err start(struct acme_runner *runner)
     for (size_t i = 0; i < runner->queue_count; i++)
         places += runner->queues[i].max_active;
     /* Every active job is queued at most once, so this pool never refuses one. */
-    TRY(acme_pool_create("job", options->threads, places, &runner->pool));
+    TRY(acme_pool_create("job", options->threads, options->threads, places, &runner->pool));
     ENSURE(pthread_create(&runner->scheduler, NULL, scheduler_main, runner) == 0, ACME_E_IO);
     runner->scheduler_started = true;
     return acme_ok();

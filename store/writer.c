@@ -5,6 +5,8 @@
  * posted writes and checkpoints. */
 #include "store/internal.h"
 
+#include "base/blocking.h"
+
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
@@ -279,8 +281,10 @@ struct acme_err acme_writer_run(struct acme_writer *writer, acme_write_function 
     pthread_mutex_unlock(&writer->lock);
     if (!queued)
         return acme_err(ACME_E_BUSY);
+    acme_blocking_begin(); /* mostly for the disk, leading or not */
     if (leads || wait_until_told(&op))
         lead(writer, &op);
+    acme_blocking_end();
     pthread_cond_destroy(&op.told);
     pthread_mutex_destroy(&op.lock);
     return op.result;

@@ -105,7 +105,7 @@ static int start_with(const struct acme_http_options *options)
 {
     const struct acme_http_callbacks callbacks = {.on_request = on_request, .on_problem = on_problem};
     atomic_store(&late_done, 0);
-    if (acme_failed(acme_pool_create("worker", 2, 100, &pool)) ||
+    if (acme_failed(acme_pool_create("worker", 2, 2, 100, &pool)) ||
         acme_failed(acme_http_start(options, &callbacks, plain ? NULL : server_tls, &server)))
         return -1;
     return 0;

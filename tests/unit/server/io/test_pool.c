@@ -15,7 +15,7 @@ static void test_runs_everything(void **state)
     (void)state;
     struct acme_pool *pool = NULL;
     atomic_int count = 0;
-    assert_false(acme_failed(acme_pool_create("worker", 4, 100, &pool)));
+    assert_false(acme_failed(acme_pool_create("worker", 4, 4, 100, &pool)));
     int accepted = 0;
     while (accepted < 10000)
         if (!acme_failed(acme_pool_submit(pool, count_up, &count)))
@@ -44,7 +44,7 @@ static void test_queue_is_bounded(void **state)
     atomic_int count = 0;
     sem_init(&gate.entered, 0, 0);
     sem_init(&gate.open, 0, 0);
-    assert_false(acme_failed(acme_pool_create("a name that is too long for a thread", 1, 2, &pool)));
+    assert_false(acme_failed(acme_pool_create("a name that is too long for a thread", 1, 1, 2, &pool)));
     assert_false(acme_failed(acme_pool_submit(pool, wait_at_gate, &gate)));
     sem_wait(&gate.entered); /* the only worker is busy */
     assert_false(acme_failed(acme_pool_submit(pool, count_up, &count)));
