@@ -145,7 +145,34 @@ static struct acme_err start(struct acme_exchange *x, struct acme_challenge *cha
     challenge->status = ACME_CHALLENGE_PROCESSING;
     challenge->started_ms = x->now_ms;
     service->hooks.job_created(service->hooks.context, &job);
+    if (service->config->challenge_hold_ms > 0) {
+        x->response->hold = ACME_HOLD_CHALLENGE;
+        x->response->hold_id = challenge->id;
+        x->response->hold_ms = service->config->challenge_hold_ms;
+    }
     return acme_ok();
+}
+
+static struct acme_err respond_challenge(struct acme_exchange *x, const struct acme_authz *authz,
+                                         const struct acme_challenge *challenge)
+{
+    ACME_CLEANUP_BUF struct acme_buf out;
+    acme_buf_init(&out, MAX_AUTHZ);
+    acme_challenge_write(x, authz, challenge, &out);
+    TRY(acme_respond_link(x, acme_exchange_url(x, "/authz/", authz->id, ""), "up"));
+    if (challenge->status == ACME_CHALLENGE_PROCESSING)
+        TRY(advise_retry(x, authz));
+    return acme_respond_json(x, 200, &out);
+}
+
+struct acme_err acme_challenge_respond(struct acme_exchange *x, const char *id)
+{
+    struct acme_authz authz;
+    TRY(acme_store_challenge_get(x->service->store, x->arena, id, &authz));
+    TRY(acme_authz_as_of_now(x, &authz));
+    const struct acme_challenge *challenge = find_challenge(&authz, id);
+    ENSURE(challenge != NULL, ACME_E_INTERNAL);
+    return respond_challenge(x, &authz, challenge);
 }
 
 /* Any object triggers: clients send {}, their key authorization, or more. POST-as-GET does not (RFC 8555
@@ -167,11 +194,5 @@ struct acme_err acme_challenge_post(struct acme_exchange *x)
             TRY(err);
         }
     }
-    ACME_CLEANUP_BUF struct acme_buf out;
-    acme_buf_init(&out, MAX_AUTHZ);
-    acme_challenge_write(x, &authz, challenge, &out);
-    TRY(acme_respond_link(x, acme_exchange_url(x, "/authz/", authz.id, ""), "up"));
-    if (challenge->status == ACME_CHALLENGE_PROCESSING)
-        TRY(advise_retry(x, &authz));
-    return acme_respond_json(x, 200, &out);
+    return respond_challenge(x, &authz, challenge);
 }

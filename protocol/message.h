@@ -24,6 +24,7 @@ struct acme_header {
 
 enum acme_hold {
     ACME_HOLD_NONE,
+    ACME_HOLD_CHALLENGE, /* until the validation is decided */
     ACME_HOLD_ORDER,     /* until the order leaves `processing` */
     ACME_HOLD_REVOCATION /* until the issuer has revoked the certificate, or will not */
 };
@@ -36,12 +37,13 @@ struct acme_response {
     struct acme_blob *shared;
     struct acme_header headers[ACME_RESPONSE_MAX_HEADERS];
     size_t header_count;
-    /* Finalize and revokeCert may be held for a moment so that a quick CA answers at once (architecture.md):
+    /* What triggers a challenge, finalize and revokeCert may be held for a moment so that a quick validation
+     * or CA answers at once (architecture.md):
      * when `hold` is set, the server keeps the connection and calls acme_service_held_response when what
      * hold_id names is decided or hold_ms have passed, whichever is first. The rest of the response is
      * complete as it stands. */
     enum acme_hold hold;
-    const char *hold_id; /* of the order, or of the certificate being revoked */
+    const char *hold_id; /* of the challenge, the order, or the certificate being revoked */
     int64_t hold_ms;
 };
 

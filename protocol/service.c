@@ -78,6 +78,8 @@ static struct acme_err held(struct acme_exchange *x, enum acme_hold hold, const 
     *ret_headers_kept = x->response->header_count;
     if (hold == ACME_HOLD_REVOCATION)
         return acme_revocation_respond(x, hold_id);
+    if (hold == ACME_HOLD_CHALLENGE)
+        return acme_challenge_respond(x, hold_id);
     struct acme_order order;
     TRY(acme_store_order_get(x->service->store, x->arena, hold_id, &order));
     TRY(acme_order_as_of_now(x, &order));

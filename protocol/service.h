@@ -59,6 +59,7 @@ struct acme_service_config {
     int64_t order_lifetime_ms;      /* pending and ready orders, and pending authorizations */
     int64_t authz_lifetime_ms;      /* valid authorizations, from validation */
     int64_t adopt_window_ms;        /* how long an undelivered certificate may be adopted by a later order */
+    int64_t challenge_hold_ms;      /* 0: never hold */
     int64_t finalize_hold_ms;       /* also of revocations; 0: never hold */
     /* A processing order has no Retry-After this long after finalize (30 s), then this one (60; 0: never). */
     int64_t retry_after_quiet_ms;

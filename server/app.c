@@ -97,6 +97,13 @@ static bool deployer_takes(void *context, const char *deployer, const struct acm
     return acme_deployer_takes(app->config, deployer, identifiers, count);
 }
 
+static void challenge_decided(void *context, const char *challenge_id)
+{
+    struct app *app = context;
+    if (app->holds != NULL)
+        acme_holds_release(app->holds, challenge_id);
+}
+
 static void order_changed(void *context, const char *order_id)
 {
     struct app *app = context;
@@ -287,6 +294,7 @@ static bool start_service(struct app *app)
         .order_lifetime_ms = config->order_lifetime_ms,
         .authz_lifetime_ms = config->authz_lifetime_ms,
         .adopt_window_ms = config->adopt_window_ms,
+        .challenge_hold_ms = config->challenge_hold_ms,
         .finalize_hold_ms = config->finalize_hold_ms,
         .retry_after_quiet_ms = config->retry_after_quiet_ms,
         .retry_after_processing_s = config->retry_after_processing_s,
@@ -386,6 +394,7 @@ static bool start_jobs(struct app *app)
                                          .authz_lifetime_ms = config->authz_lifetime_ms,
                                          .quarantine_dir = app->quarantine_dir,
                                          .threads = JOB_THREADS,
+                                         .challenge_decided = challenge_decided,
                                          .order_changed = order_changed,
                                          .revocation_ended = revocation_ended,
                                          .profile_validity_ms = profile_validity_ms,

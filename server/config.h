@@ -105,6 +105,7 @@ struct acme_config {
     int64_t order_lifetime_ms;
     int64_t authz_lifetime_ms;
     int64_t adopt_window_ms;
+    int64_t challenge_hold_ms;
     int64_t finalize_hold_ms;
     int64_t retry_after_quiet_ms;
     int retry_after_processing_s;

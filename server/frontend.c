@@ -65,6 +65,14 @@ static bool is_undecided(struct acme_frontend *frontend, enum acme_hold hold, co
     return arena != NULL && acme_service_is_undecided(frontend->service, arena, hold, id);
 }
 
+/* Clients with many names trigger one challenge after the other: the first of them that takes its time shall
+ * not hold up the rest. */
+static bool is_worth_holding(struct acme_frontend *frontend, enum acme_hold hold)
+{
+    return hold != ACME_HOLD_CHALLENGE || created_count == 0 ||
+           !acme_runner_has_others(frontend->runner, &created[0].job);
+}
+
 static void handle(void *argument)
 {
     const struct worker_task *task = argument;
@@ -75,6 +83,8 @@ static void handle(void *argument)
     acme_service_handle(frontend->service, &task->request, &response);
     enum acme_hold hold = response.hold;
     if (hold != ACME_HOLD_NONE && !copy_text(id, sizeof id, response.hold_id))
+        hold = ACME_HOLD_NONE;
+    if (!is_worth_holding(frontend, hold))
         hold = ACME_HOLD_NONE;
     if (hold != ACME_HOLD_NONE)
         acme_holds_add(frontend->holds, task->exchange, task->request.arena, &response);

@@ -30,7 +30,7 @@ struct acme_holds {
     pthread_t timer;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct hold_queue queue; /* every hold lasts equally long, so it is in deadline order */
+    struct hold_queue queue; /* in deadline order; there are few different durations */
     struct hold_bucket buckets[BUCKETS];
     struct timespec timer_until; /* the timer sleeps until then at the latest; 0: until it is told */
     size_t count;
@@ -123,6 +123,20 @@ struct acme_err acme_holds_create(void (*settle)(void *context, struct acme_http
     return acme_ok();
 }
 
+/* With the lock. */
+static void insert(struct acme_holds *holds, struct hold *hold)
+{
+    struct hold *before = TAILQ_LAST(&holds->queue, hold_queue);
+    while (before != NULL && is_before(&hold->deadline, &before->deadline))
+        before = TAILQ_PREV(before, hold_queue, by_deadline);
+    if (before != NULL)
+        TAILQ_INSERT_AFTER(&holds->queue, before, hold, by_deadline);
+    else
+        TAILQ_INSERT_HEAD(&holds->queue, hold, by_deadline);
+    LIST_INSERT_HEAD(bucket_of(holds, hold->id), hold, by_id);
+    holds->count++;
+}
+
 void acme_holds_add(struct acme_holds *holds, struct acme_http_exchange *exchange, struct acme_arena *arena,
                     const struct acme_response *response)
 {
@@ -146,9 +160,7 @@ void acme_holds_add(struct acme_holds *holds, struct acme_http_exchange *exchang
     bool kept = !holds->closed && holds->count < HELD_MAX;
     if (kept) {
         bool oversleeps = holds->timer_until.tv_sec == 0 || is_before(&hold->deadline, &holds->timer_until);
-        TAILQ_INSERT_TAIL(&holds->queue, hold, by_deadline);
-        LIST_INSERT_HEAD(bucket_of(holds, hold->id), hold, by_id);
-        holds->count++;
+        insert(holds, hold);
         if (oversleeps)
             pthread_cond_signal(&holds->changed);
     }

@@ -1,5 +1,5 @@
-/* Finalize and revokeCert requests held for a moment, so that a quick CA answers within the request
- * (architecture.md). */
+/* Requests that trigger a challenge, finalize or revoke, held for a moment, so that a quick validation or CA
+ * answers within the request (architecture.md). */
 #ifndef ACME_SERVER_HOLDS_H
 #define ACME_SERVER_HOLDS_H
 
@@ -20,8 +20,8 @@ struct acme_err acme_holds_create(void (*settle)(void *context, struct acme_http
 void acme_holds_add(struct acme_holds *holds, struct acme_http_exchange *exchange, struct acme_arena *arena,
                     const struct acme_response *response);
 
-/** acme_holds_release(holds, id): the order or revocation of this id is decided: settle every request held
- * for it. Thread: any. */
+/** acme_holds_release(holds, id): the challenge, order or revocation of this id is decided: settle every
+ * request held for it. Thread: any. */
 void acme_holds_release(struct acme_holds *holds, const char *id);
 
 /** acme_holds_flush(holds): send every held response as it stands, hold none from now on, and end the timer.

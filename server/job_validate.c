@@ -54,6 +54,8 @@ static void store_verdict(void *argument)
              LOG_STR("type", run->challenge->type), LOG_STR("identifier", run->authz.identifier.value),
              LOG_STR("account", run->authz.account_id),
              LOG_STR("detail", error == NULL ? NULL : run->problem.detail));
+    if (!again)
+        options->challenge_decided(options->context, job->subject_id);
     acme_job_done(job, next);
 }
 

@@ -688,6 +688,17 @@ void acme_runner_run(struct acme_runner *runner, const struct acme_job *job)
         run_job(here);
 }
 
+bool acme_runner_has_others(struct acme_runner *runner, const struct acme_job *job)
+{
+    const struct job_queue *queue = queue_named(runner, job->queue);
+    if (queue == NULL)
+        return false;
+    pthread_mutex_lock(&runner->lock);
+    bool others = acme_shares_count(queue->shares, share_of(job)) > 0;
+    pthread_mutex_unlock(&runner->lock);
+    return others;
+}
+
 void acme_runner_look(struct acme_runner *runner)
 {
     pthread_mutex_lock(&runner->lock);

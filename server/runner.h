@@ -31,6 +31,8 @@ struct acme_runner_options {
     int64_t authz_lifetime_ms;
     const char *quarantine_dir; /* certificates that failed their check are kept there */
     int threads;
+    /** challenge_decided(context, challenge_id): it is valid or invalid now. Thread: a job thread. */
+    void (*challenge_decided)(void *context, const char *challenge_id);
     /** order_changed(context, order_id): an order left `processing`. Thread: a job thread. */
     void (*order_changed)(void *context, const char *order_id);
     /** revocation_ended(context, certificate_id, issuer): it is revoked, or the issuer has refused. Thread: a
@@ -65,6 +67,10 @@ void acme_runner_hand(struct acme_runner *runner, const struct acme_job *job);
  * steps that are possible now: that saves the change of threads. Thread: any that may write to the store and
  * holds nothing; it ends before the runner is stopped. */
 void acme_runner_run(struct acme_runner *runner, const struct acme_job *job);
+
+/** acme_runner_has_others(runner, job): are jobs of the same queue and account at work (the job itself not
+ * being handed over yet)? Thread: any. */
+bool acme_runner_has_others(struct acme_runner *runner, const struct acme_job *job);
 
 /** acme_runner_look(runner): jobs may have become due in the store: look now. Thread: any. */
 void acme_runner_look(struct acme_runner *runner);

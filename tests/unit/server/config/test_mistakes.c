@@ -79,7 +79,8 @@ static const struct {
     {SERVER REST "{password:hunter2}: 1\n", "4:1: expected a name as key, found a list or a mapping\n"},
     {SERVER REST "orders: {password:hunter2}\n",
      "4:10: unknown key 'password...', expected one of: order_lifetime_hours, authorization_lifetime_hours, "
-     "adopt_window_hours, finalize_hold_ms, retry_after_quiet_seconds, retry_after_processing_seconds, "
+     "adopt_window_hours, challenge_hold_ms, finalize_hold_ms, retry_after_quiet_seconds, "
+     "retry_after_processing_seconds, "
      "max_identifiers, max_contacts, max_pending_authorizations, keep_days\n"},
     {SERVER REST "orders: 3\n", "4:9: expected a mapping, found '3'\n"},
     /* numbers, flags, texts, lists */

@@ -59,6 +59,7 @@ static void test_defaults(void **state)
     assert_int_equal(config->order_lifetime_ms, INT64_C(168) * 3600 * 1000);
     assert_int_equal(config->authz_lifetime_ms, INT64_C(720) * 3600 * 1000);
     assert_int_equal(config->adopt_window_ms, INT64_C(24) * 3600 * 1000);
+    assert_int_equal(config->challenge_hold_ms, 250);
     assert_int_equal(config->finalize_hold_ms, 2000);
     assert_int_equal(config->retry_after_quiet_ms, 30000);
     assert_int_equal(config->retry_after_processing_s, 60);
@@ -115,7 +116,7 @@ static void test_values(void **state)
         "  resolvers: [192.0.2.1, '192.0.2.2:53', '192.0.2.3@54', '2001:db8::1', '[2001:db8::2]:5353']\n"
         "  allow: [127.0.0.0/8, '::1']\n"
         "  deny: [10.1.0.0/16]\n"
-        "orders: { finalize_hold_ms: 0, max_contacts: 0 }\n"
+        "orders: { challenge_hold_ms: 0, finalize_hold_ms: 0, max_contacts: 0 }\n"
         "issuers:\n"
         "- { name: lab, type: local, deadline_hours: 2 }\n"
         "- { name: scm-1, type: scm, url: 'http://127.0.0.1:9000', customer_uri: corp, login: api, org_id: "
@@ -152,6 +153,7 @@ static void test_values(void **state)
     assert_int_equal(config->validation.policy.allow[0].prefix_bits, 96 + 8);
     assert_int_equal(config->validation.policy.allow[1].prefix_bits, 128);
     assert_int_equal(config->validation.policy.deny_count, 1);
+    assert_int_equal(config->challenge_hold_ms, 0);
     assert_int_equal(config->finalize_hold_ms, 0);
     assert_int_equal(config->max_contacts, 0);
 

@@ -181,6 +181,12 @@ static const struct acme_issuer_class edge_class = {.type = "edge", .step = edge
 static const struct acme_issuer_class signer_class = {
     .type = "signer", .step = signer_step, .revoke = no_revoke};
 
+static void challenge_decided(void *context, const char *challenge_id)
+{
+    (void)context;
+    (void)challenge_id;
+}
+
 static void order_changed(void *context, const char *order_id)
 {
     (void)context;
@@ -246,6 +252,7 @@ void jobs_start(struct jobs_rig *r)
                                                 .base_url = "https://acme.example",
                                                 .quarantine_dir = "/nonexistent", /* nothing is left behind */
                                                 .threads = 4,
+                                                .challenge_decided = challenge_decided,
                                                 .order_changed = order_changed,
                                                 .revocation_ended = revocation_ended,
                                                 .profile_validity_ms = profile_validity_ms,
