@@ -62,9 +62,9 @@ static struct acme_err load(struct acme_db *db, struct acme_arena *arena, const 
 static struct acme_err read_authz(struct acme_store *store, struct acme_arena *arena, const char *sql,
                                   const char *key, struct acme_authz *ret)
 {
-    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_db *db = acme_store_read_begin(store);
     struct acme_err err = load(db, arena, sql, key, ret);
-    acme_readers_release(&store->readers, db);
+    acme_store_read_end(store, db);
     return err;
 }
 

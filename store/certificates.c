@@ -117,9 +117,9 @@ struct acme_err acme_store_certificate_find(struct acme_store *store, struct acm
 struct acme_err acme_store_certificate_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                            struct acme_certificate *ret)
 {
-    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_db *db = acme_store_read_begin(store);
     struct acme_err err = load(db, arena, id, ret);
-    acme_readers_release(&store->readers, db);
+    acme_store_read_end(store, db);
     return err;
 }
 

@@ -51,6 +51,11 @@ struct acme_err acme_writer_run(struct acme_writer *writer, acme_write_function 
  * Thread: any. */
 void acme_writer_post(struct acme_writer *writer, acme_write_function function, void *arg);
 
+/** acme_writer_borrow(writer): the writer's connection, for reading a few rows; NULL when somebody leads. Until
+ * it is given back all writes wait. Thread: any; it may not wait for anything meanwhile. */
+struct acme_db *acme_writer_borrow(struct acme_writer *writer);
+void acme_writer_give_back(struct acme_writer *writer);
+
 /* ---- readers.c ---- */
 
 struct acme_readers {
@@ -80,6 +85,12 @@ struct acme_store {
     struct acme_writer writer;
     struct acme_readers readers;
 };
+
+/** acme_store_read_begin(store), acme_store_read_end(store, db): a connection for a few rows that are found by
+ * their keys: the writer's when nobody leads. Its pages are always valid, while a reader has to drop all of
+ * its own whenever the log has grown. With no statement running at the end. */
+struct acme_db *acme_store_read_begin(struct acme_store *store);
+void acme_store_read_end(struct acme_store *store, struct acme_db *db);
 
 /** acme_store_collect_ids(stmt, arena, ret_ids, ret_count): the first column of all rows. */
 struct acme_err acme_store_collect_ids(struct acme_db_stmt *stmt, struct acme_arena *arena,

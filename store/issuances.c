@@ -61,9 +61,9 @@ static struct acme_err load(struct acme_db *db, struct acme_arena *arena, const 
 struct acme_err acme_store_issuance_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                         struct acme_issuance *ret)
 {
-    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_db *db = acme_store_read_begin(store);
     struct acme_err err = load(db, arena, id, ret);
-    acme_readers_release(&store->readers, db);
+    acme_store_read_end(store, db);
     return err;
 }
 
@@ -80,9 +80,9 @@ static struct acme_err load_status(struct acme_db *db, const char *id, enum acme
 struct acme_err acme_store_issuance_status(struct acme_store *store, const char *id,
                                            enum acme_issuance_status *ret)
 {
-    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_db *db = acme_store_read_begin(store);
     struct acme_err err = load_status(db, id, ret);
-    acme_readers_release(&store->readers, db);
+    acme_store_read_end(store, db);
     return err;
 }
 
@@ -98,9 +98,9 @@ static struct acme_err list_orders(struct acme_db *db, struct acme_arena *arena,
 struct acme_err acme_store_issuance_orders(struct acme_store *store, struct acme_arena *arena,
                                            const char *issuance_id, const char ***ret_ids, size_t *ret_count)
 {
-    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_db *db = acme_store_read_begin(store);
     struct acme_err err = list_orders(db, arena, issuance_id, ret_ids, ret_count);
-    acme_readers_release(&store->readers, db);
+    acme_store_read_end(store, db);
     return err;
 }
 

@@ -70,9 +70,9 @@ struct acme_err acme_store_order_load(struct acme_db *db, struct acme_arena *are
 struct acme_err acme_store_order_get(struct acme_store *store, struct acme_arena *arena, const char *id,
                                      struct acme_order *ret)
 {
-    struct acme_db *db = acme_readers_acquire(&store->readers);
+    struct acme_db *db = acme_store_read_begin(store);
     struct acme_err err = acme_store_order_load(db, arena, id, ret);
-    acme_readers_release(&store->readers, db);
+    acme_store_read_end(store, db);
     return err;
 }
 

@@ -114,6 +114,20 @@ void acme_store_close(struct acme_store *store)
     free(store);
 }
 
+struct acme_db *acme_store_read_begin(struct acme_store *store)
+{
+    struct acme_db *db = acme_writer_borrow(&store->writer);
+    return db != NULL ? db : acme_readers_acquire(&store->readers);
+}
+
+void acme_store_read_end(struct acme_store *store, struct acme_db *db)
+{
+    if (db == store->writer.db)
+        acme_writer_give_back(&store->writer);
+    else
+        acme_readers_release(&store->readers, db);
+}
+
 struct acme_err acme_store_collect_ids(struct acme_db_stmt *stmt, struct acme_arena *arena,
                                        const char ***ret_ids, size_t *ret_count)
 {

@@ -124,6 +124,20 @@ static void hand_on_lead(struct acme_writer *writer)
         tell(heir, false);
 }
 
+struct acme_db *acme_writer_borrow(struct acme_writer *writer)
+{
+    pthread_mutex_lock(&writer->lock);
+    bool free = !writer->led;
+    writer->led = true;
+    pthread_mutex_unlock(&writer->lock);
+    return free ? writer->db : NULL;
+}
+
+void acme_writer_give_back(struct acme_writer *writer)
+{
+    hand_on_lead(writer);
+}
+
 /* Leading: everything queued, and the caller's own op (NULL: the thread leads) with it. */
 static void lead(struct acme_writer *writer, struct acme_write_op *own)
 {
