@@ -165,10 +165,14 @@ static struct acme_err respond_challenge(struct acme_exchange *x, const struct a
     return acme_respond_json(x, 200, &out);
 }
 
-struct acme_err acme_challenge_respond(struct acme_exchange *x, const char *id)
+struct acme_err acme_challenge_respond(struct acme_exchange *x, const char *id,
+                                       const struct acme_authz *decided)
 {
     struct acme_authz authz;
-    TRY(acme_store_challenge_get(x->service->store, x->arena, id, &authz));
+    if (decided != NULL)
+        authz = *decided;
+    else
+        TRY(acme_store_challenge_get(x->service->store, x->arena, id, &authz));
     TRY(acme_authz_as_of_now(x, &authz));
     const struct acme_challenge *challenge = find_challenge(&authz, id);
     ENSURE(challenge != NULL, ACME_E_INTERNAL);

@@ -202,10 +202,10 @@ struct acme_err acme_order_respond(struct acme_exchange *x, int status,
 /** acme_authz_as_of_now(x, authz): pending past its time is invalid, valid past its time is expired. */
 struct acme_err acme_authz_as_of_now(struct acme_exchange *x, struct acme_authz *authz) ACME_MUST_USE;
 
-/** acme_challenge_respond(x, id): the response to a triggered challenge, as it is now. Errors: the usual
- * ones.
- */
-struct acme_err acme_challenge_respond(struct acme_exchange *x, const char *id) ACME_MUST_USE;
+/** acme_challenge_respond(x, id, decided): the response to a triggered challenge, as it is now: in its
+ * authorization `decided`, or in the store when that is NULL. Errors: the usual ones. */
+struct acme_err acme_challenge_respond(struct acme_exchange *x, const char *id,
+                                       const struct acme_authz *decided) ACME_MUST_USE;
 
 /* ---- revoke.c ---- */
 

@@ -72,14 +72,14 @@ void acme_service_handle(struct acme_service *service, const struct acme_request
 }
 
 static struct acme_err held(struct acme_exchange *x, enum acme_hold hold, const char *hold_id,
-                            size_t *ret_headers_kept)
+                            const struct acme_authz *decided, size_t *ret_headers_kept)
 {
     TRY(acme_respond_common(x, true, true));
     *ret_headers_kept = x->response->header_count;
     if (hold == ACME_HOLD_REVOCATION)
         return acme_revocation_respond(x, hold_id);
     if (hold == ACME_HOLD_CHALLENGE)
-        return acme_challenge_respond(x, hold_id);
+        return acme_challenge_respond(x, hold_id, decided);
     struct acme_order order;
     TRY(acme_store_order_get(x->service->store, x->arena, hold_id, &order));
     TRY(acme_order_as_of_now(x, &order));
@@ -87,11 +87,12 @@ static struct acme_err held(struct acme_exchange *x, enum acme_hold hold, const 
 }
 
 void acme_service_held_response(struct acme_service *service, struct acme_arena *arena, enum acme_hold hold,
-                                const char *hold_id, struct acme_response *response)
+                                const char *hold_id, const struct acme_authz *decided,
+                                struct acme_response *response)
 {
     struct acme_exchange x = exchange(service, arena, response);
     size_t headers_kept = 0;
-    struct acme_err err = held(&x, hold, hold_id, &headers_kept);
+    struct acme_err err = held(&x, hold, hold_id, decided, &headers_kept);
     if (acme_failed(err))
         acme_respond_failure(&x, err, headers_kept);
 }

@@ -125,10 +125,12 @@ bool acme_service_is_light(const char *method, const char *path);
 void acme_service_handle(struct acme_service *service, const struct acme_request *request,
                          struct acme_response *response);
 
-/** acme_service_held_response(service, arena, hold, hold_id, response): the response to a held request, with
- * the order or the revocation as it is now. */
+/** acme_service_held_response(service, arena, hold, hold_id, decided, response): the response to a held
+ * request, with the challenge, the order or the revocation as it is now. `decided`: the authorization of the
+ * challenge as its validation left it; NULL: it is read. */
 void acme_service_held_response(struct acme_service *service, struct acme_arena *arena, enum acme_hold hold,
-                                const char *hold_id, struct acme_response *response);
+                                const char *hold_id, const struct acme_authz *decided,
+                                struct acme_response *response);
 
 /** acme_service_is_undecided(service, arena, hold, hold_id): is what a held request waits for still under
  * way? false also when that cannot be told. Thread: a worker. */

@@ -97,18 +97,18 @@ static bool deployer_takes(void *context, const char *deployer, const struct acm
     return acme_deployer_takes(app->config, deployer, identifiers, count);
 }
 
-static void challenge_decided(void *context, const char *challenge_id)
+static void challenge_decided(void *context, const char *challenge_id, const struct acme_authz *authz)
 {
     struct app *app = context;
     if (app->holds != NULL)
-        acme_holds_release(app->holds, challenge_id);
+        acme_holds_release(app->holds, challenge_id, authz);
 }
 
 static void order_changed(void *context, const char *order_id)
 {
     struct app *app = context;
     if (app->holds != NULL)
-        acme_holds_release(app->holds, order_id);
+        acme_holds_release(app->holds, order_id, NULL);
 }
 
 static void revocation_ended(void *context, const char *certificate_id, const char *issuer)
@@ -117,7 +117,7 @@ static void revocation_ended(void *context, const char *certificate_id, const ch
     if (app->publisher != NULL)
         acme_publisher_refresh(app->publisher, issuer);
     if (app->holds != NULL)
-        acme_holds_release(app->holds, certificate_id);
+        acme_holds_release(app->holds, certificate_id, NULL);
 }
 
 static bool failed_to(const char *what, struct acme_err err)

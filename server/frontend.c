@@ -95,7 +95,7 @@ static void handle(void *argument)
         acme_runner_run(frontend->runner, &created[i].job);
     /* Who joined something under way may have missed its end. */
     if (hold != ACME_HOLD_NONE && created_count == 0 && !is_undecided(frontend, hold, id))
-        acme_holds_release(frontend->holds, id);
+        acme_holds_release(frontend->holds, id, NULL);
 }
 
 static void respond_busy(struct acme_frontend *frontend, struct acme_http_exchange *exchange,
@@ -108,11 +108,11 @@ static void respond_busy(struct acme_frontend *frontend, struct acme_http_exchan
 }
 
 void acme_frontend_settle(void *context, struct acme_http_exchange *exchange, struct acme_arena *arena,
-                          enum acme_hold hold, const char *id)
+                          enum acme_hold hold, const char *id, const struct acme_authz *decided)
 {
     struct acme_frontend *frontend = context;
     struct acme_response response = {.status = 0};
-    acme_service_held_response(frontend->service, arena, hold, id, &response);
+    acme_service_held_response(frontend->service, arena, hold, id, decided, &response);
     acme_http_respond(exchange, &response);
 }
 

@@ -47,9 +47,9 @@ bool acme_frontend_issue_at_once(void *context, struct acme_arena *arena, const 
                                  struct acme_certificate *ret);
 void acme_frontend_jobs_due(void *context, const char *queue);
 
-/** acme_frontend_settle(context, exchange, arena, hold, id): the callback of acme_holds_create. Thread: who
- * releases the hold. */
+/** acme_frontend_settle(context, exchange, arena, hold, id, decided): the callback of acme_holds_create.
+ * Thread: who releases the hold. */
 void acme_frontend_settle(void *context, struct acme_http_exchange *exchange, struct acme_arena *arena,
-                          enum acme_hold hold, const char *id);
+                          enum acme_hold hold, const char *id, const struct acme_authz *decided);
 
 #endif

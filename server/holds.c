@@ -25,7 +25,7 @@ LIST_HEAD(hold_bucket, hold);
 
 struct acme_holds {
     void (*settle)(void *context, struct acme_http_exchange *exchange, struct acme_arena *arena,
-                   enum acme_hold hold, const char *id);
+                   enum acme_hold hold, const char *id, const struct acme_authz *decided);
     void *context;
     pthread_t timer;
     pthread_mutex_t lock;
@@ -99,7 +99,7 @@ static void *timer_main(void *argument)
 
 struct acme_err acme_holds_create(void (*settle)(void *context, struct acme_http_exchange *exchange,
                                                  struct acme_arena *arena, enum acme_hold hold,
-                                                 const char *id),
+                                                 const char *id, const struct acme_authz *decided),
                                   void *context, struct acme_holds **ret)
 {
     struct acme_holds *holds = calloc(1, sizeof *holds);
@@ -169,7 +169,7 @@ void acme_holds_add(struct acme_holds *holds, struct acme_http_exchange *exchang
         send_as_is(hold);
 }
 
-void acme_holds_release(struct acme_holds *holds, const char *id)
+void acme_holds_release(struct acme_holds *holds, const char *id, const struct acme_authz *decided)
 {
     struct hold_queue released = TAILQ_HEAD_INITIALIZER(released);
     pthread_mutex_lock(&holds->lock);
@@ -185,7 +185,7 @@ void acme_holds_release(struct acme_holds *holds, const char *id)
     struct hold *hold;
     while ((hold = TAILQ_FIRST(&released)) != NULL) {
         TAILQ_REMOVE(&released, hold, by_deadline);
-        holds->settle(holds->context, hold->exchange, hold->arena, hold->response.hold, hold->id);
+        holds->settle(holds->context, hold->exchange, hold->arena, hold->response.hold, hold->id, decided);
         free(hold);
     }
 }

@@ -15,6 +15,20 @@ static void log_code(const struct active_job *job, const char *event, struct acm
              LOG_STR("code", acme_code_name(err.code)));
 }
 
+/* What has just been stored, for whoever waits for it. */
+static void tell_decision(const struct active_job *job, const char *error, int64_t now_ms)
+{
+    const struct acme_runner_options *options = acme_runner_options_of(job->runner);
+    const struct validate_run *run = job->validate;
+    struct acme_authz authz = run->authz;
+    struct acme_challenge *challenge = &authz.challenges[run->challenge - run->authz.challenges];
+    challenge->status = error == NULL ? ACME_CHALLENGE_VALID : ACME_CHALLENGE_INVALID;
+    challenge->validated_ms = error == NULL ? now_ms : 0;
+    challenge->error = error;
+    authz.status = error == NULL ? ACME_AUTHZ_VALID : ACME_AUTHZ_INVALID;
+    options->challenge_decided(options->context, job->subject_id, &authz);
+}
+
 static void store_verdict(void *argument)
 {
     struct active_job *job = argument;
@@ -55,7 +69,7 @@ static void store_verdict(void *argument)
              LOG_STR("account", run->authz.account_id),
              LOG_STR("detail", error == NULL ? NULL : run->problem.detail));
     if (!again)
-        options->challenge_decided(options->context, job->subject_id);
+        tell_decision(job, error, now);
     acme_job_done(job, next);
 }
 

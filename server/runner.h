@@ -31,8 +31,9 @@ struct acme_runner_options {
     int64_t authz_lifetime_ms;
     const char *quarantine_dir; /* certificates that failed their check are kept there */
     int threads;
-    /** challenge_decided(context, challenge_id): it is valid or invalid now. Thread: a job thread. */
-    void (*challenge_decided)(void *context, const char *challenge_id);
+    /** challenge_decided(context, challenge_id, authz): it is valid or invalid now, as in `authz`. Thread: a
+     * job thread. */
+    void (*challenge_decided)(void *context, const char *challenge_id, const struct acme_authz *authz);
     /** order_changed(context, order_id): an order left `processing`. Thread: a job thread. */
     void (*order_changed)(void *context, const char *order_id);
     /** revocation_ended(context, certificate_id, issuer): it is revoked, or the issuer has refused. Thread: a

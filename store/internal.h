@@ -30,7 +30,7 @@ struct acme_writer {
     bool thread_wants; /* the thread is next */
     bool thread_leads;
     bool resting; /* the thread waits for something to do, not for the end of a post's delay */
-    bool untidy; /* the thread should checkpoint */
+    bool untidy;  /* the thread should checkpoint */
     bool stopping;
 };
 
@@ -51,8 +51,8 @@ struct acme_err acme_writer_run(struct acme_writer *writer, acme_write_function 
  * Thread: any. */
 void acme_writer_post(struct acme_writer *writer, acme_write_function function, void *arg);
 
-/** acme_writer_borrow(writer): the writer's connection, for reading a few rows; NULL when somebody leads. Until
- * it is given back all writes wait. Thread: any; it may not wait for anything meanwhile. */
+/** acme_writer_borrow(writer): the writer's connection, for reading a few rows; NULL when somebody leads.
+ * Until it is given back all writes wait. Thread: any; it may not wait for anything meanwhile. */
 struct acme_db *acme_writer_borrow(struct acme_writer *writer);
 void acme_writer_give_back(struct acme_writer *writer);
 
@@ -86,9 +86,9 @@ struct acme_store {
     struct acme_readers readers;
 };
 
-/** acme_store_read_begin(store), acme_store_read_end(store, db): a connection for a few rows that are found by
- * their keys: the writer's when nobody leads. Its pages are always valid, while a reader has to drop all of
- * its own whenever the log has grown. With no statement running at the end. */
+/** acme_store_read_begin(store), acme_store_read_end(store, db): a connection for a few rows that are found
+ * by their keys: the writer's when nobody leads. Its pages are always valid, while a reader has to drop all
+ * of its own whenever the log has grown. With no statement running at the end. */
 struct acme_db *acme_store_read_begin(struct acme_store *store);
 void acme_store_read_end(struct acme_store *store, struct acme_db *db);
 

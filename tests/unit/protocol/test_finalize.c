@@ -482,7 +482,7 @@ static void test_hold(void **state)
     issue(f, new_id(f));
 
     struct reply held = {.status = 0};
-    acme_service_held_response(f->service, f->arena, ACME_HOLD_ORDER, id_of(order_url), &held.response);
+    acme_service_held_response(f->service, f->arena, ACME_HOLD_ORDER, id_of(order_url), NULL, &held.response);
     assert_int_equal(held.response.status, 200);
     assert_string_equal(held.response.content_type, "application/json");
     assert_string_equal(header_of(&held, "Location", 0), order_url);
@@ -493,7 +493,7 @@ static void test_hold(void **state)
     assert_non_null(strstr((const char *)held.response.body.data, "\"status\":\"valid\""));
 
     acme_service_held_response(f->service, f->arena, ACME_HOLD_ORDER, "01900000-0000-7000-8000-000000000000",
-                               &held.response);
+                               NULL, &held.response);
     assert_int_equal(held.response.status, 500);
     assert_non_null(header_of(&held, "Replay-Nonce", 0));
 }

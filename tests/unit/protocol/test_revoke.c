@@ -349,12 +349,12 @@ static void test_hold(void **state)
     assert_int_equal(reply.response.hold_ms, 2000);
     assert_true(acme_service_is_undecided(f->service, f->arena, ACME_HOLD_REVOCATION, issued.id));
     struct reply held = {.status = 0};
-    acme_service_held_response(f->service, f->arena, ACME_HOLD_REVOCATION, issued.id, &held.response);
+    acme_service_held_response(f->service, f->arena, ACME_HOLD_REVOCATION, issued.id, NULL, &held.response);
     assert_int_equal(held.response.status, 200); /* it will be revoked */
 
     settle(f, &issued, "SCM said no.");
     assert_false(acme_service_is_undecided(f->service, f->arena, ACME_HOLD_REVOCATION, issued.id));
-    acme_service_held_response(f->service, f->arena, ACME_HOLD_REVOCATION, issued.id, &held.response);
+    acme_service_held_response(f->service, f->arena, ACME_HOLD_REVOCATION, issued.id, NULL, &held.response);
     assert_int_equal(held.response.status, 500);
     assert_non_null(strstr((const char *)held.response.body.data, "serverInternal"));
     assert_non_null(strstr((const char *)held.response.body.data, "not revoked: SCM said no."));
@@ -364,7 +364,7 @@ static void test_hold(void **state)
     reply = revoke(f, &client, issued.der, "");
     assert_accepted(&reply);
     settle(f, &issued, NULL);
-    acme_service_held_response(f->service, f->arena, ACME_HOLD_REVOCATION, issued.id, &held.response);
+    acme_service_held_response(f->service, f->arena, ACME_HOLD_REVOCATION, issued.id, NULL, &held.response);
     assert_int_equal(held.response.status, 200);
     assert_null(held.response.content_type);
 }

@@ -181,9 +181,10 @@ static const struct acme_issuer_class edge_class = {.type = "edge", .step = edge
 static const struct acme_issuer_class signer_class = {
     .type = "signer", .step = signer_step, .revoke = no_revoke};
 
-static void challenge_decided(void *context, const char *challenge_id)
+static void challenge_decided(void *context, const char *challenge_id, const struct acme_authz *authz)
 {
     (void)context;
+    (void)authz;
     (void)challenge_id;
 }
 
