@@ -178,10 +178,10 @@ void acme_pool_end(struct acme_pool *pool)
     for (struct worker *worker; (worker = take_idle(pool)) != NULL;)
         pthread_cond_signal(&worker->called);
     pthread_mutex_unlock(&pool->lock);
-    for (int i = 0; i < pool->threads; i++) {
+    for (int i = 0; i < pool->threads; i++)
         pthread_join(pool->workers[i].thread, NULL);
+    for (int i = 0; i < pool->threads; i++) /* until here one worker may be calling another */
         pthread_cond_destroy(&pool->workers[i].called);
-    }
     pool->threads = 0;
 }
 

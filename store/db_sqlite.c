@@ -1,4 +1,4 @@
-/* The seam on SQLite (3.35 or later, for RETURNING). */
+/* The seam on SQLite (3.37 or later, for counts of changes of 64 bits). */
 #include "store/db.h"
 
 #include "base/log.h"

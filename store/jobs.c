@@ -131,7 +131,7 @@ static bool may_take(const struct claim *request, const struct share *share, siz
 {
     const struct acme_turns *turns = request->turns;
     return turns->may_take == NULL ||
-           turns->may_take(turns->context, share->name, share->wanted, taken_in_all);
+           turns->may_take(turns->context, share->name, share->wanted, request->count + taken_in_all);
 }
 
 /* The shares beyond `after` (and up to `last`, unless NULL) that have due jobs and may take one, until there
@@ -282,7 +282,9 @@ static struct acme_err read_ended(struct acme_db *db, const struct claim *reques
 static struct acme_err look_at_leases(struct acme_store *store, struct claim *request)
 {
     struct acme_turns *turns = request->turns;
-    if (turns->leases_seen_ms != 0 && request->now_ms - turns->leases_seen_ms < LOOK_AT_LEASES_MS)
+    /* Later than now: the clock was set back, perhaps by hours. */
+    if (turns->leases_seen_ms != 0 && turns->leases_seen_ms <= request->now_ms &&
+        request->now_ms - turns->leases_seen_ms < LOOK_AT_LEASES_MS)
         return acme_ok();
     struct acme_db *db = acme_readers_acquire(&store->readers);
     struct acme_err err = read_ended(db, request, &request->leases_ended);

@@ -127,8 +127,10 @@ static void hand_on_lead(struct acme_writer *writer)
 struct acme_db *acme_writer_borrow(struct acme_writer *writer)
 {
     pthread_mutex_lock(&writer->lock);
-    bool free = !writer->led;
-    writer->led = true;
+    /* Within a transaction (a rollback has failed) it would show what was never committed. */
+    bool free = !writer->led && !acme_db_is_writing(writer->db);
+    if (free)
+        writer->led = true;
     pthread_mutex_unlock(&writer->lock);
     return free ? writer->db : NULL;
 }

@@ -168,6 +168,19 @@ static void dropped_jobs_come_back(void **state)
     assert_true(jobs[0].intent);
 }
 
+static void a_clock_set_back_hides_no_dropped_job(void **state)
+{
+    struct fixture *f = *state;
+    int64_t end = fixture_lease.until_ms;
+    struct acme_turns turns = {.last = "", .leases_seen_ms = end + 3600000};
+    const char *dropped = make_job(f, "q");
+    struct acme_job *jobs = NULL;
+    size_t count = 9;
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "q", end, &fixture_lease, 9, &turns, &jobs, &count));
+    assert_int_equal(count, 1);
+    assert_string_equal(jobs[0].id, dropped);
+}
+
 static void queues_are_listed_once(void **state)
 {
     struct fixture *f = *state;
@@ -298,6 +311,30 @@ static void a_rule_limits_shares(void **state)
     assert_true(turns.left_due);
 }
 
+static bool two_in_all(void *context, const char *share, size_t taken, size_t taken_in_all)
+{
+    (void)context;
+    (void)share;
+    (void)taken;
+    return taken_in_all < 2;
+}
+
+static void dropped_jobs_count_for_the_rule(void **state)
+{
+    struct fixture *f = *state;
+    const char *a = fixture_account(f);
+    int64_t end = fixture_lease.until_ms;
+    const struct acme_lease lease = {.owner = "me", .until_ms = end + 600000};
+    struct acme_turns turns = {.may_take = two_in_all, .last = ""};
+    struct acme_job *jobs = NULL;
+    size_t count = 0;
+    (void)make_job(f, "q");
+    for (int i = 0; i < 5; i++)
+        (void)make_due_job(f, a, i);
+    assert_ok(acme_store_jobs_claim(f->store, f->arena, "q", end, &lease, 9, &turns, &jobs, &count));
+    assert_int_equal(count, 2);
+}
+
 static void next_looks_beyond_what_is_due(void **state)
 {
     struct fixture *f = *state;
@@ -349,9 +386,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(claims_oldest_first_up_to_limit, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(next_is_of_those_that_wait, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(dropped_jobs_come_back, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_clock_set_back_hides_no_dropped_job, fixture_setup,
+                                        fixture_teardown),
         cmocka_unit_test_setup_teardown(queues_are_listed_once, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(shares_take_turns, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_rule_limits_shares, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(dropped_jobs_count_for_the_rule, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(next_looks_beyond_what_is_due, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(recover_ends_leases, fixture_setup, fixture_teardown),
     };
