@@ -19,6 +19,7 @@
 
 enum {
     READ_CHUNK = 4096,
+    MAX_TURN = 16 * 1024,       /* input taken before other connections get their turn */
     MAX_PIPELINED = 16 * 1024,  /* input kept while a request is being answered */
     MAX_LINGERING = 256 * 1024, /* input thrown away after the last answer */
     PROBLEM_ARENA = 64 * 1024
@@ -46,6 +47,7 @@ struct acme_http_conn {
     struct event read;
     struct event write;
     struct event timer;
+    struct event more;          /* OpenSSL holds input that no event of the socket will announce */
     struct acme_http_turn turn; /* HANDSHAKE */
     bool reading;               /* the read event is set */
     bool writing;               /* the write event is set */
@@ -100,6 +102,7 @@ void acme_http_conn_destroy(struct acme_http_conn *conn)
     event_del(&conn->read);
     event_del(&conn->write);
     event_del(&conn->timer);
+    event_del(&conn->more);
     SSL_free(conn->ssl);
     close(conn->fd);
     free(conn->in);
@@ -374,6 +377,8 @@ static bool reserve_input(struct acme_http_conn *conn, size_t limit)
 
 static bool receive(struct acme_http_conn *conn)
 {
+    static const struct timeval at_once = {.tv_sec = 0};
+    size_t taken = 0;
     do {
         size_t limit = max_input(conn);
         if (conn->in_len >= limit || (conn->state == WRITING && conn->close_after)) {
@@ -398,11 +403,13 @@ static bool receive(struct acme_http_conn *conn)
         if (result == ACME_TLS_CLOSED)
             return gone(conn);
         conn->in_len += count;
+        taken += count;
         if (!process(conn))
             return false;
-        /* No event will announce what OpenSSL has read ahead. */
-    } while (conn->ssl != NULL && SSL_has_pending(conn->ssl));
-    return true;
+        if (conn->ssl == NULL || !SSL_has_pending(conn->ssl))
+            return true;
+    } while (taken < MAX_TURN);
+    return event_add(&conn->more, &at_once) == 0 ? true : gone(conn);
 }
 
 /* An answer went out from outside of process(): look at what waited for that. */
@@ -541,6 +548,7 @@ void acme_http_conn_create(struct acme_http_loop *loop, int fd, const struct soc
     event_assign(&conn->read, loop->base, fd, EV_READ | EV_PERSIST, on_readable, conn);
     event_assign(&conn->write, loop->base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);
     event_assign(&conn->timer, loop->base, -1, 0, on_timer, conn);
+    event_assign(&conn->more, loop->base, -1, 0, on_readable, conn);
     arm_deadline(conn);
     set_reading(conn, true);
     if (!conn->reading)

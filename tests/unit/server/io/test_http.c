@@ -29,6 +29,8 @@ static sem_t late_entered; /* a worker holds a request for /late ... */
 static sem_t late_release; /* ... until this is posted */
 static atomic_int late_done;
 static struct acme_blob *shared; /* what /shared answers */
+static atomic_int flooded;       /* requests for /inline?flood so far ... */
+static atomic_int flooded_first; /* ... and when there was one for /inline?other */
 
 /* ---- the application ---- */
 
@@ -63,6 +65,19 @@ static void work(void *task)
     echo(job.exchange, job.request);
 }
 
+/* On the loop's thread, which "hold" keeps busy until late_release is posted. */
+static void note_inline(const char *query)
+{
+    if (strcmp(query, "hold") == 0) {
+        sem_post(&late_entered);
+        sem_wait(&late_release);
+    } else if (strcmp(query, "flood") == 0) {
+        atomic_fetch_add(&flooded, 1);
+    } else if (strcmp(query, "other") == 0) {
+        atomic_store(&flooded_first, atomic_load(&flooded));
+    }
+}
+
 static void on_request(void *context, struct acme_http_exchange *exchange, const struct acme_request *request)
 {
     (void)context;
@@ -82,6 +97,7 @@ static void on_request(void *context, struct acme_http_exchange *exchange, const
         return;
     }
     if (strcmp(request->path, "/inline") == 0) {
+        note_inline(request->query != NULL ? request->query : "");
         echo(exchange, request);
         return;
     }
@@ -633,6 +649,45 @@ static void test_drain(void **state)
     wait_until_empty();
 }
 
+/* Who sends without end gets no more than a turn at a time, even when the records are as long as makes
+ * OpenSSL's buffer end within the head of the next one each time, so that it reads ahead again. Here all of
+ * it waits when the one loop comes to it. */
+static void test_flood(void **state)
+{
+    (void)state;
+    enum { COUNT = 35, SIZE = 3319 };
+    static const char head[] = "GET /inline?flood HTTP/1.1\r\nHost: x\r\nX: ";
+    struct acme_http_options options = defaults();
+    options.loops = 1;
+    assert_int_equal(start_with(&options), 0);
+    atomic_store(&flooded, 0);
+    struct client *holder = open_client();
+    struct client *flooder = open_client();
+    struct client *other = open_client();
+    char text[SIZE + 1];
+    snprintf(text, sizeof text, "%s%0*d\r\n\r\n", head, (int)(SIZE - (sizeof head - 1) - 4), 7);
+    send_text(holder, "GET /inline?hold HTTP/1.1\r\nHost: x\r\n\r\n");
+    sem_wait(&late_entered);
+    for (int i = 0; i < COUNT; i++)
+        send_text(flooder, text);
+    send_text(other, "GET /inline?other HTTP/1.1\r\nHost: x\r\n\r\n");
+    sem_post(&late_release);
+    assert_int_equal(receive(other, false).status, 200);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(receive(flooder, false).status, 200);
+    assert_in_range(atomic_load(&flooded_first), 0, COUNT / 2);
+    close_client(holder);
+    close_client(flooder);
+    close_client(other);
+    stop(NULL);
+}
+
+static void test_flood_plain(void **state)
+{
+    plain = true;
+    test_flood(state);
+}
+
 static void test_caps(void **state)
 {
     (void)state;
@@ -799,6 +854,8 @@ int main(void)
         PLAIN(test_drain),
         PLAIN(test_many_clients),
         PLAIN(test_stop_with_connections),
+        cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_flood_plain),
         cmocka_unit_test(test_caps),
         cmocka_unit_test(test_bad_address),
     };
